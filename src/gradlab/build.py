@@ -1,0 +1,125 @@
+"""Config nodes to objects, and the check that every key of a config fits what it configures."""
+
+import functools
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from gradlab.errors import GradlabError
+from gradlab.fit import check_node
+from gradlab.schema import check_settings
+from gradlab.suggest import key_paths, one_line
+
+PART_GROUPS = ("activation", "initializer", "recurrent_initializer", "normalization", "residual")
+
+
+def check(cfg: DictConfig) -> None:
+    """Check a whole config before anything is built.
+
+    Every setting is within its limits, every `_target_` can be imported, and every key beside it is a parameter of
+    the target and has a value that fits the parameter's annotation.
+
+    Raises:
+        GradlabError: The first thing that does not fit, and what would.
+    """
+    config = _resolved(cfg)
+    check_settings(config)
+    _check_learning_rate(config["optimizer"])
+    known = list(key_paths(config))
+    for group, node in config.items():
+        check_node(node, group, known=known)
+
+
+def build(node: DictConfig, where: str, **arguments: Any) -> Any:
+    """Build the object that a config node describes.
+
+    Args:
+        node: A node with a `_target_`, whose nested nodes are built first.
+        where: The node's dotted key, for messages.
+        **arguments: What the target needs beside the config; handed over as they are.
+
+    Returns:
+        What the target returns, or a partial of the target where the node says `_partial_: true`.
+
+    Raises:
+        GradlabError: The node has no target, or the target refuses a value (its error is kept as `__cause__`).
+    """
+    if "_target_" not in node:
+        raise GradlabError(f"{where} has no _target_, so nothing can be built from it")
+    with blame(where, keys=[str(key) for key in node]):
+        # "all": optimizers put lists such as betas into checkpoints, where a ListConfig could not be loaded safely.
+        factory = instantiate(node, _convert_="all", _partial_=True)
+        return functools.partial(factory, **arguments) if node.get("_partial_") else factory(**arguments)
+
+
+@contextmanager
+def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
+    """Turn a part's ValueError, TypeError or ImportError into a GradlabError that names its config node.
+
+    Args:
+        where: The dotted key of the part's node.
+        keys: The node's keys; one that the part's message mentions is named.
+    """
+    try:
+        yield
+    except InstantiationException as error:
+        # Hydra wraps what a nested target raised, and names the nested node in the last line.
+        nested = re.search(r"full_key: (\S+)", str(error))
+        cause = error.__cause__ or error
+        raise GradlabError(_blamed(cause, nested[1] if nested else where, keys)) from cause
+    except (ValueError, TypeError, ImportError) as error:
+        raise GradlabError(_blamed(error, where, keys)) from error
+
+
+def unused_groups(cfg: DictConfig, overridden: Iterable[str]) -> list[str]:
+    """Say which overrides of part groups have no effect, because the model does not use the group.
+
+    Args:
+        cfg: The whole config.
+        overridden: The overrides of the command line, such as `activation=relu`.
+
+    Returns:
+        One line for each such override.
+    """
+    overrides = list(overridden)
+    wiring = json.dumps(OmegaConf.to_container(cfg.model))
+    model = next((text for text in overrides if text.startswith("model=")), f"the model {cfg.model._target_}")
+    return [
+        f"{text} has no effect: {model} does not use it"
+        for text in overrides
+        if (group := re.split(r"[.=]", text.lstrip("+~"))[0]) in PART_GROUPS
+        and not re.search(rf"\$\{{{group}[.}}]", wiring)
+    ]
+
+
+def _resolved(cfg: DictConfig) -> dict[str, Any]:
+    try:
+        return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise GradlabError(f"{key} is missing; gradlab --options {key} lists the choices") from error
+    except OmegaConfBaseException as error:
+        raise GradlabError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from error
+
+
+def _check_learning_rate(optimizer: Mapping[str, Any]) -> None:
+    lr = optimizer.get("lr", 1.0)
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
+        raise GradlabError(f"optimizer.lr must be a positive finite number, got {lr}")
+
+
+def _blamed(error: BaseException, where: str, keys: Iterable[str]) -> str:
+    message = one_line(error)
+    words = re.findall(r"\w+", message)
+    named = [key for key in keys if key in words and not key.startswith("_")]
+    if words[:1] == named[:1] and named:
+        return f"{where}.{message}"
+    return f"{where}.{named[0]}: {message}" if len(named) == 1 else f"{where}: {message}"

@@ -1,0 +1,152 @@
+"""The command `gradlab`: help and listings at once, everything else through Hydra.
+
+Nothing here or in what this imports may import torch, pandas or matplotlib: help, tab completion, `--cfg job` and
+the answer to a typing error have to come at once.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from gradlab import __version__, helptext, refusals, schema
+from gradlab.compat import MAIN_OPTIONS
+from gradlab.errors import GradlabError
+from gradlab.suggest import closest, did_you_mean, one_line
+from gradlab.sweep import naming  # noqa: F401  (its import registers the resolver that names the runs of a sweep)
+
+PACKAGE = Path(__file__).resolve().parent
+CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parents[1] / "configs"
+INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def main() -> None:
+    """Run the command line in `sys.argv`.
+
+    Raises:
+        SystemExit: With 1 after an error, told in one line on stderr, and with 130 after Ctrl-C.
+    """
+    # A console script does not look for modules where it is called, where a user's `_target_: my_parts.swish` lives.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    # Hydra prints its own errors, in many lines, unless this is set: then it raises them, and we tell them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    with one_line_errors():
+        args = parse(sys.argv[1:])
+        dirs = config_dirs(args)
+        if args.version:
+            print(f"gradlab {__version__} (torch {version('torch')}, hydra-core {version('hydra-core')})")
+        elif args.options is not None:
+            print(helptext.options(dirs, group=args.options))
+        elif args.help:
+            print(helptext.overview(dirs))
+        else:
+            # Hydra 1.3 does not read overrides on both sides of a flag (`seed=1 -m model.depth=2`).
+            flags = [word for word in sys.argv[1:] if word not in args.overrides]
+            sys.argv[1:] = [*args.overrides, *flags]
+            run_hydra(args.overrides, dirs)
+
+
+def parse(arguments: list[str]) -> Namespace:
+    """Read the flags: Hydra's own, `--version` and `--options`.
+
+    Raises:
+        GradlabError: There is no such flag, or it lacks its value.
+    """
+    # "resolve", because Hydra's own --version tells Hydra's.
+    parser = FlagParser(parents=[get_args_parser()], add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    parser.add_argument("--version", action="store_true")
+    parser.add_argument("--options", nargs="?", const="")
+    args, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        raise GradlabError(f"unknown flag {unknown[0]}{did_you_mean(closest(unknown[0], flags))}")
+    return args
+
+
+def config_dirs(args: Namespace) -> list[Path]:
+    """The folders of configs: gradlab's own and the user's `--config-dir`.
+
+    Raises:
+        GradlabError: The user's is not there.
+    """
+    if args.config_dir and not Path(args.config_dir).is_dir():
+        raise GradlabError(f"--config-dir {args.config_dir}: there is no such folder")
+    return [CONFIGS, *([Path(args.config_dir)] if args.config_dir else [])]
+
+
+class FlagParser(ArgumentParser):
+    """A parser that raises, where argparse prints its usage and exits with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse a flag."""
+        raise GradlabError(f"{one_line(message)}; gradlab --help lists the flags")
+
+
+def run_hydra(overrides: list[str], dirs: list[Path]) -> None:
+    """Compose the config and run, sweep or show it, as Hydra reads `sys.argv`.
+
+    Args:
+        overrides: The overrides in `sys.argv`, to explain what Hydra refuses.
+        dirs: The folders of configs, gradlab's first.
+
+    Raises:
+        GradlabError: Hydra refuses an override.
+    """
+    schema.register()
+    try:
+        hydra.main(config_path=str(CONFIGS), config_name="config", **MAIN_OPTIONS)(run)()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise GradlabError(refusals.explain(error, overrides=overrides, dirs=dirs)) from error
+
+
+def run(cfg: DictConfig) -> float:
+    """Do one run, for Hydra; alone, it answers for its own errors, because Hydra would add a line to ours."""
+    alone = HydraConfig.get().mode == RunMode.RUN
+    with one_line_errors() if alone else nullcontext():
+        from gradlab import job
+
+        return job.run(cfg)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Tell an error in one line on stderr and exit; HYDRA_FULL_ERROR=1 keeps the traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("gradlab: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if WANTS_TRACEBACK:
+            raise
+        print(f"gradlab: {describe(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def describe(error: Exception) -> str:
+    """An error in one line; an unforeseen one with its type and the file that holds its traceback."""
+    if isinstance(error, GradlabError):
+        return str(error)
+    line = f"{type(error).__name__}: {one_line(error)}"
+    log = Path(HydraConfig.get().runtime.output_dir, "error.log") if HydraConfig.initialized() else None
+    if log is not None and log.exists():
+        return f"{line} (traceback in {log})"
+    return f"{line} (HYDRA_FULL_ERROR=1 shows the traceback)"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What a run says: progress on a terminal, plain lines elsewhere, and a summary in words at the end."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gradlab.view.summary import layer_table
+
+_LINES = 10  # plain lines of progress in a whole run
+_log = logging.getLogger("gradlab")
+
+
+def say(line: str) -> None:
+    """Log one plain line."""
+    _log.info(line)
+
+
+@contextmanager
+def progress(steps: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give a function that reports the metrics of a recorded step: a bar on a terminal, a few log lines elsewhere.
+
+    Args:
+        steps: Number of steps of the run.
+    """
+    if not sys.stdout.isatty():
+        yield _line_reporter(steps)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("", total=steps)
+        yield lambda metrics: bar.update(task, completed=metrics["step"] + 1, description=_describe(metrics))
+
+
+def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
+    """Return the config in one line: what was chosen of each group, and the numbers that matter most."""
+    parts = [f"{group} {choice}" for group, choice in choices.items() if _is_part(group, choice)]
+    numbers = [f"{key} {cfg.model[key]}" for key in ("depth", "width", "block_depth") if key in cfg.model]
+    lr = [f"lr {cfg.optimizer.lr}"] if "lr" in cfg.optimizer else []
+    return ", ".join([*numbers, *parts, *lr, f"batch {cfg.train.batch_size}", f"seed {cfg.seed}"])
+
+
+def summarize(folder: Path, record: Mapping[str, Any]) -> None:
+    """Print a table of layers, the verdicts, the final metrics and the folder.
+
+    Args:
+        folder: The run's folder.
+        record: Content of its run.json.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(layer_table(folder))
+    previous = None
+    for verdict in record["verdicts"]:
+        if verdict["sentence"] != previous:
+            console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
+        previous = verdict["sentence"]
+    if record["status"] == "diverged":
+        console.print(f"diverged: the loss was not finite at step {record['steps'] - 1}")
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
+    console.print(f"{record['status']} in {record['seconds']:.1f} s: {metrics}")
+    console.print(str(folder), markup=False)
+
+
+def _shown(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name in ("train_loss", "eval_loss", "eval_accuracy"):
+        if metrics[name] is not None:
+            yield name.replace("_", " "), metrics[name]
+
+
+def _is_part(group: str, choice: Any) -> bool:
+    return not group.startswith("hydra") and choice not in (None, "none", "default") and group != "experiment"
+
+
+def _describe(metrics: Mapping[str, Any]) -> str:
+    evaluated = metrics.get("eval_accuracy")
+    return f"loss {metrics['train_loss']:.4g}" + ("" if evaluated is None else f", test accuracy {evaluated:.3f}")
+
+
+def _line_reporter(steps: int) -> Callable[[Mapping[str, Any]], None]:
+    due = 0
+
+    def report(metrics: Mapping[str, Any]) -> None:
+        nonlocal due
+        if metrics["step"] >= due:
+            say(f"step {metrics['step']} of {steps}: {_describe(metrics)}")
+            due += max(1, steps // _LINES)
+
+    return report

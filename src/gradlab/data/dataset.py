@@ -1,0 +1,47 @@
+"""A data set that fits in memory."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset:
+    """Training and test samples, as whole tensors on one device.
+
+    Attributes:
+        train_inputs: Training inputs [n, *input_shape], floating.
+        train_targets: Training targets: class indices [n], int64, or regression values [n, outputs], floating.
+        test_inputs: Test inputs [m, *input_shape].
+        test_targets: Test targets, shaped like those for training.
+        outputs: Number of classes, or of values to predict.
+        task: What the targets are, and so which loss fits.
+    """
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+    outputs: int
+    task: Literal["classification", "regression"]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the sample dimension."""
+        return tuple(self.train_inputs.shape[1:])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "Dataset":
+        """Return the data set on ``device``, inputs and regression values as ``dtype``; class indices stay int64."""
+
+        def move(x: Tensor) -> Tensor:
+            return x.to(device, dtype if x.is_floating_point() else x.dtype)
+
+        return replace(
+            self,
+            train_inputs=move(self.train_inputs),
+            train_targets=move(self.train_targets),
+            test_inputs=move(self.test_inputs),
+            test_targets=move(self.test_targets),
+        )

@@ -1,0 +1,90 @@
+"""Data drawn from a formula; a quarter as many fresh samples again make the test set."""
+
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt
+
+from gradlab.data.dataset import Dataset
+
+
+def gaussian(
+    *,
+    features: Annotated[int, Ge(1)] = 256,
+    classes: Annotated[int, Ge(2)] = 10,
+    samples: Annotated[int, Ge(1)] = 8192,
+    seed: Annotated[int, Ge(0)] = 0,
+    scale: Annotated[float, Gt(0)] = 1.0,
+) -> Dataset:
+    """Draw N(0, 1) inputs and labels independent of them: for work at initialization, where nothing is to be learnt.
+
+    Args:
+        features: Length of an input.
+        classes: Number of classes, drawn with equal probability.
+        samples: Number of training samples.
+        seed: Seed of inputs and labels.
+        scale: Factor on the inputs.
+
+    Returns:
+        Inputs [n, features] in float32 and int64 labels [n].
+    """
+    generator = _generator(seed)
+    total = samples + _test_samples(samples)
+    inputs = scale * torch.randn(total, features, generator=generator)
+    targets = torch.randint(classes, (total,), generator=generator)
+    return Dataset(
+        train_inputs=inputs[:samples],
+        train_targets=targets[:samples],
+        test_inputs=inputs[samples:],
+        test_targets=targets[samples:],
+        outputs=classes,
+        task="classification",
+    )
+
+
+def linear_regression(
+    *,
+    slope: float = 3.0,
+    intercept: float = 2.0,
+    noise: Annotated[float, Ge(0)] = 0.5,
+    samples: Annotated[int, Ge(1)] = 100,
+    seed: Annotated[int, Ge(0)] = 0,
+    scale: Annotated[float, Gt(0)] = 1.0,
+) -> Dataset:
+    """Draw points of a line with noise: y = slope x + intercept + noise e, with x and e from N(0, 1).
+
+    A fit's mean squared error cannot be expected to fall below noise^2.
+
+    Args:
+        slope: Slope of the line.
+        intercept: Height of the line at x = 0.
+        noise: Standard deviation of the noise.
+        samples: Number of training samples.
+        seed: Seed of x and e.
+        scale: Factor on the inputs once the targets are drawn, so that the slope to be found is slope / scale.
+
+    Returns:
+        Inputs [n, 1] and targets [n, 1] in float32.
+    """
+    generator = _generator(seed)
+    total = samples + _test_samples(samples)
+    x = torch.randn(total, 1, generator=generator)
+    y = slope * x + intercept + noise * torch.randn(total, 1, generator=generator)
+    return Dataset(
+        train_inputs=scale * x[:samples],
+        train_targets=y[:samples],
+        test_inputs=scale * x[samples:],
+        test_targets=y[samples:],
+        outputs=1,
+        task="regression",
+    )
+
+
+def _test_samples(samples: int) -> int:
+    return max(1, samples // 4)
+
+
+def _generator(seed: int) -> torch.Generator:
+    # A network initialized under the same seed draws the same normal numbers: its first weights would equal the inputs.
+    # Only the low 32 bits of a seed count, so the offset must stand there.
+    return torch.Generator().manual_seed((seed + 0x64617461) % 2**32)

@@ -1,0 +1,1 @@
+"""Recorded numbers -> verdicts in words: plain numbers in, plain numbers and sentences out."""

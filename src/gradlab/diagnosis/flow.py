@@ -1,0 +1,145 @@
+"""Does the gradient reach the first layer? Its size against depth, and the verdict in one sentence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isfinite, isnan, log10, nan, sqrt
+from statistics import NormalDist, linear_regression, stdev
+
+FLOAT32_SMALLEST = 1.2e-38  # smallest normal number; norms of this size are made of entries that are about to vanish
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """From where on a gradient counts as vanishing or exploding.
+
+    Attributes:
+        vanishing_ratio: First over last hidden layer's gradient norm below which it vanishes.
+        exploding_ratio: The same ratio above which it explodes.
+
+    Raises:
+        ValueError: If not 0 < ``vanishing_ratio`` < 1 < ``exploding_ratio``.
+    """
+
+    vanishing_ratio: float
+    exploding_ratio: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.vanishing_ratio < 1:
+            raise ValueError(f"vanishing_ratio must lie between 0 and 1, got {self.vanishing_ratio}")
+        if not self.exploding_ratio > 1:
+            raise ValueError(f"exploding_ratio must be above 1, got {self.exploding_ratio}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """How the gradient's size changes with depth at one step.
+
+    Attributes:
+        ratio: dL/dz norm of the first over that of the last hidden layer; nan where there is one layer or none.
+        decades_per_layer: Least-squares slope of log10 of the norm against depth: POSITIVE where the gradient shrinks
+            on its way back to layer 1. Over the layers whose norm is neither zero nor infinite; nan below two.
+        low: Lower end of the slope's 95% interval.
+        high: Its upper end.
+    """
+
+    ratio: float
+    decades_per_layer: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A name for what was found (``vanishing exploding healthy not_finite zero shallow``) and the sentence for it."""
+
+    name: str
+    sentence: str
+
+
+def measure_flow(depths: Sequence[int], norms: Sequence[float]) -> Flow:
+    """Measure the growth of the hidden layers' gradient norms with depth.
+
+    log10 of the norm is a random walk in depth: each layer multiplies it by a random factor. The interval is therefore
+    built from the scatter of the steps between neighbours; the least-squares slope of a random walk of n steps has 6/5
+    the variance of their mean. Residuals of the straight line would understate it.
+
+    Args:
+        depths: depth_index of each hidden layer, rising.
+        norms: dL/dz norm of each.
+    """
+    points = [(d, log10(g)) for d, g in zip(depths, norms, strict=True) if isfinite(g) and g > 0]
+    ratio = _quotient(norms[0], norms[-1]) if len(norms) > 1 else nan
+    if len(points) < 2:
+        return Flow(ratio=ratio, decades_per_layer=nan, low=nan, high=nan)
+    xs, ys = zip(*points, strict=True)
+    slope = linear_regression(xs, ys).slope
+    steps = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points)]
+    if len(steps) < 2:
+        return Flow(ratio=ratio, decades_per_layer=slope, low=nan, high=nan)
+    half = _student_975(len(steps) - 1) * stdev(steps) * sqrt(1.2 / len(steps))
+    return Flow(ratio=ratio, decades_per_layer=slope, low=slope - half, high=slope + half)
+
+
+def diagnose_flow(depths: Sequence[int], norms: Sequence[float], thresholds: Thresholds) -> Verdict:
+    """Say in one sentence whether the gradient reaches the first hidden layer.
+
+    Args:
+        depths: depth_index of each hidden layer, rising.
+        norms: dL/dz norm of each.
+        thresholds: What counts as vanishing and exploding.
+    """
+    if len(norms) < 2:
+        return Verdict(name="shallow", sentence="fewer than two hidden layers: there is no depth to compare")
+    first, last = depths[0], depths[-1]
+    broken = [d for d, g in zip(depths, norms, strict=True) if not isfinite(g)]
+    if broken:
+        return Verdict(name="not_finite", sentence=f"gradients are not finite in {_layers(broken)}")
+    flow = measure_flow(depths, norms)
+    zeros = [d for d, g in zip(depths, norms, strict=True) if g == 0]
+    if len(zeros) == len(norms):
+        return Verdict(name="zero", sentence="no gradient: it is exactly zero in every hidden layer")
+    if 0 in (norms[0], norms[-1]):
+        return _zero_verdict(zeros, vanished=norms[0] == 0, smallest=min(g for g in norms if g > 0))
+    factor = 10**-flow.decades_per_layer
+    flat = f"layer {first} receives {flow.ratio:.2g} of layer {last}'s gradient (x {factor:.3g} per layer)"
+    if flow.ratio < thresholds.vanishing_ratio:
+        return Verdict(name="vanishing", sentence=f"gradients vanish: {flat}")
+    if flow.ratio > thresholds.exploding_ratio:
+        return Verdict(name="exploding", sentence=f"gradients explode: {flat}")
+    return Verdict(name="healthy", sentence=f"gradients are healthy: {flat}")
+
+
+def _zero_verdict(zeros: Sequence[int], *, vanished: bool, smallest: float) -> Verdict:
+    underflow = smallest < 1e4 * FLOAT32_SMALLEST
+    why = "float32 underflow: train.dtype=float64 shows it" if underflow else "nothing gets through"
+    return Verdict(
+        name="vanishing" if vanished else "zero",
+        sentence=f"gradients {'vanish' if vanished else 'are missing'}: exactly zero in {_layers(zeros)} ({why})",
+    )
+
+
+def _quotient(numerator: float, denominator: float) -> float:
+    if denominator == 0:
+        return nan if numerator == 0 or isnan(numerator) else numerator * float("inf")
+    return numerator / denominator
+
+
+def _layers(indices: Sequence[int]) -> str:
+    """Return ``layer 3`` or ``7 layers from 1 to 9``."""
+    if len(indices) == 1:
+        return f"layer {indices[0]}"
+    return f"{len(indices)} layers from {indices[0]} to {indices[-1]}"
+
+
+def _student_975(degrees: int) -> float:
+    """Return the 97.5% point of Student's t; Cornish-Fisher expansion (Abramowitz & Stegun 26.7.5), exact below 3."""
+    if degrees < 3:
+        return (12.706, 4.303)[degrees - 1]
+    z = NormalDist().inv_cdf(0.975)
+    return (
+        z
+        + (z**3 + z) / (4 * degrees)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
+    )

@@ -1,0 +1,1 @@
+"""Models and their parts: plain ``torch.nn.Module`` classes and functions that know nothing of configs."""

@@ -1,0 +1,87 @@
+"""How one weight layer is put together: an affine map, its normalization and its activation, in either order."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+AFFINE_FIRST = ("affine", "normalization", "activation")
+ACTIVATION_FIRST = ("normalization", "activation", "affine")
+
+
+class Initializer(Protocol):
+    """A rule that sets the weight and the bias of one layer."""
+
+    def __call__(self, layer: nn.Module, *, activation: nn.Module) -> None:
+        """Initialize ``layer``, knowing the activation that stands beside it."""
+        ...
+
+
+class Normalization(Protocol):
+    """A factory of normalization layers."""
+
+    def __call__(self, affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]:
+        """Return the (perhaps re-parametrized) affine map and the module that normalizes its output."""
+        ...
+
+
+class Residual(Protocol):
+    """A factory of residual blocks."""
+
+    def __call__(self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) -> nn.Module:
+        """Return the block number ``index`` (from 0) of ``blocks``, built around ``branch`` and ``shortcut``."""
+        ...
+
+
+Activation = Callable[[], nn.Module]
+
+
+def trait(rule: Any, name: str, default: Any) -> Any:
+    """Return the attribute ``name`` of a rule, looking through ``functools.partial``.
+
+    A residual class says by ``order`` how the layers of its branch are arranged; an initializer or a residual may
+    define ``finish(model, batch)``.
+    """
+    return getattr(rule.func if isinstance(rule, partial) else rule, name, default)
+
+
+def layer(
+    affine: nn.Module,
+    *,
+    order: tuple[str, ...],
+    features: int,
+    activation: Activation,
+    initializer: Initializer,
+    normalization: Normalization,
+) -> nn.Sequential:
+    """Return one layer: an initialized affine map with its own normalization and activation.
+
+    Args:
+        affine: The map that holds the weight, for example ``nn.Linear``.
+        order: Names of the parts in the order in which they are applied; a part that is not named is left out.
+        features: Number of units or channels that the normalization sees.
+        activation: Factory of the activation.
+        initializer: Rule that sets the weight and the bias.
+        normalization: Factory of the normalization.
+
+    Returns:
+        An ``nn.Sequential`` whose children are called as in ``order``.
+    """
+    phi = activation()
+    initializer(affine, activation=phi)
+    affine, normalize = normalization(affine, features)
+    parts = {"affine": affine, "normalization": normalize, "activation": phi}
+    return nn.Sequential(OrderedDict((name, parts[name]) for name in order))
+
+
+class Fork(nn.Module):
+    """Where the skip leaves the main path: an identity with a node of its own in the backward graph.
+
+    The gradient at its output is the part of dL/dx that came along the skip alone.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x``, any shape, as a view."""
+        return x.view_as(x)

@@ -1,0 +1,133 @@
+"""Multilayer perceptrons and the linear model they start from."""
+
+from collections.abc import Iterator
+from math import prod
+
+from torch import Tensor, nn
+
+from gradlab.nn.layers import AFFINE_FIRST, Activation, Initializer, Normalization, Residual, layer, trait
+from gradlab.nn.points import block_layers, block_points
+from gradlab.points import Point
+
+
+class MLP(nn.Module):
+    """``depth`` hidden weight layers of one width and a linear head, built from named parts.
+
+    The first layer (input to width) and the head stand outside the residual blocks, which hold ``block_depth`` layers
+    each; a last block that is not filled is shorter. In activation-first blocks the first layer is a bare affine map.
+
+    Args:
+        input_shape: Shape of one input; it is flattened.
+        outputs: Number of classes, or of regression targets.
+        depth: Number of hidden weight layers.
+        width: Number of units in each.
+        bias: Whether the affine maps, the head too, have a bias.
+        block_depth: Number of weight layers that one skip spans.
+        activation: Factory of the activation.
+        initializer: Rule that sets weights and biases.
+        normalization: Factory of the normalization.
+        residual: Factory of the residual blocks.
+
+    Raises:
+        ValueError: If ``depth``, ``width`` or ``block_depth`` is below 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        depth: int,
+        width: int,
+        bias: bool,
+        block_depth: int,
+        activation: Activation,
+        initializer: Initializer,
+        normalization: Normalization,
+        residual: Residual,
+    ) -> None:
+        super().__init__()
+        for name, value in (("depth", depth), ("width", width), ("block_depth", block_depth)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        order = trait(residual, "order", AFFINE_FIRST)
+
+        def build(features: int, parts: tuple[str, ...]) -> nn.Sequential:
+            return layer(
+                nn.Linear(features, width, bias=bias),
+                order=parts,
+                features=width,
+                activation=activation,
+                initializer=initializer,
+                normalization=normalization,
+            )
+
+        self.stem = build(prod(input_shape), order if order == AFFINE_FIRST else ("affine",))
+        starts = range(1, depth, block_depth)
+        self.blocks = nn.Sequential(
+            *(
+                residual(
+                    nn.Sequential(*(build(width, order) for _ in range(min(block_depth, depth - start)))),
+                    nn.Identity(),
+                    index,
+                    len(starts),
+                )
+                for index, start in enumerate(starts)
+            )
+        )
+        self.head = nn.Linear(width, outputs, bias=bias)
+        initializer(self.head, activation=nn.Identity())
+        self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
+
+    def finish(self, batch: Tensor) -> None:
+        """Let the initializer and the residual end their work on the whole model (LSUV, Fixup), given inputs [n, …]."""
+        for finisher in filter(None, self._finishers):
+            finisher(self, batch)
+
+    def points(self) -> Iterator[Point]:
+        """Yield the weight layers, in the order in which they are called, as places to measure."""
+        yield Point(
+            depth_index=1,
+            affine=self.stem.affine,  # pyright: ignore[reportArgumentType]
+            output=self.stem,
+            activation=getattr(self.stem, "activation", None),
+        )
+        depth_index = 2
+        for block in self.blocks:
+            yield from block_points(block, depth_index)
+            depth_index += len(block_layers(block))
+        yield Point(depth_index=depth_index, role="main", affine=self.head, output=self.head)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs [n, *input_shape] to logits or values [n, outputs]."""
+        return self.head(self.blocks(self.stem(x.flatten(1))))
+
+
+class LinearModel(nn.Module):
+    """One affine map from the flattened input to the output: no hidden layer at all.
+
+    Args:
+        input_shape: Shape of one input.
+        outputs: Number of classes, or of regression targets.
+        bias: Whether the map has a bias.
+        initializer: Rule that sets weight and bias.
+    """
+
+    def __init__(self, *, input_shape: tuple[int, ...], outputs: int, bias: bool, initializer: Initializer) -> None:
+        super().__init__()
+        self.head = nn.Linear(prod(input_shape), outputs, bias=bias)
+        initializer(self.head, activation=nn.Identity())
+        self._finisher = trait(initializer, "finish", None)
+
+    def finish(self, batch: Tensor) -> None:
+        """Let the initializer end its work, given inputs [n, *input_shape]."""
+        if self._finisher is not None:
+            self._finisher(self, batch)
+
+    def points(self) -> Iterator[Point]:
+        """Yield the one place to measure."""
+        yield Point(depth_index=1, affine=self.head, output=self.head)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs [n, *input_shape] to logits or values [n, outputs]."""
+        return self.head(x.flatten(1))

@@ -1,0 +1,80 @@
+"""Normalizations: factories called as ``normalization(affine, features)`` that return (affine, module).
+
+All but weight normalization leave the affine map as it is and normalize its output, [n, features, ...].
+"""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+from torch import Tensor, nn
+
+Eps = Annotated[float, Gt(0)]
+_BATCH_NORMS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: nn.BatchNorm1d,
+    nn.Conv1d: nn.BatchNorm1d,
+    nn.Conv2d: nn.BatchNorm2d,
+}
+
+
+def none(affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]:
+    """Leave the output as it is."""
+    return affine, nn.Identity()
+
+
+def batch_norm(
+    affine: nn.Module,
+    features: int,
+    *,
+    eps: Eps = 1e-5,
+    momentum: Annotated[float, Ge(0), Le(1)] = 0.1,
+    learned: bool = True,
+) -> tuple[nn.Module, nn.Module]:
+    """Normalize each feature over the batch (Ioffe & Szegedy 2015)."""
+    return affine, _BATCH_NORMS[type(affine)](features, eps=eps, momentum=momentum, affine=learned)
+
+
+def layer_norm(
+    affine: nn.Module, features: int, *, eps: Eps = 1e-5, learned: bool = True
+) -> tuple[nn.Module, nn.Module]:
+    """Normalize each sample over all its features and positions (Ba et al. 2016).
+
+    For a map [n, features, ...] that is group normalization with one group; on [n, features] the two are one.
+    """
+    module = nn.LayerNorm(features, eps=eps, elementwise_affine=learned)
+    return affine, module if isinstance(affine, nn.Linear) else nn.GroupNorm(1, features, eps=eps, affine=learned)
+
+
+def group_norm(
+    affine: nn.Module, features: int, *, groups: Annotated[int, Ge(1)] = 8, eps: Eps = 1e-5, learned: bool = True
+) -> tuple[nn.Module, nn.Module]:
+    """Normalize each sample over groups of its features (Wu & He 2018).
+
+    Raises:
+        ValueError: If ``groups`` does not divide ``features``.
+    """
+    if features % groups:
+        raise ValueError(f"groups={groups} must divide the number of features, {features}")
+    return affine, nn.GroupNorm(groups, features, eps=eps, affine=learned)
+
+
+def rms_norm(affine: nn.Module, features: int, *, eps: Eps = 1e-5, learned: bool = True) -> tuple[nn.Module, nn.Module]:
+    """Divide each sample by the root mean square of its features, at every position (Zhang & Sennrich 2019)."""
+    module = nn.RMSNorm(features, eps=eps, elementwise_affine=learned)
+    return affine, module if isinstance(affine, nn.Linear) else ChannelsLast(module)
+
+
+def weight_norm(affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]:
+    """Learn length and direction of each unit's weights apart: w = g v / |v| (Salimans & Kingma 2016)."""
+    return nn.utils.parametrizations.weight_norm(affine), nn.Identity()
+
+
+class ChannelsLast(nn.Module):
+    """Applies to maps [n, features, ...] a module that works on the last dimension."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the module's output, the shape of ``x``."""
+        return self.module(x.movedim(1, -1)).movedim(-1, 1)

@@ -1,0 +1,211 @@
+"""Residual connections: factories called as ``residual(branch, shortcut, index, blocks)`` that return a block.
+
+``branch`` is an ``nn.Sequential`` of layers, arranged as the class attribute ``order`` asks; ``shortcut`` carries the
+block's input past it (an identity where the shapes agree); the block is number ``index``, from 0, of ``blocks``.
+"""
+
+from collections import OrderedDict
+from math import sqrt
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Gt, Le
+from torch import Tensor, nn
+
+from gradlab.nn.layers import ACTIVATION_FIRST, AFFINE_FIRST, Fork
+from gradlab.nn.points import block_layers
+
+
+def none(branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) -> nn.Module:
+    """Return the branch alone: a plain network."""
+    return branch
+
+
+class Identity(nn.Module):
+    """phi(x + F(x)): the activation stands after the sum (He et al. 2015, "Deep residual learning")."""
+
+    order = AFFINE_FIRST
+
+    def __init__(self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) -> None:
+        super().__init__()
+        self.branch, self.fork, self.shortcut = branch, Fork(), shortcut
+        self.activation: Any = branch[-1].activation
+        del branch[-1].activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [n, features, ...] to the shape of the branch's output."""
+        return self.activation(self.shortcut(self.fork(x)) + self.branch(x))
+
+
+class PreActivation(nn.Module):
+    """x + F(x), nothing after the sum (He et al. 2016, "Identity mappings in deep residual networks")."""
+
+    order = ACTIVATION_FIRST
+
+    def __init__(self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) -> None:
+        super().__init__()
+        self.branch, self.fork, self.shortcut = branch, Fork(), shortcut
+
+    def weigh(self, branch: Tensor) -> Tensor:
+        """Return c F(x), given F(x); here c = 1."""
+        return branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [n, features, ...] to the shape of the branch's output."""
+        return self.shortcut(self.fork(x)) + self.weigh(self.branch(x))
+
+
+class Scaled(PreActivation):
+    """x + alpha F(x), alpha fixed: a number, or 1/sqrt(blocks), with which squared norms grow e-fold at any depth."""
+
+    def __init__(
+        self,
+        branch: nn.Sequential,
+        shortcut: nn.Module,
+        index: int,
+        blocks: int,
+        *,
+        alpha: float | Literal["1/sqrt(blocks)"] = "1/sqrt(blocks)",
+    ) -> None:
+        super().__init__(branch, shortcut, index, blocks)
+        self.alpha = 1 / sqrt(blocks) if isinstance(alpha, str) else alpha
+
+    def weigh(self, branch: Tensor) -> Tensor:
+        """Return alpha F(x)."""
+        return self.alpha * branch
+
+
+class LearnedScale(PreActivation):
+    """x + a F(x) with one learned number a per block that starts at ``initial``, by default 0: an exact identity.
+
+    Sources: Bachlechner et al. 2020 (ReZero) and De & Smith 2020 (SkipInit).
+    """
+
+    def __init__(
+        self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int, *, initial: float = 0.0
+    ) -> None:
+        super().__init__(branch, shortcut, index, blocks)
+        self.alpha = nn.Parameter(torch.full((), float(initial)))
+
+    def weigh(self, branch: Tensor) -> Tensor:
+        """Return a F(x)."""
+        return self.alpha * branch
+
+
+class StochasticDepth(PreActivation):
+    """x + b F(x), b = 1 with a probability that falls linearly from 1 to ``survival`` at the last block, else 0.
+
+    At evaluation b is its mean (Huang et al. 2016, eq. 2, 4 and 5).
+    """
+
+    def __init__(
+        self,
+        branch: nn.Sequential,
+        shortcut: nn.Module,
+        index: int,
+        blocks: int,
+        *,
+        survival: Annotated[float, Gt(0), Le(1)] = 0.5,
+        per_sample: bool = False,
+    ) -> None:
+        super().__init__(branch, shortcut, index, blocks)
+        self.survival = 1 - (index + 1) / blocks * (1 - survival)
+        self.per_sample = per_sample
+
+    def weigh(self, branch: Tensor) -> Tensor:
+        """Return b F(x), one draw of b for the batch or, ``per_sample``, for each sample."""
+        if not self.training:
+            return self.survival * branch
+        shape = (branch.shape[0] if self.per_sample else 1,) + (1,) * (branch.dim() - 1)
+        return torch.empty(shape, device=branch.device, dtype=branch.dtype).bernoulli_(self.survival) * branch
+
+
+class Highway(nn.Module):
+    """T(x) H(x) + (1 - T(x)) x with the learned gate T = sigmoid(W x + b) (Srivastava et al. 2015, eq. 3).
+
+    Args:
+        branch: Layers of H.
+        shortcut: What carries x.
+        index: Number of the block, from 0.
+        blocks: Number of blocks.
+        gate_bias: Start of b; negative, so that the block begins by carrying its input on.
+    """
+
+    order = AFFINE_FIRST
+
+    def __init__(
+        self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int, *, gate_bias: float = -2.0
+    ) -> None:
+        super().__init__()
+        self.branch, self.fork, self.shortcut = branch, Fork(), shortcut
+        first: Any = branch[0].affine
+        affine = nn.Linear(first.in_features, first.out_features)
+        nn.init.xavier_normal_(affine.weight)
+        nn.init.constant_(affine.bias, gate_bias)
+        self.gate = nn.Sequential(OrderedDict[str, nn.Module](affine=affine, activation=nn.Sigmoid()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [n, features, ...] to the shape of the branch's output."""
+        gate = self.gate(x)
+        return gate * self.branch(x) + (1 - gate) * self.shortcut(self.fork(x))
+
+
+class Fixup(PreActivation):
+    """x + a F(x) with a zero last layer and shrunken others, to train without normalization (Zhang et al. 2019).
+
+    Each branch has a learned multiplier a, from 1, and a learned bias, from 0, before each activation. The last weight
+    layer of a branch starts at 0, the other m - 1 are scaled by blocks^(-1 / (2m - 2)).
+
+    Args:
+        branch: Layers of F.
+        shortcut: What carries x.
+        index: Number of the block, from 0.
+        blocks: Number of blocks.
+        zero_head: Also start the head at 0, as the paper does. Off by default: behind a zero head every gradient of
+            the first step is exactly zero, so there is nothing to look at.
+    """
+
+    def __init__(
+        self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int, *, zero_head: bool = False
+    ) -> None:
+        super().__init__(branch, shortcut, index, blocks)
+        self.alpha = nn.Parameter(torch.ones(()))
+        self.blocks = blocks
+        self.zero_head = zero_head
+        for layer in block_layers(branch):
+            layer.normalization = nn.Sequential(layer.normalization, ScalarBias())
+
+    def weigh(self, branch: Tensor) -> Tensor:
+        """Return a F(x)."""
+        return self.alpha * branch
+
+    @staticmethod
+    @torch.no_grad()
+    def finish(model: nn.Module, batch: Tensor) -> None:
+        """Scale and zero the weights of every Fixup block of ``model``; ``batch`` is not looked at."""
+        for block in (module for module in model.modules() if isinstance(module, Fixup)):
+            *inner, last = block_layers(block)
+            for layer in inner:
+                _length(layer.affine).mul_(block.blocks ** (-1 / (2 * len(inner))))
+            _length(last.affine).zero_()
+            if block.zero_head:
+                _length(model.head).zero_()
+
+
+class ScalarBias(nn.Module):
+    """One learned number, from 0, added to every entry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x + bias, the shape of ``x``."""
+        return x + self.bias
+
+
+def _length(affine: Any) -> Tensor:
+    """Return what the effective weight is proportional to: the weight, or under weight_norm its length g."""
+    if nn.utils.parametrize.is_parametrized(affine, "weight"):
+        return affine.parametrizations.weight.original0
+    return affine.weight

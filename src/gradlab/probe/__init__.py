@@ -1,0 +1,1 @@
+"""Forward and backward hooks -> quantities -> rows, for any ``torch.nn.Module``."""

@@ -1,0 +1,34 @@
+"""The columns of gradients.csv, in order."""
+
+KEYS = ("step", "depth_index", "layer", "role")
+
+DEFAULT = (
+    "preactivation_norm",
+    "preactivation_std",
+    "activation_mean",
+    "activation_std",
+    "activation_norm",
+    "preactivation_grad_norm",
+    "activation_grad_norm",
+    "weight_norm",
+    "weight_grad_norm",
+    "update_norm",
+    "update_ratio",
+)
+
+FULL = (
+    "clipped_weight_grad_norm",
+    "weight_grad_cosine",
+    "activation_slope_rms",
+    "saturated_fraction",
+    "dead_fraction",
+    "skip_grad_norm",
+    "grad_log10_p5",
+    "grad_log10_p50",
+    "grad_log10_p95",
+)
+
+FIGURES = DEFAULT + FULL
+COLUMNS = KEYS + FIGURES
+QUANTILES = (0.05, 0.50, 0.95)
+SATURATED = 0.01  # an entry is saturated where the slope is at most this share of the activation's steepest

@@ -1,0 +1,86 @@
+"""Quantities of tensors on any device as 0-d float64 tensors there: pure functions that never wait for the device.
+
+The twin of `gradlab.probe.host`, function by function.
+"""
+
+import torch
+from torch import Tensor
+
+from gradlab.norms import norm
+from gradlab.probe.columns import QUANTILES, SATURATED
+
+__all__ = [
+    "alive",
+    "cosine",
+    "distance",
+    "hypot",
+    "keep",
+    "log_quantiles",
+    "moments",
+    "norm",
+    "ratio",
+    "share_dead",
+    "slope_figures",
+]
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return norm, mean and standard deviation (over n, not n - 1) of all entries of ``x``."""
+    wide = x.double()
+    mean = wide.mean()
+    return norm(wide), mean, norm(wide - mean) / x.numel() ** 0.5
+
+
+def hypot(x: Tensor, y: Tensor) -> Tensor:
+    """Return sqrt(x^2 + y^2) without overflow."""
+    return torch.hypot(x, y)
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Return the quotient as IEEE 754 has it: 0 / 0 is nan, 1 / 0 is inf."""
+    return numerator / denominator
+
+
+def cosine(x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
+    """Return the cosine between two tensors of one shape, given their norms; nan where one of them is zero."""
+    return (x.double() / x_norm * (y.double() / y_norm)).sum()
+
+
+def keep(x: Tensor, buffer: Tensor | None) -> Tensor:
+    """Return a copy of ``x``, in ``buffer`` where there is one."""
+    return x.clone() if buffer is None else buffer.copy_(x)
+
+
+def distance(x: Tensor, kept: Tensor) -> Tensor:
+    """Return the norm of ``x - kept``; ``kept`` is written over."""
+    return norm(torch.sub(x, kept, out=kept))
+
+
+def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the root mean square of an activation's slopes and the share of entries at which it is saturated."""
+    flatter = (slope.abs() <= SATURATED * steepest).double().mean()
+    return norm(slope) / slope.numel() ** 0.5, flatter
+
+
+def alive(output: Tensor) -> Tensor:
+    """Return for each unit (dimension 1) whether it is other than 0 for any sample or position of the batch."""
+    return (output.movedim(1, 0).flatten(1) != 0).any(dim=1)
+
+
+def share_dead(alive: Tensor) -> Tensor:
+    """Return the share of units that are not alive."""
+    return 1 - alive.double().mean()
+
+
+def log_quantiles(x: Tensor) -> tuple[Tensor, ...]:
+    """Return quantiles of log10 |x|, linear between order statistics; -inf from a zero, nan from a nan."""
+    ordered = x.double().abs().flatten().sort().values.log10()  # sort puts nan last
+    return tuple(_quantile(ordered, q * (ordered.numel() - 1)) for q in QUANTILES)
+
+
+def _quantile(ordered: Tensor, position: float) -> Tensor:
+    below = int(position)
+    low, high = ordered[below], ordered[min(below + 1, ordered.numel() - 1)]
+    flat = torch.isinf(low) | (low == high) | (position == below)
+    between = torch.where(flat, low, low + (position - below) * (high - low))
+    return torch.where(torch.isnan(ordered[-1]), ordered[-1], between)

@@ -1,0 +1,132 @@
+"""The probe: which steps are recorded, and the rows of gradients.csv that come of them."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradlab.norms import quiet
+from gradlab.points import UNNUMBERED
+from gradlab.probe import device as device_gauge
+from gradlab.probe import host as host_gauge
+from gradlab.probe.columns import FIGURES
+from gradlab.probe.discovery import find_points
+from gradlab.probe.layer import LayerProbe
+
+Row = tuple[Any, ...]
+
+
+class Probe:
+    """Records the gradient flow through a model while somebody else trains it.
+
+    For each step call `start`, do the forward and backward pass, then call `after_backward`, clip, `after_clipping`,
+    update, `after_update`. Steps that are not recorded carry no hook at all; nothing here changes a bit of the
+    training (no random number is drawn, no parameter or gradient is written). `take` hands over the rows.
+
+    Args:
+        model: Any module; one that has a method ``points()`` says itself where to measure.
+        every: Each ``every``-th step is recorded, and the first and the last; 0 records nothing.
+        full_every: Each ``full_every``-th recorded step, the first and the last record the F columns too.
+        last: Number of the last step.
+        layers: Patterns of layer names (as in a shell) to record.
+
+    Raises:
+        ValueError: If ``layers`` matches no layer.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, every: int, full_every: int, last: int, layers: Sequence[str] = ("*",)
+    ) -> None:
+        self.every, self.full_every, self.last = every, full_every, last
+        self.step = -1
+        self.recording = self.full = False
+        gauge = host_gauge if all(p.device.type == "cpu" for p in model.parameters()) else device_gauge
+        points = find_points(model) if every else []
+        names = {module: name for name, module in model.named_modules()}
+        chosen = [p for p in points if any(fnmatchcase(names[p.affine], pattern) for pattern in layers)]
+        if points and not chosen:
+            known = ", ".join(names[p.affine] for p in points[:5])
+            raise ValueError(f"layers={list(layers)} matches no layer; there are {known}, …")
+        turns = count()
+        self._layers = [LayerProbe(point, names[point.affine], gauge, turns) for point in chosen]
+        self._waits = gauge is device_gauge
+        self._rows: list[Row] = []
+
+    def start(self, step: int, *, force: bool = False) -> bool:
+        """Begin a step, before its forward pass; return whether it is recorded.
+
+        Args:
+            step: Number of the step.
+            force: Record it in full whatever the interval says.
+        """
+        edge = step in (0, self.last) or force
+        self.recording = bool(self._layers) and (edge or step % self.every == 0)
+        self.full = self.recording and (edge or (step // self.every) % self.full_every == 0)
+        self.step = step
+        if self.recording:
+            self._quiet = quiet()
+            self._quiet.__enter__()
+        for layer in self._layers if self.recording else ():
+            layer.start(full=self.full)
+        return self.recording
+
+    def after_backward(self) -> None:
+        """Read the weights and their gradients, before they are clipped."""
+        for layer in self._called():
+            layer.weight.read(full=self.full)
+
+    def after_clipping(self) -> None:
+        """Read the clipped gradients."""
+        if self.full:
+            for layer in self._called():
+                layer.weight.read_clipped()
+
+    def after_update(self) -> None:
+        """Read how far the weights moved, and end the step."""
+        for layer in self._called():
+            layer.weight.read_update()
+        self.end()
+
+    def end(self) -> None:
+        """End the step without an update: its rows are complete, the hooks go unless the next step wants them."""
+        if not self.recording:
+            return
+        for place, layer in enumerate(self._called(), start=1):
+            if self.full:
+                layer.detail.finish()
+            layer.pool.recording = False
+            figures = layer.pool.values
+            depth_index = place if layer.point.depth_index == UNNUMBERED else layer.point.depth_index
+            key = (self.step, depth_index, layer.name, layer.point.role)
+            self._rows.append(key + tuple([figures.get(name) for name in FIGURES]))
+        self._quiet.__exit__(None, None, None)
+        self.recording = False
+        if self.every > 1 or self.step == self.last:
+            self.close()
+
+    def take(self) -> list[Row]:
+        """Return the rows recorded since the last call: values in the order of ``columns.COLUMNS``, None for empty.
+
+        Figures that are still on a device come over here, in one block.
+        """
+        rows, self._rows = self._rows, []
+        if not self._waits:
+            return rows
+        tensors = [value for row in rows for value in row if isinstance(value, Tensor)]
+        floats = iter(torch.stack(tensors).tolist() if tensors else ())
+        return [tuple(next(floats) if isinstance(value, Tensor) else value for value in row) for row in rows]
+
+    def close(self) -> None:
+        """Remove every hook."""
+        for layer in self._layers:
+            layer.stop()
+
+    def _called(self) -> Sequence[LayerProbe]:
+        """Return the layers that were called in this step; those without a number in the order of their calls."""
+        called = [layer for layer in self._layers if layer.signal.calls] if self.recording else []
+        if called and called[0].point.depth_index == UNNUMBERED:
+            called.sort(key=lambda layer: layer.signal.turn)
+        return called

@@ -1,0 +1,52 @@
+"""Did you mean ...? The closest option, key, or name to a mistyped one."""
+
+from collections.abc import Iterable, Iterator
+from difflib import SequenceMatcher, get_close_matches
+from typing import Any
+
+
+def closest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most like a mistyped word, or None where none is like it."""
+    by_folded = {choice.lower(): choice for choice in choices}
+    matches = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
+    return by_folded[matches[0]] if matches else None
+
+
+def key_paths(config: Any, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of nested dictionaries, outermost first, without Hydra's own (`_target_` and its like)."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            if not str(name).startswith("_"):
+                yield f"{prefix}{name}"
+                yield from key_paths(value, f"{prefix}{name}.")
+
+
+def closest_key(key: str, known: Iterable[str]) -> str | None:
+    """The known dotted key that a wrong one most likely means.
+
+    The last part of the name decides (`depth` and `mlp.dpeth` mean `model.depth`); the whole path breaks ties.
+    """
+
+    def likeness(candidate: str) -> tuple[float, float]:
+        return _ratio(_leaf(key), _leaf(candidate)), _ratio(key, candidate)
+
+    best = max(known, key=likeness, default=None)
+    return best if best is not None and likeness(best)[0] >= 0.7 else None
+
+
+def did_you_mean(suggestion: str | None) -> str:
+    """The tail of a message about a wrong name."""
+    return f"; did you mean {suggestion}?" if suggestion else ""
+
+
+def one_line(text: object) -> str:
+    """Fold a message of several lines into one."""
+    return " ".join(str(text).split())
+
+
+def _leaf(key: str) -> str:
+    return key.rpartition(".")[2].lower()
+
+
+def _ratio(a: str, b: str) -> float:
+    return SequenceMatcher(None, a, b).ratio()

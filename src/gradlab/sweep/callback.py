@@ -1,0 +1,57 @@
+"""What Hydra calls at the start of a run and at the end of a sweep."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+
+class Sweep(Callback):
+    """Refuses a sweep that would run as a single run, and ends a sweep with one honest count.
+
+    Hydra turns exceptions of callbacks into warnings, so both methods leave by SystemExit.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """Refuse a config that lists sweep values when `-m` was not given."""
+        if OmegaConf.select(config, "hydra.sweeper.params"):
+            print("gradlab: this experiment is a sweep: add -m", file=sys.stderr)
+            raise SystemExit(1)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Print how the runs of the sweep ended, and exit with 1 if one failed."""
+        folder = Path(config.hydra.sweep.dir)
+        endings = read_endings(folder)
+        counts = Counter(status for status, _ in endings.values())
+        words = [f"{counts[status]} {status}" for status in ("completed", "diverged", "failed")]
+        words += [f"{counts['interrupted']} interrupted"] if counts["interrupted"] else []
+        print(f"{', '.join(words)}: {folder}")
+        for name, (status, reason) in endings.items():
+            if status == "failed":
+                print(f"gradlab: {name} failed: {reason}", file=sys.stderr)
+        if counts["failed"]:
+            raise SystemExit(1)
+
+
+def read_endings(folder: Path) -> dict[str, tuple[str, str]]:
+    """How each run of a sweep ended.
+
+    Args:
+        folder: The sweep's folder, which holds one folder for each run.
+
+    Returns:
+        (status, one-line reason or "") by the run's folder name. A run without a readable `run.json` has failed.
+    """
+    return {run.parent.name: _read_ending(run.parent / "run.json") for run in sorted(folder.glob("*/.hydra"))}
+
+
+def _read_ending(path: Path) -> tuple[str, str]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return record["status"], record.get("error") or ""
+    except (OSError, ValueError, KeyError):
+        return "failed", "it left no readable run.json"

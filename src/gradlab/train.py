@@ -1,0 +1,145 @@
+"""The training loop, and what it needs to know of a task."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gradlab.norms import total_norm
+from gradlab.probe.probe import Probe
+
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked of the model: a loss, the mean over the batch, and for classes an accuracy.
+
+    Attributes:
+        loss: Maps outputs [n, k] and targets [n] or [n, k] to a 0-d tensor.
+        accuracy: Maps the same to a 0-d tensor in [0, 1], or is None.
+    """
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    accuracy: Callable[[Tensor, Tensor], Tensor] | None
+
+
+TASKS = {
+    "classification": Task(
+        loss=F.cross_entropy, accuracy=lambda outputs, targets: (outputs.argmax(1) == targets).double().mean()
+    ),
+    "regression": Task(loss=F.mse_loss, accuracy=None),
+}
+
+
+@dataclass(kw_only=True)
+class Loop:
+    """A training run: built objects in, a stream of metrics out.
+
+    Attributes:
+        model: What is trained.
+        batches: Iterator of (inputs, targets) with an ``epoch``.
+        test: (inputs, targets) to evaluate on.
+        task: Loss and accuracy.
+        optimizer: Updates the model's parameters.
+        lr_scheduler: Stepped after each update.
+        clip: Called with the named parameters between backward pass and update.
+        probe: Records the gradient flow.
+        steps: Number of steps.
+        update: Whether the optimizer's update is applied.
+        eval_every: Steps between evaluations; 0 for never, not even at the end.
+        step: Number of the step in progress; after the run, how many were done.
+        status: ``completed`` or, once the loss was not finite, ``diverged``.
+    """
+
+    model: nn.Module
+    batches: Any
+    test: tuple[Tensor, Tensor]
+    task: Task
+    optimizer: torch.optim.Optimizer
+    lr_scheduler: Any
+    clip: Callable[[list[tuple[str, nn.Parameter]]], None]
+    probe: Probe
+    steps: int
+    update: bool
+    eval_every: int
+    step: int = 0
+    status: str = "completed"
+    _parameters: list[tuple[str, nn.Parameter]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._parameters = list(self.model.named_parameters())
+
+    def run(self) -> Iterator[Metrics]:
+        """Train, and yield the metrics of each step that is recorded or evaluated.
+
+        A loss that is not finite ends the run: that step is recorded, by a second pass where the first was not.
+        """
+        self.model.train()
+        cpu = self.test[0].device.type == "cpu"
+        while self.step < self.steps and self.status == "completed":
+            step, epoch = self.step, self.batches.epoch
+            inputs, targets = next(self.batches)
+            recorded = self.probe.start(step)
+            outputs = self.model(inputs)
+            loss = self.task.loss(outputs, targets)
+            # A look at the loss makes the host wait for a GPU, so there only recorded steps are looked at.
+            if (recorded or cpu) and not isfinite(float(loss.detach())):
+                self.status = "diverged"
+                if not recorded:
+                    recorded = self.probe.start(step, force=True)
+                    loss = self.task.loss(self.model(inputs), targets)
+            evaluated = self._evaluates(step)
+            metrics = self._describe(step, epoch, loss, outputs, targets) if recorded or evaluated else None
+
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.probe.after_backward()
+            if metrics is not None:
+                metrics["grad_norm"] = self._grad_norm()
+            self.clip(self._parameters)
+            self.probe.after_clipping()
+            if metrics is not None:
+                metrics["clipped_grad_norm"] = self._grad_norm()
+            if self.update and self.status == "completed":
+                self.optimizer.step()
+                self.lr_scheduler.step()
+                self.probe.after_update()
+            else:
+                self.probe.end()
+
+            self.step += 1
+            if metrics is not None:
+                yield metrics | (self.evaluate() if evaluated else {})
+
+    @torch.no_grad()
+    def evaluate(self, *, chunk: int = 1024) -> Metrics:
+        """Return loss and accuracy on the test set, in evaluation mode, with the parameters as they are."""
+        inputs, targets = self.test
+        self.model.eval()
+        outputs = torch.cat([self.model(part) for part in inputs.split(chunk)])
+        self.model.train()
+        metrics = {"eval_loss": float(self.task.loss(outputs, targets))}
+        if self.task.accuracy is not None:
+            metrics["eval_accuracy"] = float(self.task.accuracy(outputs, targets))
+        return metrics
+
+    def _evaluates(self, step: int) -> bool:
+        return self.eval_every > 0 and (step % self.eval_every == 0 or step == self.steps - 1)
+
+    def _describe(self, step: int, epoch: float, loss: Tensor, outputs: Tensor, targets: Tensor) -> Metrics:
+        accuracy = self.task.accuracy
+        return {
+            "step": step,
+            "epoch": epoch,
+            "train_loss": float(loss.detach()),
+            "train_accuracy": None if accuracy is None else float(accuracy(outputs.detach(), targets)),
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+        }
+
+    def _grad_norm(self) -> float:
+        return float(total_norm(p.grad for _, p in self._parameters if p.grad is not None))

@@ -1,0 +1,39 @@
+"""All figures of one run, drawn from its files."""
+
+from pathlib import Path
+
+from gradlab.view import flow, heatmap, style, tables, training
+
+
+def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
+    """Draw a run's figures into ``run_dir/figures``, each as PNG and SVG; the same files give the same bytes.
+
+    A figure for which nothing was recorded is left out: update ratios where no update was made, for instance.
+
+    Args:
+        run_dir: A run's folder with ``gradients.csv`` and ``metrics.csv``.
+        caption: The configuration that was run, printed small below each figure.
+
+    Returns:
+        The files written.
+
+    Raises:
+        FileNotFoundError: One of the two tables is missing.
+        ValueError: A table lacks a column, or a row is broken.
+    """
+    layers = tables.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
+    metrics = tables.read_metrics(run_dir, ("step", "train_loss", "eval_loss", "eval_accuracy", "lr"))
+    figures = (
+        ("gradient_flow", layers.steps.size, lambda: flow.gradient_flow(layers, caption=caption)),
+        ("gradient_heatmap", layers.steps.size, lambda: heatmap.gradient_heatmap(layers, caption=caption)),
+        ("loss", metrics["step"].size, lambda: training.loss(metrics, caption=caption)),
+        (
+            "update_ratio",
+            layers.columns[training.UPDATE].count(),
+            lambda: training.update_ratio(layers, caption=caption),
+        ),
+    )
+    folder = run_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    with style.look():
+        return [path for name, recorded, draw in figures if recorded for path in draw().save(folder, name)]

@@ -1,0 +1,85 @@
+"""How the signal travels forward through the layers, and the gradient back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from gradlab.view import lanes, style
+from gradlab.view.tables import Layers, spread_out
+from gradlab.view.words import condition, quotient
+
+FORWARD, BACKWARD = "activation_std", "preactivation_grad_norm"
+
+
+def gradient_flow(layers: Layers, *, caption: str) -> style.Sheet:
+    """Draw the spread of each layer's output, and the gradient that reaches it, against depth at a few steps.
+
+    Args:
+        layers: A run's layers with ``activation_std`` and ``preactivation_grad_norm``; at least one step and layer.
+        caption: The configuration that was run.
+    """
+    sheet = style.sheet(headline(layers), caption=caption, height=3.95)
+    panels = (
+        (0.95, FORWARD, "Forward: how much a layer's output varies", "standard deviation of the output h"),
+        (5.00, BACKWARD, "Backward: the gradient that reaches it", "L2 norm of dL/dz over the batch"),
+    )
+    for left, column, title, label in panels:
+        axes = sheet.axes(left, 0.55, 3.05, 3.05, name=label)
+        _panel(axes, layers, layers.columns[column])
+        axes.set_title(title)
+    style.note_colours(sheet.figure.axes[-1], "step")
+    return sheet
+
+
+def headline(layers: Layers) -> str:
+    """Say how much of the last hidden layer's gradient reaches the first, at the first and the last step."""
+    rows = spread_out(len(layers.steps), 2)
+    gradients = layers.columns[BACKWARD][rows]
+    steps = layers.steps[rows].tolist()
+    if layers.hidden < 2:
+        name = f"layer {layers.depths[0]}, the only hidden one," if layers.hidden else "the head, the only layer,"
+        return f"Gradient norm of {name} is {_at_steps([condition(row[0]) for row in gradients], steps)}"
+    first, last = layers.depths[0], layers.depths[layers.hidden - 1]
+    ends = gradients[:, [0, layers.hidden - 1]]
+    if np.isfinite(lanes.positions(ends)).all():
+        shares = [quotient(part, whole, digits=2) for part, whole in ends.data]
+        shares[0] += f" {'of' if ends[0, 0] < ends[0, 1] else 'times'} layer {last}'s"
+        return f"Gradient reaching layer {first} is {_at_steps(shares, steps)}"
+    pairs = [(condition(row[0]), condition(row[1])) for row in ends]
+    states = [part if part == whole else f"{part} (layer {last}: {whole})" for part, whole in pairs]
+    return f"Gradient norm of layer {first} is {_at_steps(states, steps)}"
+
+
+def _at_steps(phrases: Sequence[str], steps: Sequence[int]) -> str:
+    if len(set(phrases)) < len(phrases):
+        return f"{phrases[0]} at steps {' and '.join(str(step) for step in steps)}"
+    return ", ".join(f"{phrase} at step {step}" for phrase, step in zip(phrases, steps, strict=True))
+
+
+def _panel(axes: Axes, layers: Layers, values: np.ma.MaskedArray) -> None:
+    """Draw one quantity against depth: a line per chosen step, the head set apart on the right."""
+    scale = lanes.fit(values)
+    steps = spread_out(len(layers.steps), 5)
+    first, last = int(layers.depths[0]), int(layers.depths[max(layers.hidden, 1) - 1])
+    gap = max(1.0, 0.15 * (last - first))
+    room = max(0.5, 0.03 * (last - first))
+    depths = layers.depths.astype(float)
+    if layers.head:
+        depths[-1] = last + gap if layers.hidden else last
+    colors = style.shades(len(steps))
+    for row, color, shift in zip(steps, colors, np.linspace(0.32, -0.32, len(steps)), strict=True):
+        look = {"color": color, "shift": float(shift)}
+        inner, outer = slice(0, layers.hidden), slice(layers.hidden, None)
+        lanes.draw(axes, depths[inner], values[row, inner], scale, label=str(layers.steps[row]), **look)
+        lanes.draw(axes, depths[outer], values[row, outer], scale, line=False, marker="D", **look)
+    style.keep_small(axes)
+    lanes.dress(axes, scale)
+
+    ticks = {depth: str(depth) for depth in style.integer_ticks(first, last)} if layers.hidden else {}
+    places = {**ticks, **({depths[-1]: "head"} if layers.head else {})}
+    axes.set_xticks(list(places), list(places.values()))
+    axes.set_xlim(first - room, depths[-1] + room)
+    axes.set_xlabel("layer (depth_index)")
+    if layers.head and layers.hidden:
+        axes.axvline(last + gap / 2, color=style.QUIET, linewidth=0.7, linestyle=":")

@@ -1,0 +1,174 @@
+"""A vertical axis that shows every number: a band for the data, and a lane for what has no place in it.
+
+A logarithmic axis has no room for 0, and no axis has room for nan. Dropping such points would hide exactly the runs
+that matter here, and clamping them would invent data. So zeros get a lane below the data and non-finite values one
+above it. Positions are log10 of the values on a linear axis, which carries 1e-300 and 1e300 in one figure.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from gradlab.view import style
+from gradlab.view.words import power_of_ten
+
+_DECADES = 2.6  # the least that a logarithmic axis spans, so that noise does not look like a trend
+_LANE = 0.11  # height of a lane as a share of the data band
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Where values go on a vertical axis.
+
+    Attributes:
+        log: Whether positions in the data band are log10 of the values, rather than the values.
+        low: Lower edge of the data band.
+        high: Upper edge of the data band.
+        zeros: Whether there is a lane for exact zeros (logarithmic axes only).
+        odd: Whether there is a lane for values that are not finite.
+        empty: Whether the data band holds no value at all.
+    """
+
+    log: bool
+    low: float
+    high: float
+    zeros: bool
+    odd: bool
+    empty: bool
+
+    @property
+    def height(self) -> float:
+        """Height of one lane in axis units."""
+        return _LANE * (self.high - self.low)
+
+
+def positions(values: np.ma.MaskedArray, *, log: bool = True) -> NDArray[np.float64]:
+    """Return the place of each value in the data band, nan where it has none or was not measured."""
+    plain = values.filled(np.nan)
+    inside = np.isfinite(plain) & (plain > 0) if log else np.isfinite(plain)
+    place = np.full(plain.shape, np.nan)
+    place[inside] = np.log10(plain[inside]) if log else plain[inside]
+    return place
+
+
+def zeros(values: np.ma.MaskedArray) -> NDArray[np.bool_]:
+    """Return where a value was measured and is exactly zero."""
+    return (values == 0).filled(False)
+
+
+def odd(values: np.ma.MaskedArray) -> NDArray[np.bool_]:
+    """Return where a value was measured and is not finite."""
+    return ~np.isfinite(values.filled(0.0))
+
+
+def fit(*series: np.ma.MaskedArray, log: bool = True) -> Lanes:
+    """Return the axis that holds all the series.
+
+    Args:
+        *series: Values to be drawn on the axis.
+        log: Whether the data band is logarithmic.
+    """
+    places = np.concatenate([positions(values, log=log).ravel() for values in series])
+    places = places[np.isfinite(places)]
+    low, high = (places.min(), places.max()) if places.size else (0.0, 0.0)
+    least = _DECADES if log else 0.1 * max(abs(low), abs(high)) or 1.0
+    slack = max(0.04 * (high - low), (least - (high - low)) / 2)
+    return Lanes(
+        log=log,
+        low=float(low - slack),
+        high=float(high + slack),
+        zeros=log and any(zeros(values).any() for values in series),
+        odd=any(odd(values).any() for values in series),
+        empty=places.size == 0,
+    )
+
+
+def dress(axes: Axes, lanes: Lanes) -> None:
+    """Set limits and ticks of an axis, and draw the lanes that it needs.
+
+    Args:
+        axes: The axes to set up.
+        lanes: Its vertical axis.
+    """
+    bottom, top = lanes.low, lanes.high
+    ticks = _ticks(lanes, most=max(3, round(axes.bbox.height / 45)))
+    axes.grid(axis="y", color=style.FAINT, linewidth=0.6)
+    if lanes.zeros:
+        bottom -= lanes.height
+        ticks.append((lanes.low - lanes.height / 2, "exactly 0"))
+        _lane(axes, bottom, lanes.low)
+    if lanes.odd:
+        top += lanes.height
+        ticks.append((lanes.high + lanes.height / 2, "not finite"))
+        _lane(axes, lanes.high, top)
+    axes.set_ylim(bottom, top)
+    axes.set_yticks([place for place, _ in ticks], [label for _, label in ticks])
+    if lanes.empty and not lanes.zeros and not lanes.odd:
+        axes.text(0.5, 0.5, "nothing was recorded", transform=axes.transAxes, ha="center", va="center", size=8.5)
+    if lanes.log and not lanes.empty and lanes.high - lanes.low < 7:
+        minor = np.add.outer(np.arange(np.floor(lanes.low), lanes.high), np.log10(np.arange(2, 10))).ravel()
+        axes.set_yticks([place for place in minor if lanes.low <= place <= lanes.high], minor=True)
+
+
+def draw(
+    axes: Axes,
+    x: NDArray[np.float64],
+    values: np.ma.MaskedArray,
+    lanes: Lanes,
+    *,
+    color: str,
+    label: str = "",
+    width: float = 1.5,
+    shift: float = 0.0,
+    line: bool = True,
+    marker: str = "o",
+) -> None:
+    """Draw one series: a line through neighbouring values, and marks in the lanes.
+
+    Args:
+        axes: The axes, to be dressed with the same lanes.
+        x: Horizontal positions, shape (N,).
+        values: The series, shape (N,).
+        lanes: The vertical axis.
+        color: Colour of line and marks.
+        label: Name in the legend; without one the series is not in it.
+        width: Width of the line in points.
+        shift: Place of the marks within a lane, from -0.5 to 0.5, so that series do not cover one another.
+        line: Whether neighbours are joined.
+        marker: Mark of a single value.
+    """
+    y = positions(values, log=lanes.log)
+    name = label or "_"
+    if line:
+        axes.plot(x, y, color=color, linewidth=width, label=name)
+    seen = np.isfinite(y)
+    alone = seen & ~np.append(seen[1:], False) & ~np.append(False, seen[:-1])
+    dotted = seen if not line or len(x) <= 20 else alone
+    axes.plot(x[dotted], y[dotted], marker, color=color, markersize=4, label="_" if line else name)
+    if lanes.zeros:
+        mark_lane(axes, x[zeros(values)], lanes.low + lanes.height * (shift - 0.5), marker="v", color=color)
+    if lanes.odd:
+        mark_lane(axes, x[odd(values)], lanes.high + lanes.height * (shift + 0.5), marker="x", color=color)
+
+
+def mark_lane(axes: Axes, x: NDArray[np.float64], y: float, *, marker: str, color: str) -> None:
+    """Put marks at the given places of a lane."""
+    axes.plot(x, np.full(len(x), y), marker, color=color, markersize=3.5, markeredgewidth=1, clip_on=False)
+
+
+def _lane(axes: Axes, bottom: float, top: float) -> None:
+    axes.axhspan(bottom, top, color=style.LANE, linewidth=0, zorder=0.5)
+
+
+def _ticks(lanes: Lanes, *, most: int) -> list[tuple[float, str]]:
+    """Return places and labels of round numbers in a data band: powers of ten on a logarithmic one."""
+    if lanes.empty:
+        return []
+    if not lanes.log:
+        places = MaxNLocator(most).tick_values(lanes.low, lanes.high)
+        return [(float(place), f"{place:.6g}") for place in places if lanes.low <= place <= lanes.high]
+    exponents = style.round_numbers(int(np.ceil(lanes.low)), int(np.floor(lanes.high)), most=most)
+    return [(float(exponent), power_of_ten(exponent)) for exponent in exponents]

@@ -1,0 +1,125 @@
+"""Reading what a run recorded, for everything that draws or prints it.
+
+An empty cell ("not measured at this step") and a ``nan`` cell ("measured, and it was not a number") mean different
+things, so columns are masked arrays: empty cells are masked, nan and inf are ordinary values.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Columns of ``gradients.csv`` for the layers of the main path, as steps x layers matrices.
+
+    Attributes:
+        steps: Recorded steps in ascending order, shape (S,).
+        depths: ``depth_index`` of each layer in ascending order, shape (L,).
+        names: Qualified module name of each layer, L of them.
+        head: Whether the last layer is the network's head rather than a hidden layer.
+        columns: Column name to matrix of shape (S, L), masked where nothing was measured.
+    """
+
+    steps: NDArray[np.int64]
+    depths: NDArray[np.int64]
+    names: Sequence[str]
+    head: bool
+    columns: dict[str, np.ma.MaskedArray]
+
+    @property
+    def hidden(self) -> int:
+        """How many of the layers are hidden; they come first."""
+        return len(self.names) - self.head
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> dict[str, Sequence[str]]:
+    """Return the named columns of a CSV file as text.
+
+    Args:
+        path: The file; its first line names the columns.
+        columns: The columns wanted; only they are kept in memory.
+
+    Raises:
+        ValueError: A column is missing, or a row has another number of cells than the header.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        if missing := [name for name in columns if name not in header]:
+            raise ValueError(f"{path}: no column {missing[0]!r}; it has {', '.join(header) or 'no header'}")
+        places = [header.index(name) for name in columns]
+        rows = []
+        for row in reader:
+            if len(row) != len(header):
+                raise ValueError(f"{path}, line {reader.line_num}: {len(row)} cells instead of {len(header)}")
+            rows.append([row[place] for place in places])
+    return dict(zip(columns, zip(*rows, strict=True) if rows else ((),) * len(columns), strict=True))
+
+
+def numbers(cells: Sequence[str]) -> np.ma.MaskedArray:
+    """Return cells as a float64 array, masked where the cell is empty."""
+    values = np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
+    return np.ma.MaskedArray(values, mask=[not cell for cell in cells])
+
+
+def read_metrics(run_dir: Path, columns: Sequence[str]) -> dict[str, np.ma.MaskedArray]:
+    """Return columns of a run's ``metrics.csv``, each of shape (S,), masked where nothing was measured.
+
+    Args:
+        run_dir: The run's folder.
+        columns: Names of the columns wanted.
+    """
+    return {name: numbers(cells) for name, cells in read_columns(run_dir / "metrics.csv", columns).items()}
+
+
+def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
+    """Return columns of a run's ``gradients.csv`` for the main path.
+
+    Rows of another role (gates, shortcut projections, auxiliary heads) are left out.
+
+    Args:
+        run_dir: The run's folder.
+        columns: Names of the measured columns wanted.
+    """
+    spread = ("preactivation_std", "activation_std")
+    measured = list(dict.fromkeys((*columns, *spread)))
+    cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *measured])
+    rows = [row for row, role in enumerate(cells["role"]) if role == "main"]
+    row_steps = np.array([int(cells["step"][row]) for row in rows], dtype=np.int64)
+    row_layers = [(int(cells["depth_index"][row]), cells["layer"][row]) for row in rows]
+    steps, step_of_row = np.unique(row_steps, return_inverse=True)
+    layers = sorted(set(row_layers))
+    place = {layer: number for number, layer in enumerate(layers)}
+    layer_of_row = np.array([place[layer] for layer in row_layers], dtype=np.int64)
+
+    matrices = {}
+    for name in measured:
+        column = numbers([cells[name][row] for row in rows])
+        matrix = np.ma.masked_all((len(steps), len(layers)))
+        matrix[step_of_row, layer_of_row] = column
+        matrices[name] = matrix
+    return Layers(
+        steps=steps,
+        depths=np.array([depth for depth, _ in layers], dtype=np.int64),
+        names=[name for _, name in layers],
+        head=bool(layers) and _same(*(matrices[name][:, -1] for name in spread)),
+        columns=matrices,
+    )
+
+
+def _same(z: np.ma.MaskedArray, h: np.ma.MaskedArray) -> bool:
+    """Whether a layer's output is its affine map again, as recorded for a head and for no nonlinear hidden layer.
+
+    ``probe.layers`` may leave the head out, so the last layer on record is not always the head.
+    """
+    return np.array_equal(z.filled(np.nan), h.filled(np.nan), equal_nan=True)
+
+
+def spread_out(count: int, most: int) -> list[int]:
+    """Return at most ``most`` evenly spread indices out of ``range(count)``, the first and the last among them."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})

@@ -1,0 +1,43 @@
+"""Numbers as a reader wants them, also where float64 cannot hold the quotient of two of them."""
+
+from decimal import Decimal
+from math import isfinite
+
+from numpy import ma
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def short(value: float, *, digits: int = 3) -> str:
+    """Return a number in a few significant digits: ``0.236``, ``1.9e-31``, ``1230``, ``nan``."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if 1 <= abs(value) < 1e5 and "e" in text else text
+
+
+def power_of_ten(exponent: float) -> str:
+    """Return ``10⁻³`` for -3: text that needs no formula renderer and stays text in an SVG."""
+    return f"10{str(round(exponent)).translate(_SUPERSCRIPTS)}"
+
+
+def quotient(part: float, whole: float, *, digits: int = 3) -> str:
+    """Return ``part / whole`` in a few significant digits, exact in range: 1e-300 over 1e300 is ``1e-600``.
+
+    Where the quotient does not exist the text is ``nan``.
+    """
+    if not (isfinite(part) and isfinite(whole)) or whole == 0:
+        return "nan"
+    ratio = Decimal(part) / Decimal(whole)
+    # float() prints ordinary ratios plainly, Decimal those that a float would round to 0 or to infinity.
+    if ratio == 0 or Decimal("1e-300") < abs(ratio) < Decimal("1e300"):
+        return short(float(ratio), digits=digits)
+    mantissa, exponent = f"{ratio:.{digits - 1}e}".split("e")
+    return f"{float(mantissa):g}e{exponent}"
+
+
+def condition(value: float, *, digits: int = 2) -> str:
+    """Return the value in a few digits, or in words where it is zero, not finite or masked."""
+    if value is ma.masked:
+        return "not measured"
+    if not isfinite(value):
+        return "not finite"
+    return "exactly 0" if value == 0 else short(value, digits=digits)

@@ -1,0 +1,54 @@
+import json
+
+import pytest
+from omegaconf import OmegaConf
+
+from gradlab.sweep.callback import Sweep, read_endings
+from gradlab.sweep.naming import MAX_LENGTH, run_name
+
+
+def test_a_name_does_not_depend_on_the_order_of_overrides():
+    assert run_name(["b=2", "a=1"]) == run_name(["a=1", "b=2"])
+    assert run_name(["b=2", "a=1"]).startswith("a=1,b=2-")
+
+
+def test_a_name_is_short_safe_and_unique():
+    long = [f"data.path=/some/where/{'x' * 200}", "model.depth=[1, 2]"]
+    name = run_name(long)
+    assert len(name) == MAX_LENGTH + 7
+    assert not set(name) & set("/\\:*?\"<>| []$'")
+    assert name != run_name([*long, "seed=1"])
+    assert run_name([]).startswith("defaults-")
+
+
+def record(folder, name, **content):
+    (folder / name / ".hydra").mkdir(parents=True)
+    if content:
+        (folder / name / "run.json").write_text(json.dumps(content))
+
+
+def finish(folder):
+    Sweep().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}}))
+
+
+def test_a_sweep_without_failures_ends_quietly(tmp_path, capsys):
+    record(tmp_path, "a", status="completed")
+    record(tmp_path, "b", status="diverged")
+    finish(tmp_path)
+    assert capsys.readouterr() == (f"1 completed, 1 diverged, 0 failed: {tmp_path}\n", "")
+
+
+def test_failed_and_lost_runs_are_named_and_exit_with_1(tmp_path, capsys):
+    record(tmp_path, "a", status="failed", error="model.depth must be at least 1, got 0")
+    record(tmp_path, "lost")
+    record(tmp_path, "stopped", status="interrupted")
+    assert read_endings(tmp_path)["lost"][0] == "failed"
+    with pytest.raises(SystemExit) as end:
+        finish(tmp_path)
+    assert end.value.code == 1
+    out, err = capsys.readouterr()
+    assert out == f"0 completed, 0 diverged, 2 failed, 1 interrupted: {tmp_path}\n"
+    assert err.splitlines() == [
+        "gradlab: a failed: model.depth must be at least 1, got 0",
+        "gradlab: lost failed: it left no readable run.json",
+    ]

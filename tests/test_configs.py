@@ -1,0 +1,46 @@
+"""Every option of every group composes, fits its target, builds and trains one step."""
+
+import pytest
+
+from conftest import compose_config
+from gradlab import build, cli, job
+
+GROUPS = ["activation", "initializer", "normalization", "residual", "clipping", "optimizer", "lr_scheduler", "data",
+          "model", "train", "probe", "diagnosis"]  # fmt: skip
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((cli.CONFIGS / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_trains_a_step(group, option):
+    sizes = [] if group == "model" else ["model.depth=3", "model.width=16"]
+    cfg = compose_config(*sizes, f"{group}={option}", "train.steps=1")
+    build.check(cfg)
+    (metrics,) = list(job.assemble(cfg).run())
+    assert metrics["train_loss"] > 0
+    assert metrics["grad_norm"] > 0
+
+
+@pytest.mark.parametrize(
+    "path", sorted(cli.CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_file_begins_with_what_it_is(path):
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# ")
+    assert 10 < len(first) <= 120
+
+
+PARTS = [(n, r) for n in ("none", "batch_norm", "weight_norm") for r in ("identity", "fixup", "highway")]
+
+
+@pytest.mark.parametrize(("normalization", "residual"), PARTS)
+@pytest.mark.parametrize("block_depth", [1, 2, 4])
+def test_parts_combine_freely(normalization, residual, block_depth):
+    sizes = ("model.depth=6", "model.width=16", f"model.block_depth={block_depth}", "model.bias=false")
+    parts = ("initializer=lsuv", f"normalization={normalization}", f"residual={residual}")
+    cfg = compose_config(*sizes, *parts, "train.steps=2")
+    loop = job.assemble(cfg)
+    (first, second) = [point.affine for point in loop.model.points() if point.role == "main"][::6]
+    assert first.bias is None
+    assert second.bias is None
+    assert [point.depth_index for point in loop.model.points() if point.role == "main"] == list(range(1, 8))
+    assert len(list(loop.run())) == 2

@@ -1,0 +1,140 @@
+"""What a run leaves behind, however it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from math import isinf
+
+import pandas as pd
+import pytest
+import torch
+
+from conftest import compose_config
+from gradlab import job, runs
+
+SMALL = ("model.depth=3", "model.width=16", "train.steps=20", "train.eval_every=10")
+
+
+def test_a_completed_run_leaves_everything(run):
+    done = run(*SMALL)
+    record = json.loads((done.folder / "run.json").read_text())
+    assert record["status"] == "completed"
+    assert record["steps"] == 20
+    assert record["seed"] == 0
+    assert set(record["metrics"]) >= {"train_loss", "eval_loss", "eval_accuracy", "gradient_ratio_initial",
+                                      "decades_per_layer_final_low"}  # fmt: skip
+    assert record["environment"]["torch"] == torch.__version__.split("+")[0]
+    assert [verdict["when"] for verdict in record["verdicts"]] == ["initial", "final"]
+    assert list(done.metrics.columns) == list(runs.METRICS)
+    assert list(done.metrics.step) == [0, 10, 19]
+    assert done.metrics.eval_accuracy.notna().all()
+    assert sorted(done.gradients.depth_index.unique()) == [1, 2, 3, 4]
+    first, middle = done.gradients[done.gradients.step == 0], done.gradients[done.gradients.step == 10]
+    assert first.saturated_fraction.iloc[:-1].notna().all()
+    assert middle.saturated_fraction.isna().all()
+
+
+def test_metrics_are_those_of_the_model(run):
+    done = run(*SMALL)
+    cfg = compose_config(*SMALL)
+    loop = job.assemble(cfg)
+    checkpoint = torch.load(done.folder / "checkpoint.pt", weights_only=True)
+    assert set(checkpoint) == {"model", "optimizer", "lr_scheduler", "clipping", "rng", "step", "fingerprint"}
+    assert checkpoint["step"] == 20
+    loop.model.load_state_dict(checkpoint["model"])
+    last = done.metrics.iloc[-1]
+    assert loop.evaluate()["eval_loss"] == last.eval_loss
+    assert checkpoint["fingerprint"] == json.loads((done.folder / "run.json").read_text())["fingerprint"]
+
+
+def test_a_diverged_run_is_a_result(run):
+    done = run(*SMALL, "optimizer.lr=1e12")
+    record = json.loads((done.folder / "run.json").read_text())
+    assert record["status"] == "diverged"
+    assert record["steps"] < 20
+    assert record["metrics"]["train_loss"] in ("nan", "inf")
+    assert done.gradients.step.max() == record["steps"] - 1
+    assert (done.folder / "checkpoint.pt").exists()
+    assert record["verdicts"][-1]["name"] == "not_finite"
+
+
+def test_the_probe_can_be_off(run):
+    done = run(*SMALL, "probe=off")
+    assert done.gradients.empty
+    assert list(done.metrics.step) == [0, 10, 19]
+    assert json.loads((done.folder / "run.json").read_text())["verdicts"] == []
+
+
+def test_a_finished_run_is_reused_and_a_changed_one_is_not(tmp_path, capsys):
+    cfg = compose_config(*SMALL, "figures=false")
+    value = job.execute(cfg, tmp_path, choices={})
+    stamp = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
+    assert job.execute(cfg, tmp_path, choices={}) == value
+    assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == stamp
+    job.execute(compose_config(*SMALL, "figures=false", "seed=1"), tmp_path, choices={})
+    assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns != stamp
+
+
+def test_fingerprints_follow_what_matters():
+    base = {"seed": 0, "model": {"depth": 3}, "hydra": {"a": 1}}
+    assert runs.fingerprint(base, {}) == runs.fingerprint({"model": {"depth": 3}, "seed": 0, "hydra": {}}, {})
+    assert runs.fingerprint(base, {}) != runs.fingerprint(base | {"seed": 1}, {})
+    assert runs.fingerprint(base, {}) != runs.fingerprint(base, {"my_parts.swish": "def swish(): ..."})
+
+
+def test_sources_of_foreign_targets_are_kept(tmp_path, monkeypatch):
+    (tmp_path / "foreign_parts.py").write_text("def swish():\n    return 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {"a": [{"_target_": "foreign_parts.swish"}], "b": {"_target_": "torch.nn.ReLU"}}
+    assert runs.foreign_sources(config) == {"foreign_parts.swish": "def swish():\n    return 1\n"}
+
+
+def test_non_finite_numbers_in_run_json_are_words(tmp_path):
+    runs.write_json(tmp_path / "run.json", {"a": float("nan"), "b": [float("-inf"), 1.5], "c": None})
+    record = runs.read_run(tmp_path)
+    assert record == {"a": "nan", "b": ["-inf", 1.5], "c": None}
+    assert isinf(float(record["b"][0]))
+
+
+def test_tables_round_trip(tmp_path):
+    table = runs.Table(tmp_path / "t.csv", ["a", "b", "c"])
+    table.write([[1, 0.1 + 0.2, None], [2, float("nan"), float("-inf")]])
+    table.close()
+    assert (tmp_path / "t.csv").read_text() == "a,b,c\n1,0.30000000000000004,\n2,nan,-inf\n"
+
+
+@pytest.mark.parametrize("override", ["model=linear", "data=linear_regression", "data.standardize=false"])
+def test_other_tasks(run, override):
+    extra = () if override == "model=linear" else ("model.depth=3", "model.width=16")
+    done = run(override, "train.steps=20", *extra)
+    assert done.metrics.train_loss.notna().all()
+    assert done.metrics.eval_accuracy.isna().all() == (override == "data=linear_regression")
+
+
+def test_an_unused_group_is_a_warning(run):
+    done = run("model=linear", "activation=tanh", "train.steps=2")
+    assert json.loads((done.folder / "run.json").read_text())["warnings"] == [
+        "activation=tanh has no effect: model=linear does not use it"
+    ]
+
+
+def test_ctrl_c_keeps_what_was_recorded(tmp_path):
+    command = [sys.executable, "-m", "gradlab.cli", "train.steps=1000000", "hydra.run.dir=out", "figures=false"]
+    metrics = tmp_path / "out" / "metrics.csv"
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not (metrics.exists() and metrics.stat().st_size > 1000) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stderr.strip().splitlines()[-1] == "gradlab: interrupted"
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["status"] == "interrupted"
+    assert 0 < record["steps"] < 1000000
+    assert record["steps"] - pd.read_csv(metrics).step.iloc[-1] <= 11
+    assert torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)["step"] == record["steps"]

@@ -1,0 +1,131 @@
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gradlab.view import flow, heatmap, training
+from gradlab.view.figures import draw_run
+from gradlab.view.style import integer_ticks
+from gradlab.view.tables import read_layers, read_metrics
+
+ALL = ["gradient_flow", "gradient_heatmap", "loss", "update_ratio"]
+FLOW = (flow.FORWARD, flow.BACKWARD, training.UPDATE)
+LOSS = ("step", "train_loss", "eval_loss", "eval_accuracy", "lr")
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def sigmoid(step, depth):
+    return 10.0 ** -(61 - depth) if depth <= 60 else 1.0
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"hidden": 0}, {"hidden": 1}, {"hidden": 60, "gradient": sigmoid}, {"hidden": 3, "head": False},
+        {"gradient": lambda step, depth: 0.0, "update": 0.0}, {"gradient": lambda step, depth: "nan", "update": "inf"},
+        {"gradient": lambda step, depth: "" if step else 1.0}, {"gradient": lambda step, depth: 1e300**(1 - depth % 3)},
+        {"loss": "nan"}, {"loss": ""}, {"loss": -1.0}, {"steps": (5,)}, {"steps": (0, 1, 2, 599)}, {"spread": "inf"},
+    ],
+)  # fmt: skip
+def test_every_shape_of_run_is_drawn(write_run, shape):
+    folder = write_run(**shape)
+    paths = draw_run(folder, caption="activation=sigmoid $x_1")
+    assert names(paths) == [f"{name}.{kind}" for name in ALL for kind in ("png", "svg")]
+    assert all(path.parent == folder / "figures" and path.stat().st_size > 2000 for path in paths)
+
+
+def test_nothing_recorded_nothing_drawn(write_run):
+    assert draw_run(write_run(steps=()), caption="") == []
+
+
+def test_without_an_update_there_are_no_update_ratios(write_run):
+    paths = draw_run(write_run(steps=(0,), update=""), caption="train=init")
+    assert {path.stem for path in paths} == set(ALL[:-1])
+
+
+def test_the_same_files_give_the_same_bytes_also_side_by_side(write_run):
+    first, *others = (write_run(name=name) for name in "abc")
+    expected = [path.read_bytes() for path in draw_run(first, caption="c")]
+    with ThreadPoolExecutor(2) as pool:
+        for paths in pool.map(lambda folder: draw_run(folder, caption="c"), others):
+            assert [path.read_bytes() for path in paths] == expected
+
+
+def test_svg_texts_are_texts_and_show_the_caption_as_written(write_run):
+    paths = draw_run(
+        write_run(gradient=lambda step, depth: 0.0 if depth < 3 else 1.0), caption="lr=$0.1$ model_depth=5"
+    )
+    svg = next(path for path in paths if path.name == "gradient_flow.svg").read_text()
+    for text in ("lr=$0.1$ model_depth=5", "exactly 0", "head", "L2 norm of dL/dz over the batch"):
+        assert text in svg
+
+
+def test_an_svg_of_100_layers_and_600_steps_is_small(write_run):
+    noise = np.random.default_rng(0).lognormal(size=(600, 102))
+    folder = write_run(hidden=100, steps=range(600), gradient=lambda step, depth: float(noise[step, depth]))
+    assert all(path.stat().st_size < 300_000 for path in draw_run(folder, caption="c") if path.suffix == ".svg")
+
+
+@pytest.mark.parametrize(
+    ("gradient", "said"),
+    [
+        (lambda s, d: 0.1 ** (5 - d), "reaching layer 1 is 0.0001 of layer 5's at step 0, 0.0001 at step 9"),
+        (lambda s, d: 2.0**-d, "reaching layer 1 is 16 times layer 5's at step 0, 16 at step 9"),
+        (lambda s, d: 0.0, "norm of layer 1 is exactly 0 at steps 0 and 9"),
+        (lambda s, d: "inf" if s else d, "norm of layer 1 is 1 (layer 5: 5) at step 0, not finite at step 9"),
+        (lambda s, d: "" if s else d, "norm of layer 1 is 1 (layer 5: 5) at step 0, not measured at step 9"),
+        (lambda s, d: (1e-300, 1e300)[d > 1], "reaching layer 1 is 1e-600 of layer 5's at step 0, 1e-600 at step 9"),
+    ],
+)  # fmt: skip
+def test_the_flow_figure_says_the_point(write_run, gradient, said):
+    assert flow.headline(read_layers(write_run(steps=(0, 9), gradient=gradient), FLOW)) == f"Gradient {said}"
+
+
+def test_the_heatmap_counts_what_has_no_logarithm(write_run):
+    layers = read_layers(write_run(steps=(0, 9), gradient=lambda step, depth: {1: 0.0, 2: "nan"}.get(depth, 1.0)), FLOW)
+    said = "Decades between the hidden layers' gradients: 0 at step 0, 0 at step 9; "
+    assert heatmap.headline(layers) == said + "2 of 12 gradients are exactly 0; 2 of 12 gradients are not finite"
+
+
+def test_merged_cells_hide_neither_zero_nor_nan():
+    values = np.ma.MaskedArray(np.ones((10_000, 3)))
+    values[1234, 0], values[5678, 1] = 0.0, np.nan
+    decades, kinds = heatmap.merge(values)
+    assert kinds.shape == (360, 3)
+    assert [(kinds == kind).sum() for kind in (1, 2, 3)] == [1, 1, 0]
+    assert np.nanmax(np.abs(decades)) == 0
+
+
+def test_the_loss_figure_says_the_point(write_run):
+    broken = training.loss_headline(read_metrics(write_run(loss="nan"), LOSS))
+    assert broken == "Train loss is not finite at step 0; eval loss 1.5"
+    still = training.loss_headline(read_metrics(write_run(name="still"), LOSS))
+    assert still == "Train loss did not fall: it went from 1 to 1 by step 20; eval loss 1.5"
+
+
+def test_the_update_figure_says_the_point(write_run):
+    said = training.update_headline(read_layers(write_run(update=2e-4), FLOW))
+    assert said == "Relative update at step 20: 0.0002 in layer 1, 0.0002 in layer 5"
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(0, 0), (1, 2), (1, 10), (1, 300), (0, 599), (1, 10_000), (990, 1_000_000)]
+)
+def test_ticks_are_few_integers_with_both_ends(first, last):
+    ticks = integer_ticks(first, last)
+    assert (ticks[0], ticks[-1]) == (first, last)
+    assert len(ticks) <= 9
+    assert all(isinstance(tick, int) for tick in ticks)
+
+
+def test_drawing_imports_neither_torch_nor_pyplot():
+    code = (
+        "import sys, gradlab.view.figures, gradlab.view.summary; "
+        "print({'torch', 'matplotlib.pyplot', 'hydra'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
