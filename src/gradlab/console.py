@@ -14,6 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gradlab.view.summary import layer_table
 
 _LINES = 10  # plain lines of progress in a whole run
+_CAPTIONED = (
+    "activation", "initializer", "normalization", "residual", "data", "clipping", "lr_scheduler", "optimizer"
+)  # fmt: skip
+_UNREMARKABLE = (None, "none", "constant")
 _log = logging.getLogger("gradlab")
 
 
@@ -40,10 +44,11 @@ def progress(steps: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 
 def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     """Return the config in one line: what was chosen of each group, and the numbers that matter most."""
-    parts = [f"{group} {choice}" for group, choice in choices.items() if _is_part(group, choice)]
-    numbers = [f"{key} {cfg.model[key]}" for key in ("depth", "width", "block_depth") if key in cfg.model]
+    sizes = [f"{key} {cfg.model[key]}" for key in ("depth", "width", "block_depth") if cfg.model.get(key, 1) != 1]
+    parts = [f"{group} {choices[group]}" for group in _CAPTIONED if choices.get(group) not in _UNREMARKABLE]
     lr = [f"lr {cfg.optimizer.lr}"] if "lr" in cfg.optimizer else []
-    return ", ".join([*numbers, *parts, *lr, f"batch {cfg.train.batch_size}", f"seed {cfg.seed}"])
+    numbers = [f"batch {cfg.train.batch_size}", f"seed {cfg.seed}"]
+    return ", ".join([f"model {choices.get('model')}", *sizes, *parts, *lr, *numbers])
 
 
 def summarize(folder: Path, record: Mapping[str, Any]) -> None:
@@ -53,7 +58,7 @@ def summarize(folder: Path, record: Mapping[str, Any]) -> None:
         folder: The run's folder.
         record: Content of its run.json.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(layer_table(folder))
     previous = None
     for verdict in record["verdicts"]:
@@ -71,10 +76,6 @@ def _shown(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name in ("train_loss", "eval_loss", "eval_accuracy"):
         if metrics[name] is not None:
             yield name.replace("_", " "), metrics[name]
-
-
-def _is_part(group: str, choice: Any) -> bool:
-    return not group.startswith("hydra") and choice not in (None, "none", "default") and group != "experiment"
 
 
 def _describe(metrics: Mapping[str, Any]) -> str:

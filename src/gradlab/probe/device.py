@@ -52,8 +52,8 @@ def keep(x: Tensor, buffer: Tensor | None) -> Tensor:
 
 
 def distance(x: Tensor, kept: Tensor) -> Tensor:
-    """Return the norm of ``x - kept``; ``kept`` is written over."""
-    return norm(torch.sub(x, kept, out=kept))
+    """Return the norm of ``x - kept``, given what `keep` returned."""
+    return norm(x - kept)
 
 
 def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[Tensor, Tensor]:

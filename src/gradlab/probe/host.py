@@ -76,8 +76,12 @@ def keep(x: Tensor, buffer: NDArray[np.floating] | None) -> NDArray[np.floating]
 
 
 def distance(x: Tensor, kept: NDArray[np.floating]) -> float:
-    """Return the norm of ``x - kept``; ``kept`` is written over."""
-    return norm(torch.from_numpy(np.subtract(_flat(x), kept, out=kept)))
+    """Return the norm of ``x - kept``, given what `keep` returned."""
+    flat = _flat(x)
+    # Chunks that stay in the cache: writing the whole difference would cost another trip to memory.
+    parts = (slice(i, i + CHUNK) for i in range(0, flat.size, CHUNK))
+    norms = [norm(torch.from_numpy(flat[part] - kept[part])) for part in parts]
+    return norms[0] if len(norms) == 1 else hypot(*norms)
 
 
 def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[float, float]:

@@ -4,6 +4,11 @@ from math import sqrt
 from types import ModuleType
 from typing import Any
 
+from torch import Tensor
+
+Keys = tuple[str, str, str]
+PREACTIVATION: Keys = ("preactivation_norm", "preactivation_mean", "preactivation_std")  # the mean is for pooling alone
+ACTIVATION: Keys = ("activation_norm", "activation_mean", "activation_std")
 Figure = Any  # a float from probe.host, a 0-d float64 tensor from probe.device
 
 
@@ -45,15 +50,15 @@ class Pool:
             rms = self.gauge.hypot(self.values[key] * sqrt(seen / total), rms * sqrt(entries / total))
         self.values[key] = rms
 
-    def add_moments(self, name: str, moments: tuple[Figure, ...], entries: int) -> None:
-        """Add norm, mean and standard deviation of ``entries`` further entries of the signal ``name``."""
-        keys = _MOMENTS[name]
+    def add_moments(self, keys: Keys, moments: tuple[Figure, ...], x: Tensor) -> None:
+        """Add norm, mean and standard deviation of a further signal ``x``, under the names `PREACTIVATION` or so."""
         values = self.values
-        seen = self._entries.get(name, 0)
-        self._entries[name] = seen + entries
+        norm, mean, std = keys
+        seen = self._entries.get(norm, 0)
+        self._entries[norm] = seen + x.numel()
         if seen:
-            moments = self._pooled(tuple(values[key] for key in keys), seen, moments, entries)
-        values[keys[0]], values[keys[1]], values[keys[2]] = moments
+            moments = self._pooled((values[norm], values[mean], values[std]), seen, moments, x.numel())
+        values[norm], values[mean], values[std] = moments
 
     def _pooled(self, old: tuple[Figure, ...], seen: int, new: tuple[Figure, ...], entries: int) -> tuple[Figure, ...]:
         hypot, total = self.gauge.hypot, seen + entries
@@ -61,8 +66,3 @@ class Pool:
         between = (new[1] - old[1]) * (sqrt(seen * entries) / total)
         mean = old[1] * (seen / total) + new[1] * (entries / total)
         return hypot(old[0], new[0]), mean, hypot(within, between)
-
-
-_MOMENTS = {
-    name: (f"{name}_norm", f"{name}_mean", f"{name}_std") for name in ("preactivation", "activation")
-}  # no column shows preactivation_mean, but pooling needs it

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
-from gradlab.probe.pool import Pool
+from gradlab.probe.pool import ACTIVATION, PREACTIVATION, Pool
 
 
 class SignalHooks:
@@ -29,6 +29,7 @@ class SignalHooks:
         self.calls = 0
         self.turn = 0
         self._turns = turns
+        self._moments, self._norm = pool.gauge.moments, pool.gauge.norm
         self._whole = point.output is point.affine  # the head: h is z
 
     def attach(self) -> list[RemovableHandle]:
@@ -45,10 +46,10 @@ class SignalHooks:
             self.turn = next(self._turns)
         self.calls += 1
         z = output.detach()
-        moments = self.pool.gauge.moments(z)
-        self.pool.add_moments("preactivation", moments, z.numel())
+        moments = self._moments(z)
+        self.pool.add_moments(PREACTIVATION, moments, z)
         if self._whole:
-            self.pool.add_moments("activation", moments, z.numel())
+            self.pool.add_moments(ACTIVATION, moments, z)
         if output.requires_grad:
             output.register_hook(self._on_affine_grad)
 
@@ -56,15 +57,15 @@ class SignalHooks:
         if not self.pool.recording:
             return
         h = output.detach()
-        self.pool.add_moments("activation", self.pool.gauge.moments(h), h.numel())
+        self.pool.add_moments(ACTIVATION, self._moments(h), h)
         if output.requires_grad:
             output.register_hook(self._on_output_grad)
 
     def _on_affine_grad(self, grad: Tensor) -> None:
-        norm = self.pool.gauge.norm(grad.detach() if grad.requires_grad else grad)
+        norm = self._norm(grad.detach() if grad.requires_grad else grad)
         self.pool.add_norm("preactivation_grad_norm", norm)
         if self._whole:
             self.pool.add_norm("activation_grad_norm", norm)
 
     def _on_output_grad(self, grad: Tensor) -> None:
-        self.pool.add_norm("activation_grad_norm", self.pool.gauge.norm(grad.detach() if grad.requires_grad else grad))
+        self.pool.add_norm("activation_grad_norm", self._norm(grad.detach() if grad.requires_grad else grad))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from gradlab.view.tables import Layers, read_layers, spread_out
@@ -26,9 +27,9 @@ def layer_table(run_dir: Path) -> Table:
     """
     layers = read_layers(run_dir, (_FORWARD, _BACKWARD, _UPDATE))
     step = f"Layers at step {layers.steps[-1]}" if layers.steps.size else "No layers were recorded"
-    table = Table(title=step, title_justify="left", title_style="bold")
+    table = Table(title=step, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("depth", justify="right")
-    table.add_column("layer")
+    table.add_column("layer", no_wrap=True)
     whole = f"/ layer {layers.depths[layers.hidden - 1]}" if layers.hidden else "/ last hidden"
     for name in ("activation std", "gradient norm", whole, "update ratio"):
         table.add_column(name, justify="right")

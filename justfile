@@ -1,0 +1,27 @@
+# List the recipes
+default:
+    @just --list
+
+# Lint, formatting, types, import contracts
+check:
+    uv run ruff check
+    uv run ruff format --check
+    uv run pyright
+    uv run lint-imports
+
+# The tests; `just test -m slow` runs the long ones
+test *arguments:
+    uv run pytest {{arguments}}
+
+# Does a small run work at all?
+smoke:
+    uv run gradlab train=smoke
+
+# Wheel and source distribution, into dist/
+build:
+    uv build
+
+# What README.md shows: docs/img, and the table of strategies on stdout
+readme:
+    uv run python scripts/readme_figures.py figures
+    uv run python scripts/readme_figures.py table

@@ -1,0 +1,59 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gradlab import cli, helptext
+
+EXPERIMENTS = sorted((cli.CONFIGS / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_the_first_comment_is_the_command(path):
+    command, _, what = helptext.description(path).partition(": ")
+    assert command in (f"gradlab experiment={path.stem}", f"gradlab -m experiment={path.stem}")
+    assert ("-m" in command.split()) == ("sweeper:" in path.read_text())
+    assert what
+
+
+def test_vanishing_sigmoid(run):
+    hidden = run("experiment=vanishing_sigmoid", "train=init").hidden()
+    norms = hidden.preactivation_grad_norm
+    assert len(norms) == 50
+    assert (norms > 0).all()
+    assert norms.iloc[0] / norms.iloc[-1] < 1e-28
+
+
+def test_linear_regression_finds_the_line(run):
+    done = run("experiment=linear_regression")
+    model = torch.load(done.folder / "checkpoint.pt", weights_only=True)["model"]
+    assert model["head.weight"].item() == pytest.approx(3, abs=0.15)
+    assert model["head.bias"].item() == pytest.approx(2, abs=0.15)
+    # 100 samples: the mean of their squared noise has a standard deviation of 0.035
+    assert done.metrics.train_loss.iloc[-1] == pytest.approx(0.25, abs=0.1)
+    assert done.metrics.epoch.iloc[-1] == 999  # every step sees the whole training set
+
+
+def test_he_vs_xavier(tmp_path):
+    done = gradlab(
+        "-m", "experiment=he_vs_xavier", "train.steps=3", "figures=false", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    found = {
+        json.loads(path.read_text())["verdicts"][0]["name"]: path.parent.name for path in tmp_path.glob("*/run.json")
+    }
+    assert "kaiming_normal" in found["healthy"]
+    assert "xavier_normal" in found["vanishing"]
+
+
+def test_he_vs_xavier_asks_for_multirun(tmp_path):
+    done = gradlab("experiment=he_vs_xavier", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "gradlab: this experiment is a sweep: add -m\n"
+
+
+def gradlab(*arguments, cwd):
+    command = [sys.executable, "-m", "gradlab.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
