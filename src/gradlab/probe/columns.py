@@ -32,3 +32,10 @@ FIGURES = DEFAULT + FULL
 COLUMNS = KEYS + FIGURES
 QUANTILES = (0.05, 0.50, 0.95)
 SATURATED = 0.01  # an entry is saturated where the slope is at most this share of the activation's steepest
+
+# A layer's figures of one step stand in a list: those above, then what pooling needs and no column shows.
+SLOT = {
+    name: place
+    for place, name in enumerate((*FIGURES, "preactivation_mean", "preactivation_entries", "activation_entries"))
+}
+EMPTY = (*(None for _ in range(len(SLOT) - 2)), 0, 0)

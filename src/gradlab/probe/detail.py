@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -9,9 +10,12 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
-from gradlab.probe.pool import Figure, Pool
+from gradlab.probe.columns import SLOT
+from gradlab.probe.pool import Row, pooled_norm, pooled_rms, pooled_share
 
-_QUANTILES = ("grad_log10_p5", "grad_log10_p50", "grad_log10_p95")
+_SLOPE, _SATURATED = SLOT["activation_slope_rms"], SLOT["saturated_fraction"]
+_DEAD, _SKIP = SLOT["dead_fraction"], SLOT["skip_grad_norm"]
+_QUANTILES = tuple(SLOT[f"grad_log10_p{percent}"] for percent in (5, 50, 95))
 
 
 class DetailHooks:
@@ -19,20 +23,24 @@ class DetailHooks:
 
     Args:
         point: Where to measure.
-        pool: Where the figures go.
+        row: Where the figures go.
+        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
     """
 
-    def __init__(self, point: Point, pool: Pool) -> None:
-        self.point = point
-        self.pool = pool
+    def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
+        self.recording = False
+        self._point = point
+        self._row = row
+        self._gauge = gauge
+        self._entries = 0
         self._steepest: Tensor | None = None
         self._alive: Any = None
         self._grads: list[Tensor] = []
 
     def attach(self) -> list[RemovableHandle]:
         """Register the forward hooks and return their handles."""
-        activation, fork = self.point.activation, self.point.fork
-        handles = [self.point.affine.register_forward_hook(self._on_affine)]
+        activation, fork = self._point.activation, self._point.fork
+        handles = [self._point.affine.register_forward_hook(self._on_affine)]
         if activation is not None:
             handles.append(activation.register_forward_pre_hook(self._on_activation_input))
             handles.append(activation.register_forward_hook(self._on_activation_output))
@@ -43,49 +51,51 @@ class DetailHooks:
     def clear(self) -> None:
         """Forget the last step."""
         self._alive = None
+        self._entries = 0
         self._grads.clear()
 
     def finish(self) -> None:
         """Add the figures that need all calls of the layer together."""
-        gauge, values = self.pool.gauge, self.pool.values
         if self._alive is not None:
-            values["dead_fraction"] = gauge.share_dead(self._alive)
+            self._row[_DEAD] = self._gauge.share_dead(self._alive)
         if self._grads:
             grads = self._grads[0] if len(self._grads) == 1 else torch.cat([g.flatten() for g in self._grads])
-            values.update(zip(_QUANTILES, gauge.log_quantiles(grads), strict=True))
+            for slot, quantile in zip(_QUANTILES, self._gauge.log_quantiles(grads), strict=True):
+                self._row[slot] = quantile
 
     def _on_affine(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if self.pool.recording and output.requires_grad:
+        if self.recording and output.requires_grad:
             output.register_hook(self._on_affine_grad)
 
     def _on_affine_grad(self, grad: Tensor) -> None:
         self._grads.append(grad.detach())
 
     def _on_activation_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        if not self.pool.recording:
+        if not self.recording:
             return
         x = args[0].detach()
         with _untouched_rng(x.device):
             slope = _slope(module, x)
             if self._steepest is None or next(module.parameters(), None) is not None:
                 self._steepest = _slope(module, _grid(x)).abs().max()
-        rms, saturated = self.pool.gauge.slope_figures(slope, self._steepest)
-        self.pool.add_rms("activation_slope_rms", rms, x.numel())
-        self.pool.add_share("saturated_fraction", saturated, x.numel())
+        rms, saturated = self._gauge.slope_figures(slope, self._steepest)
+        row, seen, entries = self._row, self._entries, x.numel()
+        row[_SLOPE] = pooled_rms(self._gauge, row[_SLOPE], seen, rms, entries)
+        row[_SATURATED] = pooled_share(row[_SATURATED], seen, saturated, entries)
+        self._entries += entries
 
     def _on_activation_output(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if not self.pool.recording:
+        if not self.recording:
             return
-        alive = self.pool.gauge.alive(output.detach())
+        alive = self._gauge.alive(output.detach())
         self._alive = alive if self._alive is None else self._alive | alive
 
     def _on_fork(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if self.pool.recording and output.requires_grad:
+        if self.recording and output.requires_grad:
             output.register_hook(self._on_fork_grad)
 
     def _on_fork_grad(self, grad: Tensor) -> None:
-        norm: Figure = self.pool.gauge.norm(grad.detach())
-        self.pool.add_norm("skip_grad_norm", norm)
+        self._row[_SKIP] = pooled_norm(self._gauge, self._row[_SKIP], self._gauge.norm(grad.detach()))
 
 
 def _slope(activation: nn.Module, x: Tensor) -> Tensor:

@@ -6,10 +6,13 @@ from types import ModuleType
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
+from gradlab.probe.columns import EMPTY, FIGURES, SLOT
 from gradlab.probe.detail import DetailHooks
-from gradlab.probe.pool import Pool
+from gradlab.probe.pool import Figure, Row
 from gradlab.probe.signal import SignalHooks
 from gradlab.probe.weight import WeightReader
+
+_ENTRIES = SLOT["preactivation_entries"]
 
 
 class LayerProbe:
@@ -25,25 +28,37 @@ class LayerProbe:
     def __init__(self, point: Point, name: str, gauge: ModuleType, turns: Iterator[int]) -> None:
         self.point = point
         self.name = name
-        self.pool = Pool(gauge)
-        self.signal = SignalHooks(point, self.pool, turns)
-        self.detail = DetailHooks(point, self.pool)
-        self.weight = WeightReader(point, self.pool)
+        self.row: Row = list(EMPTY)
+        self.signal = SignalHooks(point, self.row, gauge, turns)
+        self.detail = DetailHooks(point, self.row, gauge)
+        self.weight = WeightReader(point, self.row, gauge)
         self._handles: list[RemovableHandle] = []
         self._detail_handles: list[RemovableHandle] = []
 
+    @property
+    def called(self) -> bool:
+        """Whether the layer was called in this step."""
+        return self.row[_ENTRIES] > 0
+
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""
-        self.pool.open()
-        self.signal.calls = 0
+        self.row[:] = EMPTY
+        self.signal.recording = self.weight.recording = self.detail.recording = True
         self.weight.clear()
-        self.detail.clear()
         if not self._handles:
             self._handles = self.signal.attach() + self.weight.attach()
-        if full and not self._detail_handles:
-            self._detail_handles = self.detail.attach()
-        elif not full:
+        if full:
+            self.detail.clear()
+            self._detail_handles = self._detail_handles or self.detail.attach()
+        elif self._detail_handles:
             _remove(self._detail_handles)
+
+    def figures(self, *, full: bool) -> list[Figure]:
+        """End the step and return its figures, in the order of ``columns.FIGURES``."""
+        if full:
+            self.detail.finish()
+        self.signal.recording = self.weight.recording = self.detail.recording = False
+        return self.row[: len(FIGURES)]
 
     def stop(self) -> None:
         """Remove every hook."""

@@ -12,7 +12,6 @@ from gradlab.norms import quiet
 from gradlab.points import UNNUMBERED
 from gradlab.probe import device as device_gauge
 from gradlab.probe import host as host_gauge
-from gradlab.probe.columns import FIGURES
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
 
@@ -95,13 +94,9 @@ class Probe:
         if not self.recording:
             return
         for place, layer in enumerate(self._called(), start=1):
-            if self.full:
-                layer.detail.finish()
-            layer.pool.recording = False
-            figures = layer.pool.values
             depth_index = place if layer.point.depth_index == UNNUMBERED else layer.point.depth_index
             key = (self.step, depth_index, layer.name, layer.point.role)
-            self._rows.append(key + tuple([figures.get(name) for name in FIGURES]))
+            self._rows.append((*key, *layer.figures(full=self.full)))
         self._quiet.__exit__(None, None, None)
         self.recording = False
         if self.every > 1 or self.step == self.last:
@@ -126,7 +121,7 @@ class Probe:
 
     def _called(self) -> Sequence[LayerProbe]:
         """Return the layers that were called in this step; those without a number in the order of their calls."""
-        called = [layer for layer in self._layers if layer.signal.calls] if self.recording else []
+        called = [layer for layer in self._layers if layer.called] if self.recording else []
         if called and called[0].point.depth_index == UNNUMBERED:
             called.sort(key=lambda layer: layer.signal.turn)
         return called

@@ -1,5 +1,6 @@
 """The weight of one layer: its norm, its gradient, and how far one update moves it."""
 
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -7,7 +8,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
-from gradlab.probe.pool import Pool
+from gradlab.probe.columns import SLOT
+from gradlab.probe.pool import Row
+
+_NORM, _GRAD, _CLIPPED = (SLOT[name] for name in ("weight_norm", "weight_grad_norm", "clipped_weight_grad_norm"))
+_COSINE, _UPDATE, _RATIO = (SLOT[name] for name in ("weight_grad_cosine", "update_norm", "update_ratio"))
 
 
 class WeightReader:
@@ -17,11 +22,14 @@ class WeightReader:
 
     Args:
         point: Whose weight to read.
-        pool: Where the figures go.
+        row: Where the figures go.
+        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
     """
 
-    def __init__(self, point: Point, pool: Pool) -> None:
-        self.pool = pool
+    def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
+        self.recording = False
+        self._row = row
+        self._gauge = gauge
         self._affine: Any = point.affine
         self._parametrized = nn.utils.parametrize.is_parametrized(point.affine, "weight")
         self._weight: Tensor | None = None
@@ -38,39 +46,39 @@ class WeightReader:
 
     def read(self, *, full: bool) -> None:
         """Measure W and dL/dW after the backward pass, before clipping, and keep a copy of W."""
-        gauge, values = self.pool.gauge, self.pool.values
+        gauge, row = self._gauge, self._row
         if not self._parametrized:
             self._weight = getattr(self._affine, "weight", None)
         if self._weight is None:
             return
         weight, grad = self._weight.detach(), self._grad()
-        values["weight_norm"] = weight_norm = gauge.norm(weight)
+        row[_NORM] = weight_norm = gauge.norm(weight)
         self._kept = gauge.keep(weight, self._kept)
         if grad is None:
             return
-        values["weight_grad_norm"] = grad_norm = gauge.norm(grad)
+        row[_GRAD] = grad_norm = gauge.norm(grad)
         if full:
-            values["weight_grad_cosine"] = gauge.cosine(weight, grad, weight_norm, grad_norm)
+            row[_COSINE] = gauge.cosine(weight, grad, weight_norm, grad_norm)
 
     def read_clipped(self) -> None:
         """Measure dL/dW after clipping; a parametrized weight has no such gradient of its own."""
         if not self._parametrized and (grad := self._grad()) is not None:
-            self.pool.values["clipped_weight_grad_norm"] = self.pool.gauge.norm(grad)
+            self._row[_CLIPPED] = self._gauge.norm(grad)
 
     def read_update(self) -> None:
         """Measure how far W moved since `read`."""
         if self._weight is None:
             return
-        gauge, values = self.pool.gauge, self.pool.values
+        gauge, row = self._gauge, self._row
         weight = self._affine.weight.detach() if self._parametrized else self._weight.detach()
-        values["update_norm"] = update = gauge.distance(weight, self._kept)
-        values["update_ratio"] = gauge.ratio(update, values["weight_norm"])
+        row[_UPDATE] = update = gauge.distance(weight, self._kept)
+        row[_RATIO] = gauge.ratio(update, row[_NORM])
 
     def _grad(self) -> Tensor | None:
         return self._made_grad if self._parametrized or self._weight is None else self._weight.grad
 
     def _on_made(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if not self.pool.recording:
+        if not self.recording:
             return
         self._weight = output
         if output.requires_grad and torch.is_grad_enabled():
