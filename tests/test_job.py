@@ -60,6 +60,12 @@ def test_a_diverged_run_is_a_result(run):
     assert record["verdicts"][-1]["name"] == "not_finite"
 
 
+@pytest.mark.parametrize("residual", ["rezero", "skip_init", "fixup", "highway"])
+def test_a_skip_that_carries_the_gradient_is_healthy(run, residual):
+    done = run("train=init", f"residual={residual}", "model.depth=20", "model.width=32")
+    assert json.loads((done.folder / "run.json").read_text())["verdicts"][0]["name"] == "healthy"
+
+
 def test_the_probe_can_be_off(run):
     done = run(*SMALL, "probe=off")
     assert done.gradients.empty

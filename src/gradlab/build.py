@@ -33,7 +33,9 @@ def check(cfg: DictConfig) -> None:
     config = _resolved(cfg)
     check_settings(config)
     _check_learning_rate(config["optimizer"])
-    known = list(key_paths(config))
+    # The model's node repeats its parts by interpolation: a suggestion should name the part's own key.
+    repeated = tuple(f"model.{group}." for group in PART_GROUPS)
+    known = [path for path in key_paths(config) if not path.startswith(repeated)]
     for group, node in config.items():
         check_node(node, group, known=known)
 

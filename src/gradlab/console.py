@@ -31,8 +31,11 @@ def progress(steps: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Give a function that reports the metrics of a recorded step: a bar on a terminal, a few log lines elsewhere.
 
     Args:
-        steps: Number of steps of the run.
+        steps: Number of steps of the run; 0 to report nothing.
     """
+    if not steps:
+        yield lambda metrics: None
+        return
     if not sys.stdout.isatty():
         yield _line_reporter(steps)
         return
@@ -51,24 +54,31 @@ def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     return ", ".join([f"model {choices.get('model')}", *sizes, *parts, *lr, *numbers])
 
 
-def summarize(folder: Path, record: Mapping[str, Any]) -> None:
+def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False) -> None:
     """Print a table of layers, the verdicts, the final metrics and the folder.
 
     Args:
         folder: The run's folder.
         record: Content of its run.json.
+        brief: Whether to print one line with the last verdict and the folder's name instead.
     """
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
+    end = f"{record['status']} in {record['seconds']:.1f} s: {metrics}"
+    verdicts = record["verdicts"]
+    if brief:
+        say("; ".join([end, *(verdict["sentence"] for verdict in verdicts[-1:]), folder.name]))
+        return
     console = Console(highlight=False, soft_wrap=True)
-    console.print(layer_table(folder))
+    if verdicts:
+        console.print(layer_table(folder))
     previous = None
-    for verdict in record["verdicts"]:
+    for verdict in verdicts:
         if verdict["sentence"] != previous:
             console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
         previous = verdict["sentence"]
     if record["status"] == "diverged":
         console.print(f"diverged: the loss was not finite at step {record['steps'] - 1}")
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
-    console.print(f"{record['status']} in {record['seconds']:.1f} s: {metrics}")
+    console.print(end, markup=False)
     console.print(str(folder), markup=False)
 
 

@@ -21,7 +21,9 @@ from gradlab.probe.probe import Probe, Row
 from gradlab.train import TASKS, Loop
 
 FLUSH = 50  # recorded steps between two writes to disk
-_ROLE, _GRAD = COLUMNS.index("role"), COLUMNS.index("preactivation_grad_norm")
+_ROLE, _GRAD, _OUTPUT_GRAD, _SKIP = (
+    COLUMNS.index(name) for name in ("role", "preactivation_grad_norm", "activation_grad_norm", "skip_grad_norm")
+)
 
 
 def run(cfg: DictConfig) -> float:
@@ -40,21 +42,25 @@ def run(cfg: DictConfig) -> float:
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
+    one_of_many = hydra.mode == RunMode.MULTIRUN
     started = time.monotonic()
     try:
-        return execute(cfg, folder, overrides=list(hydra.overrides.task), choices=hydra.runtime.choices)
+        overrides, choices = list(hydra.overrides.task), hydra.runtime.choices
+        return execute(cfg, folder, overrides=overrides, choices=choices, brief=one_of_many)
     except Exception as error:
         line = str(error) if isinstance(error, GradlabError) else f"{type(error).__name__}: {error}"
         (folder / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
         record = {"status": "failed", "error": line, "seconds": time.monotonic() - started}
         runs.write_json(folder / "run.json", record)
-        if hydra.mode != RunMode.MULTIRUN:
+        if not one_of_many:
             raise
-        console.say(f"failed: {line}")
+        console.say(f"failed: {line} ({folder.name})")
         return nan
 
 
-def execute(cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), choices: Mapping[str, Any]) -> float:
+def execute(
+    cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), choices: Mapping[str, Any], brief: bool = False
+) -> float:
     """Do what `run` does, without Hydra around it and without catching errors.
 
     Args:
@@ -62,6 +68,7 @@ def execute(cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), cho
         folder: Where the files go.
         overrides: The command line, to warn of what has no effect.
         choices: The option chosen of each group, for captions.
+        brief: Whether to say no more than one line, as one run of many should.
     """
     build.check(cfg)
     config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
@@ -75,7 +82,7 @@ def execute(cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), cho
         console.say(f"warning: {line}")
 
     loop = assemble(cfg)
-    record = {
+    record: dict[str, Any] = {
         "status": "failed",
         "fingerprint": fingerprint,
         "seed": cfg.seed,
@@ -85,7 +92,7 @@ def execute(cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), cho
     started = time.monotonic()
     history = History(folder)
     try:
-        with console.progress(loop.steps) as report:
+        with console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
                 history.add(metrics, loop.probe.take())
                 report(metrics)
@@ -104,7 +111,7 @@ def execute(cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), cho
         from gradlab.view.figures import draw_run
 
         draw_run(folder, caption=console.caption(cfg, choices))
-    console.summarize(folder, record)
+    console.summarize(folder, record, brief=brief)
     return _objective(record["metrics"])
 
 
@@ -205,7 +212,10 @@ def _findings(history: History, thresholds: Thresholds, *, hidden: int) -> dict[
             f"decades_per_layer_{when}_high": flow.high,
         }
         if main:
-            verdict = diagnose_flow(depths, norms, thresholds)
+            # A branch that starts at zero passes no gradient, but the skip beside it does: there dL/dh tells.
+            skips = any(row[_SKIP] is not None for row in main)
+            received = [row[_OUTPUT_GRAD] for row in main] if skips else norms
+            verdict = diagnose_flow(depths, received, thresholds)
             verdicts.append({"when": when, "step": main[0][0], "name": verdict.name, "sentence": verdict.sentence})
     return {"metrics": measured, "verdicts": verdicts, "theory": None}
 

@@ -107,6 +107,8 @@ def _refuse(override: Override, config: dict[str, Any], known: list[str], found:
         and not isinstance(override.value(), str | list)
     ):
         return unknown_option(key, override.value(), found[key])
+    if key in known and override.is_add() and not override.is_force_add():
+        return f"{key} is there already: write {(override.input_line or key).lstrip('+')}"
     if key in known or key in found:
         return None
     node, _, name = key.rpartition(".")

@@ -85,15 +85,20 @@ class Loop:
             step, epoch = self.step, self.batches.epoch
             inputs, targets = next(self.batches)
             recorded = self.probe.start(step)
+            random = torch.get_rng_state() if cpu else None
             outputs = self.model(inputs)
             loss = self.task.loss(outputs, targets)
             # A look at the loss makes the host wait for a GPU, so there only recorded steps are looked at.
             if (recorded or cpu) and not isfinite(float(loss.detach())):
                 self.status = "diverged"
                 if not recorded:
+                    if random is not None:
+                        torch.set_rng_state(random)  # so that stochastic depth drops the same blocks again
                     recorded = self.probe.start(step, force=True)
                     loss = self.task.loss(self.model(inputs), targets)
-            evaluated = self._evaluates(step)
+            evaluated = self.eval_every > 0 and (
+                step % self.eval_every == 0 or step == self.steps - 1 or self.status == "diverged"
+            )
             metrics = self._describe(step, epoch, loss, outputs, targets) if recorded or evaluated else None
 
             self.optimizer.zero_grad()
@@ -127,9 +132,6 @@ class Loop:
         if self.task.accuracy is not None:
             metrics["eval_accuracy"] = float(self.task.accuracy(outputs, targets))
         return metrics
-
-    def _evaluates(self, step: int) -> bool:
-        return self.eval_every > 0 and (step % self.eval_every == 0 or step == self.steps - 1)
 
     def _describe(self, step: int, epoch: float, loss: Tensor, outputs: Tensor, targets: Tensor) -> Metrics:
         accuracy = self.task.accuracy

@@ -5,7 +5,7 @@ import pytest
 
 from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 
-THRESHOLDS = Thresholds(vanishing_ratio=1e-3, exploding_ratio=70.0)
+THRESHOLDS = Thresholds(vanishing_ratio=0.01, exploding_ratio=100.0)
 
 
 def falling(factor, layers=50):
@@ -14,7 +14,8 @@ def falling(factor, layers=50):
 
 
 @pytest.mark.parametrize(
-    ("factor", "name"), [(0.236, "vanishing"), (1.0, "healthy"), (0.95, "healthy"), (1.21, "exploding")]
+    ("factor", "name"),
+    [(0.236, "vanishing"), (1.0, "healthy"), (0.95, "healthy"), (0.9, "vanishing"), (1.21, "exploding")],
 )
 def test_verdicts(factor, name):
     verdict = diagnose_flow(*falling(factor), THRESHOLDS)

@@ -102,7 +102,7 @@ def diagnose_flow(depths: Sequence[int], norms: Sequence[float], thresholds: Thr
     if 0 in (norms[0], norms[-1]):
         return _zero_verdict(zeros, vanished=norms[0] == 0, smallest=min(g for g in norms if g > 0))
     factor = 10**-flow.decades_per_layer
-    flat = f"layer {first} receives {flow.ratio:.2g} of layer {last}'s gradient (x {factor:.3g} per layer)"
+    flat = f"layer {first} receives {_short(flow.ratio)} of layer {last}'s gradient (x {factor:.3g} per layer)"
     if flow.ratio < thresholds.vanishing_ratio:
         return Verdict(name="vanishing", sentence=f"gradients vanish: {flat}")
     if flow.ratio > thresholds.exploding_ratio:
@@ -123,6 +123,11 @@ def _quotient(numerator: float, denominator: float) -> float:
     if denominator == 0:
         return nan if numerator == 0 or isnan(numerator) else numerator * float("inf")
     return numerator / denominator
+
+
+def _short(value: float) -> str:
+    """Return two significant digits without a needless exponent: ``350``, ``0.0029``, ``1.9e-31``."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def _layers(indices: Sequence[int]) -> str:
