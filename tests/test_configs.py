@@ -2,8 +2,8 @@
 
 import pytest
 
-from conftest import compose_config
 from gradlab import build, cli, job
+from running import compose_config
 
 GROUPS = ["activation", "initializer", "normalization", "residual", "clipping", "optimizer", "lr_scheduler", "data",
           "model", "train", "probe", "diagnosis"]  # fmt: skip

@@ -1,5 +1,6 @@
 """What a run leaves behind, however it ends."""
 
+import importlib
 import json
 import signal
 import subprocess
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from conftest import compose_config
 from gradlab import job, runs
+from gradlab.errors import GradlabError
+from running import compose_config
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=20", "train.eval_every=10")
 
@@ -50,7 +52,7 @@ def test_metrics_are_those_of_the_model(run):
 
 
 def test_a_diverged_run_is_a_result(run):
-    done = run(*SMALL, "optimizer.lr=1e12")
+    done = run(*SMALL, "optimizer.lr=1e12", "train.eval_every=0")
     record = json.loads((done.folder / "run.json").read_text())
     assert record["status"] == "diverged"
     assert record["steps"] < 20
@@ -64,6 +66,44 @@ def test_a_diverged_run_is_a_result(run):
 def test_a_skip_that_carries_the_gradient_is_healthy(run, residual):
     done = run("train=init", f"residual={residual}", "model.depth=20", "model.width=32")
     assert json.loads((done.folder / "run.json").read_text())["verdicts"][0]["name"] == "healthy"
+
+
+def test_a_net_that_breaks_in_its_last_update_has_diverged(run):
+    done = run(*SMALL, "train.steps=1", "optimizer.lr=1e38")
+    assert json.loads((done.folder / "run.json").read_text())["status"] == "diverged"
+
+
+def test_dropped_blocks_do_not_hide_a_divergence(run):
+    """The diverging step is recorded by a second pass, which must drop the same blocks."""
+    config = ("residual=stochastic_depth", "residual.survival=0.2", "model.depth=6", "model.width=16", "optimizer.lr=2",
+              "probe.every=1000", "train.steps=60", "train.eval_every=0")  # fmt: skip
+    for seed in range(8):
+        done = run(*config, f"seed={seed}")
+        record = json.loads((done.folder / "run.json").read_text())
+        assert record["status"] == "diverged"
+        assert record["metrics"]["train_loss"] in ("nan", "inf")
+
+
+def test_a_failed_run_says_why(tmp_path):
+    with pytest.raises(GradlabError, match="batch_norm needs at least 2 samples"):
+        job.execute(compose_config("train.batch_size=1", "normalization=batch_norm"), tmp_path, choices={})
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["status"] == "failed"
+    assert record["error"] == "train.batch_size=1: batch_norm needs at least 2 samples to normalize over"
+    assert record["seed"] == 0
+    assert "Traceback" in (tmp_path / "error.log").read_text()
+    assert not (tmp_path / "checkpoint.pt").exists()
+    job.execute(compose_config(*SMALL, "figures=false"), tmp_path, choices={})
+    assert not (tmp_path / "error.log").exists()
+
+
+def test_ratios_need_both_ends_on_record(run):
+    done = run(*SMALL, "probe.layers=[stem*,head]")
+    metrics = json.loads((done.folder / "run.json").read_text())["metrics"]
+    assert metrics["gradient_ratio_initial"] is None
+    done = run(*SMALL, "probe.layers=[stem*,blocks.1*]")
+    metrics = json.loads((done.folder / "run.json").read_text())["metrics"]
+    assert metrics["gradient_ratio_initial"] > 0
 
 
 def test_the_probe_can_be_off(run):
@@ -94,7 +134,9 @@ def test_sources_of_foreign_targets_are_kept(tmp_path, monkeypatch):
     (tmp_path / "foreign_parts.py").write_text("def swish():\n    return 1\n")
     monkeypatch.syspath_prepend(tmp_path)
     config = {"a": [{"_target_": "foreign_parts.swish"}], "b": {"_target_": "torch.nn.ReLU"}}
+    importlib.import_module("foreign_parts")
     assert runs.foreign_sources(config) == {"foreign_parts.swish": "def swish():\n    return 1\n"}
+    assert runs.foreign_sources({"_target_": "numpy.exp"}).keys() == {"numpy.exp"}
 
 
 def test_non_finite_numbers_in_run_json_are_words(tmp_path):

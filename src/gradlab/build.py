@@ -64,7 +64,7 @@ def build(node: DictConfig, where: str, **arguments: Any) -> Any:
 
 @contextmanager
 def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
-    """Turn a part's ValueError, TypeError or ImportError into a GradlabError that names its config node.
+    """Turn the error with which a part refuses a value into a GradlabError that names its config node.
 
     Args:
         where: The dotted key of the part's node.
@@ -77,7 +77,7 @@ def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
         nested = re.search(r"full_key: (\S+)", str(error))
         cause = error.__cause__ or error
         raise GradlabError(_blamed(cause, nested[1] if nested else where, keys)) from cause
-    except (ValueError, TypeError, ImportError) as error:
+    except (ValueError, TypeError, ImportError, ArithmeticError, AssertionError, RuntimeError) as error:
         raise GradlabError(_blamed(error, where, keys)) from error
 
 

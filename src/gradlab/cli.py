@@ -4,6 +4,7 @@ Nothing here or in what this imports may import torch, pandas or matplotlib: hel
 the answer to a typing error have to come at once.
 """
 
+import logging
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -30,6 +31,7 @@ from gradlab.sweep import naming  # noqa: F401  (its import registers the resolv
 PACKAGE = Path(__file__).resolve().parent
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parents[1] / "configs"
 INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+CLOSED_PIPE = 141  # … and for one that wrote to a closed pipe
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -44,6 +46,7 @@ def main() -> None:
         sys.path.append(str(Path.cwd()))
     # Hydra prints its own errors, in many lines, unless this is set: then it raises them, and we tell them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    logging.raiseExceptions = False  # a log line that nobody reads any more is no reason for a traceback
     with one_line_errors():
         args = parse(sys.argv[1:])
         dirs = config_dirs(args)
@@ -106,6 +109,9 @@ def run_hydra(overrides: list[str], dirs: list[Path]) -> None:
     Raises:
         GradlabError: Hydra refuses an override.
     """
+    removed = next((text for text in overrides if text.startswith("~")), None)
+    if removed is not None:
+        raise GradlabError(f"{removed}: a key cannot be removed; write KEY=VALUE or choose another option")
     schema.register()
     try:
         hydra.main(config_path=str(CONFIGS), config_name="config", **MAIN_OPTIONS)(run)()
@@ -119,6 +125,10 @@ def run(cfg: DictConfig) -> float:
     with one_line_errors() if alone else nullcontext():
         from gradlab import job
 
+        for override in HydraConfig.get().overrides.task:
+            group, _, choice = override.partition("=")
+            if choice.startswith("[") and (CONFIGS / group).is_dir():  # Hydra would merge the options
+                raise GradlabError(f"{override}: {group} takes one option; a sweep is -m {group}={choice[1:-1]}")
         return job.run(cfg)
 
 
@@ -127,6 +137,9 @@ def one_line_errors() -> Iterator[None]:
     """Tell an error in one line on stderr and exit; HYDRA_FULL_ERROR=1 keeps the traceback."""
     try:
         yield
+    except BrokenPipeError:  # what reads our output has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CLOSED_PIPE)
     except KeyboardInterrupt:
         print("gradlab: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -63,13 +63,13 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False) -
         brief: Whether to print one line with the last verdict and the folder's name instead.
     """
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
-    end = f"{record['status']} in {record['seconds']:.1f} s: {metrics}"
+    end = f"{record['status']} in {record['seconds']:.1f} s" + (f": {metrics}" if metrics else "")
     verdicts = record["verdicts"]
     if brief:
         say("; ".join([end, *(verdict["sentence"] for verdict in verdicts[-1:]), folder.name]))
         return
     console = Console(highlight=False, soft_wrap=True)
-    if verdicts:
+    if verdicts:  # else nothing was recorded
         console.print(layer_table(folder))
     previous = None
     for verdict in verdicts:
@@ -77,7 +77,7 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False) -
             console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
         previous = verdict["sentence"]
     if record["status"] == "diverged":
-        console.print(f"diverged: the loss was not finite at step {record['steps'] - 1}")
+        console.print(f"diverged: a loss was not finite at step {record['steps'] - 1}")
     console.print(end, markup=False)
     console.print(str(folder), markup=False)
 
@@ -90,7 +90,7 @@ def _shown(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 def _describe(metrics: Mapping[str, Any]) -> str:
     evaluated = metrics.get("eval_accuracy")
-    return f"loss {metrics['train_loss']:.4g}" + ("" if evaluated is None else f", test accuracy {evaluated:.3f}")
+    return f"loss {metrics['train_loss']:.4g}" + ("" if evaluated is None else f", eval accuracy {evaluated:.3f}")
 
 
 def _line_reporter(steps: int) -> Callable[[Mapping[str, Any]], None]:

@@ -68,7 +68,9 @@ def check_value(value: Any, hint: Any, where: str) -> None:
     text = json.dumps(value, default=str)
     try:
         # As JSON, because there lists fit tuples and ints fit floats, while bools still do not fit ints.
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_json(text, strict=True)
+        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)).validate_json(
+            text, strict=True
+        )
     except (PydanticUserError, PydanticUndefinedAnnotation):
         return
     except ValidationError as error:

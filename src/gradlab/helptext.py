@@ -18,7 +18,7 @@ examples:
   gradlab                                                 a sensible network on real data
   gradlab activation=sigmoid model.depth=50               see gradients vanish
   gradlab activation=sigmoid model.depth=50 train=init    the same before any training: one backward pass
-  gradlab residual=identity model.depth=50                what a skip connection does
+  gradlab activation=sigmoid model.depth=50 residual=pre_activation    what a skip connection does
   gradlab optimizer=adam optimizer.lr=0.001 seed=1        another part, one of its numbers, another seed
   gradlab -m 'activation=glob(*)' seed=0,1,2 hydra/launcher=parallel    a sweep: every combination, on all cores
 

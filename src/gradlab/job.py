@@ -1,8 +1,11 @@
 """One run from start to end: build, train, record, diagnose, draw."""
 
+import signal
+import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import nan
 from pathlib import Path
 from typing import Any, cast
@@ -11,11 +14,13 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build, checkpoint, console, runs
 from gradlab.data.batches import Batches
 from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 from gradlab.errors import GradlabError
+from gradlab.norms import quiet
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe, Row
 from gradlab.train import TASKS, Loop
@@ -41,27 +46,26 @@ def run(cfg: DictConfig) -> float:
         KeyboardInterrupt: After what was recorded has been written.
     """
     hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
     one_of_many = hydra.mode == RunMode.MULTIRUN
-    started = time.monotonic()
     try:
-        overrides, choices = list(hydra.overrides.task), hydra.runtime.choices
-        return execute(cfg, folder, overrides=overrides, choices=choices, brief=one_of_many)
+        return execute(
+            cfg,
+            Path(hydra.runtime.output_dir),
+            overrides=list(hydra.overrides.task),
+            choices=hydra.runtime.choices,
+            brief=one_of_many,
+        )
     except Exception as error:
-        line = str(error) if isinstance(error, GradlabError) else f"{type(error).__name__}: {error}"
-        (folder / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
-        record = {"status": "failed", "error": line, "seconds": time.monotonic() - started}
-        runs.write_json(folder / "run.json", record)
         if not one_of_many:
             raise
-        console.say(f"failed: {line} ({folder.name})")
+        console.say(f"failed: {runs.describe(error)} ({Path(hydra.runtime.output_dir).name})")
         return nan
 
 
 def execute(
     cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), choices: Mapping[str, Any], brief: bool = False
 ) -> float:
-    """Do what `run` does, without Hydra around it and without catching errors.
+    """Do what `run` does, without Hydra around it; an error is written down and raised.
 
     Args:
         cfg: The composed config.
@@ -70,49 +74,64 @@ def execute(
         choices: The option chosen of each group, for captions.
         brief: Whether to say no more than one line, as one run of many should.
     """
-    build.check(cfg)
-    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-    fingerprint = runs.fingerprint(config, runs.foreign_sources(config))
-    before = runs.read_run(folder)
-    if before is not None and before["status"] == "completed" and before.get("fingerprint") == fingerprint:
-        console.say(f"already complete: {folder}")
-        return _objective(before["metrics"])
-    warnings = build.unused_groups(cfg, overrides)
-    for line in warnings:
-        console.say(f"warning: {line}")
-
-    loop = assemble(cfg)
-    record: dict[str, Any] = {
-        "status": "failed",
-        "fingerprint": fingerprint,
-        "seed": cfg.seed,
-        "environment": runs.environment(device=str(loop.test[0].device), threads=torch.get_num_threads()),
-        "warnings": warnings,
-    }
+    record: dict[str, Any] = {"status": "failed"}
     started = time.monotonic()
-    history = History(folder)
     try:
-        with console.progress(0 if brief else loop.steps) as report:
-            for metrics in loop.run():
-                history.add(metrics, loop.probe.take())
-                report(metrics)
-    except KeyboardInterrupt:
-        loop.status = "interrupted"
+        build.check(cfg)
+        config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+        fingerprint = runs.fingerprint(config, runs.foreign_sources(config))
+        before = runs.read_run(folder)
+        if before is None or before["status"] != "completed" or before.get("fingerprint") != fingerprint:
+            (folder / "error.log").unlink(missing_ok=True)
+            record |= {"fingerprint": fingerprint, "seed": cfg.seed}
+            _train(cfg, folder, record, warnings=build.unused_groups(cfg, overrides), brief=brief)
+        else:
+            record = before
+            console.say(f"already complete: {folder}")
+    except Exception as error:
+        (folder / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
+        record |= {"status": "failed", "error": runs.describe(error), "seconds": time.monotonic() - started}
+        runs.write_json(folder / "run.json", record)
         raise
-    finally:
-        history.close()
-        if loop.status != "failed":
-            record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - started}
-            record |= _findings(history, build.build(cfg.diagnosis, "diagnosis"), hidden=_hidden_depth(loop))
-            runs.write_json(folder / "run.json", record)
-            if cfg.train.checkpoint:
-                checkpoint.save(folder / "checkpoint.pt", loop, fingerprint=fingerprint)
-    if cfg.figures:
+    if cfg.figures and not (record is before and any(folder.glob("figures/*"))):
         from gradlab.view.figures import draw_run
 
         draw_run(folder, caption=console.caption(cfg, choices))
-    console.summarize(folder, record, brief=brief)
-    return _objective(record["metrics"])
+    if record is not before:
+        console.summarize(folder, record, brief=brief)
+    return _objective(record)
+
+
+def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: list[str], brief: bool) -> None:
+    """Build, train, and write everything but the figures; ``record`` becomes the content of run.json.
+
+    Raises:
+        KeyboardInterrupt: After what was recorded has been written.
+    """
+    for line in warnings:
+        console.say(f"warning: {line}")
+    loop = assemble(cfg)
+    thresholds = build.build(cfg.diagnosis, "diagnosis")
+    environment = runs.environment(device=str(loop.test[0].device), threads=torch.get_num_threads())
+    record |= {"environment": environment, "warnings": warnings, "hidden_layers": _hidden_depth(loop)}
+    started = time.monotonic()
+    history = History(folder)
+    try:
+        with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
+            for metrics in loop.run():
+                history.add(metrics, loop.probe.take())
+                report(metrics)
+    finally:
+        history.close()
+    record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - started}
+    smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
+    record |= _findings(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
+    runs.write_json(folder / "run.json", record)
+    if cfg.train.checkpoint:
+        checkpoint.save(folder / "checkpoint.pt", loop, fingerprint=record["fingerprint"])
+    if loop.status == "interrupted":
+        console.say(f"interrupted after {loop.step} steps: {folder}")
+        raise KeyboardInterrupt
 
 
 def assemble(cfg: DictConfig) -> Loop:
@@ -132,6 +151,8 @@ def assemble(cfg: DictConfig) -> Loop:
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
     batches = Batches(data.train_inputs, data.train_targets, batch_size=cfg.train.batch_size, seed=cfg.seed)
+    if batches.size == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
     _finish(model, batches, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
@@ -195,8 +216,8 @@ class History:
         self._waiting = ([], [])
 
 
-def _findings(history: History, thresholds: Thresholds, *, hidden: int) -> dict[str, Any]:
-    """Return ``metrics`` and ``verdicts`` of run.json."""
+def _findings(history: History, thresholds: Thresholds, *, hidden: int, smallest: float) -> dict[str, Any]:
+    """Return ``metrics`` and ``verdicts`` of run.json; what was not measured is None."""
     measured: dict[str, Any] = {
         name: history.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")
     }
@@ -204,20 +225,39 @@ def _findings(history: History, thresholds: Thresholds, *, hidden: int) -> dict[
     for when, rows in (("initial", history.first), ("final", history.last)):
         main = [row for row in rows if row[_ROLE] == "main" and row[1] <= hidden and row[_GRAD] is not None]
         depths, norms = [row[1] for row in main], [row[_GRAD] for row in main]
-        flow = measure_flow(depths, norms)
+        flow = measure_flow(depths, norms) if len(main) > 1 else None
+        whole = flow is not None and (depths[0], depths[-1]) == (1, hidden)
         measured |= {
-            f"gradient_ratio_{when}": flow.ratio,
-            f"decades_per_layer_{when}": flow.decades_per_layer,
-            f"decades_per_layer_{when}_low": flow.low,
-            f"decades_per_layer_{when}_high": flow.high,
+            f"gradient_ratio_{when}": flow.ratio if flow and whole else None,
+            f"decades_per_layer_{when}": flow and flow.decades_per_layer,
+            f"decades_per_layer_{when}_low": flow and flow.low,
+            f"decades_per_layer_{when}_high": flow and flow.high,
         }
-        if main:
+        if rows:
             # A branch that starts at zero passes no gradient, but the skip beside it does: there dL/dh tells.
             skips = any(row[_SKIP] is not None for row in main)
             received = [row[_OUTPUT_GRAD] for row in main] if skips else norms
-            verdict = diagnose_flow(depths, received, thresholds)
-            verdicts.append({"when": when, "step": main[0][0], "name": verdict.name, "sentence": verdict.sentence})
+            verdict = diagnose_flow(depths, received, thresholds, smallest=smallest)
+            verdicts.append({"when": when, "step": rows[0][0], "name": verdict.name, "sentence": verdict.sentence})
     return {"metrics": measured, "verdicts": verdicts, "theory": None}
+
+
+@contextmanager
+def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C call ``interrupt``, so that a step is never left half done; a second one stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, previous)
+        interrupt()
+
+    previous = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def _hidden_depth(loop: Loop) -> int:
@@ -241,6 +281,7 @@ def _device(name: str) -> torch.device:
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
-def _objective(metrics: Mapping[str, Any]) -> float:
+def _objective(record: Mapping[str, Any]) -> float:
+    metrics = record["metrics"]
     value = metrics["eval_loss"] if metrics["eval_loss"] is not None else metrics["train_loss"]
-    return nan if value is None else float(value)
+    return nan if value is None or record["status"] != "completed" else float(value)

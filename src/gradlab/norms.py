@@ -32,7 +32,9 @@ def host_norm(x: Tensor) -> float:
         square = float(flat.dot(flat))
     else:
         square = sum(float(part.dot(part)) for part in (flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)))
-    return sqrt(square) if SAFE_SQUARES[0] < square < SAFE_SQUARES[1] else float(norm(x))
+    if SAFE_SQUARES[0] < square < SAFE_SQUARES[1]:
+        return sqrt(square)
+    return float(norm(x)) if flat.any() else 0.0
 
 
 def quiet() -> np.errstate:

@@ -36,6 +36,8 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return unknown_option(group, option, error.options)
+    if "appears more than once in the final defaults list" in str(error):
+        return f"{brief(error)}; choose another option by GROUP=OPTION, without +"
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     return _wrong_type(error, parsed) or unknown_key(parsed, dirs) or brief(error)
 
@@ -85,6 +87,10 @@ def _unreadable(error: OverrideParseException) -> str:
     detail = next(
         (line for line in lines if not line.startswith(("Error parsing", "Error when parsing", "See https"))), lines[0]
     )
+    if "LexerNoViableAlt" in detail:
+        return (
+            f"cannot read '{error.override}': no spaces around =, and quotes around anything unusual; write KEY=VALUE"
+        )
     # The parser goes on to list the names of its tokens, which say nothing to a user.
     return f"cannot read '{error.override}': {detail.partition(' expecting {')[0]}; write KEY=VALUE"
 

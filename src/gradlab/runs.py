@@ -5,9 +5,9 @@ import hashlib
 import inspect
 import json
 import os
-import pkgutil
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gradlab import __version__
+from gradlab.errors import GradlabError
 
 METRICS = (
     "step",
@@ -73,6 +74,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def describe(error: Exception) -> str:
+    """Return an error in one line: gradlab's own as they are, others with their type."""
+    line = next(iter(str(error).splitlines()), "")
+    return line if isinstance(error, GradlabError) else f"{type(error).__name__}: {line}"
+
+
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Return the run.json of a run's folder, None where there is none or it cannot be read."""
     try:
@@ -94,16 +101,27 @@ def fingerprint(config: Mapping[str, Any], sources: Mapping[str, str]) -> str:
 
 
 def foreign_sources(config: Any) -> dict[str, str]:
-    """Return the source text of every ``_target_`` in a plain config that belongs to neither gradlab nor torch."""
+    """Return the source behind every ``_target_`` in a plain config that belongs to neither gradlab nor torch.
+
+    That is the text of its module, helper functions and all; for a compiled module its version.
+    """
     if isinstance(config, Mapping):
         target = config.get("_target_", "gradlab")
-        own = (
-            {} if target.split(".")[0] in _KNOWN_PACKAGES else {target: inspect.getsource(pkgutil.resolve_name(target))}
-        )
+        own = {} if target.split(".")[0] in _KNOWN_PACKAGES else {target: _module_source(target)}
         return own | {name: text for value in config.values() for name, text in foreign_sources(value).items()}
     if isinstance(config, list | tuple):
         return {name: text for value in config for name, text in foreign_sources(value).items()}
     return {}
+
+
+def _module_source(target: str) -> str:
+    parts = target.split(".")
+    modules = (sys.modules.get(".".join(parts[:length])) for length in range(len(parts), 0, -1))
+    module = next(module for module in modules if module is not None)
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return str(getattr(sys.modules[parts[0]], "__version__", ""))
 
 
 def environment(*, device: str, threads: int) -> dict[str, Any]:

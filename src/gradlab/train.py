@@ -53,7 +53,7 @@ class Loop:
         update: Whether the optimizer's update is applied.
         eval_every: Steps between evaluations; 0 for never, not even at the end.
         step: Number of the step in progress; after the run, how many were done.
-        status: ``completed`` or, once the loss was not finite, ``diverged``.
+        status: ``running``, then ``completed``, ``interrupted`` or, once a loss was not finite, ``diverged``.
     """
 
     model: nn.Module
@@ -68,7 +68,7 @@ class Loop:
     update: bool
     eval_every: int
     step: int = 0
-    status: str = "completed"
+    status: str = "running"
     _parameters: list[tuple[str, nn.Parameter]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,29 +77,26 @@ class Loop:
     def run(self) -> Iterator[Metrics]:
         """Train, and yield the metrics of each step that is recorded or evaluated.
 
-        A loss that is not finite ends the run: that step is recorded, by a second pass where the first was not.
+        A loss that is not finite ends the run: that step is recorded, by a second pass where the first was not. To look
+        at the loss makes the host wait for a GPU, so there it is looked at in recorded steps only.
         """
         self.model.train()
-        cpu = self.test[0].device.type == "cpu"
-        while self.step < self.steps and self.status == "completed":
+        on_cpu = self.test[0].device.type == "cpu"
+        while self.step < self.steps and self.status == "running":
             step, epoch = self.step, self.batches.epoch
             inputs, targets = next(self.batches)
             recorded = self.probe.start(step)
-            random = torch.get_rng_state() if cpu else None
-            outputs = self.model(inputs)
-            loss = self.task.loss(outputs, targets)
-            # A look at the loss makes the host wait for a GPU, so there only recorded steps are looked at.
-            if (recorded or cpu) and not isfinite(float(loss.detach())):
+            random = torch.get_rng_state() if on_cpu else None
+            outputs, loss = self._forward(inputs, targets)
+            if (recorded or on_cpu) and not isfinite(float(loss.detach())):
                 self.status = "diverged"
                 if not recorded:
-                    if random is not None:
-                        torch.set_rng_state(random)  # so that stochastic depth drops the same blocks again
                     recorded = self.probe.start(step, force=True)
-                    loss = self.task.loss(self.model(inputs), targets)
-            evaluated = self.eval_every > 0 and (
-                step % self.eval_every == 0 or step == self.steps - 1 or self.status == "diverged"
-            )
-            metrics = self._describe(step, epoch, loss, outputs, targets) if recorded or evaluated else None
+                    outputs, loss = self._repeat(inputs, targets, random)
+            last = step == self.steps - 1 or self.status == "diverged"
+            evaluated = self.eval_every > 0 and (step % self.eval_every == 0 or last)
+            described = recorded or evaluated or last
+            metrics = self._describe(step, epoch, loss, outputs, targets) if described else None
 
             self.optimizer.zero_grad()
             loss.backward()
@@ -110,7 +107,7 @@ class Loop:
             self.probe.after_clipping()
             if metrics is not None:
                 metrics["clipped_grad_norm"] = self._grad_norm()
-            if self.update and self.status == "completed":
+            if self.update and self.status != "diverged":
                 self.optimizer.step()
                 self.lr_scheduler.step()
                 self.probe.after_update()
@@ -119,7 +116,30 @@ class Loop:
 
             self.step += 1
             if metrics is not None:
-                yield metrics | (self.evaluate() if evaluated else {})
+                metrics |= self.evaluate() if evaluated else {}
+                if not isfinite(metrics.get("eval_loss", 0.0)):
+                    self.status = "diverged"
+                yield metrics
+        if self.status == "running":
+            self.status = "completed"
+
+    def interrupt(self) -> None:
+        """End the run after the step in progress."""
+        self.status = "interrupted"
+
+    def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = self.model(inputs)
+        return outputs, self.task.loss(outputs, targets)
+
+    def _repeat(self, inputs: Tensor, targets: Tensor, random: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Do the forward pass again, with the same random numbers and without a second update of running statistics."""
+        buffers = [buffer.clone() for buffer in self.model.buffers()]
+        if random is not None:
+            torch.set_rng_state(random)
+        again = self._forward(inputs, targets)
+        for buffer, old in zip(self.model.buffers(), buffers, strict=True):
+            buffer.data.copy_(old)
+        return again
 
     @torch.no_grad()
     def evaluate(self, *, chunk: int = 1024) -> Metrics:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import compose_config
 from gradlab import job
 from gradlab.probe.columns import COLUMNS
+from running import compose_config
 
 NORMALIZATIONS = ["none", "batch_norm", "layer_norm", "group_norm", "rms_norm", "weight_norm"]
 RESIDUALS = [
@@ -116,10 +116,9 @@ def test_figures_equal_an_independent_recomputation(normalization, residual, dty
             scale=norm("output") / sqrt(slot["output"].numel()),
         )
         if norm("d_weight") > 0:
+            weight, grad = slot["weight"].detach().double(), slot["d_weight"].double()
             cosine = (
-                float((slot["weight"].double() * slot["d_weight"].double()).sum()) / norm("weight") / norm("d_weight")
-                if norm("weight")
-                else float("nan")
+                float((weight * grad).sum()) / norm("weight") / norm("d_weight") if norm("weight") else float("nan")
             )
             assert row["weight_grad_cosine"] == pytest.approx(cosine, abs=tolerance, nan_ok=True)
         magnitudes = slot["d_affine"].detach().double().abs().flatten()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import compose_config
 from gradlab import job
 from gradlab.points import Point
 from gradlab.probe import device, host
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe
+from running import compose_config
 
 
 def record(model, x, *, loss=lambda y: y.square().mean(), every=1, full_every=1, last=0, step=0, backward=True):
@@ -73,6 +73,7 @@ def test_frozen_layers_are_recorded_without_what_they_lack(frozen):
     assert (rows[0]["preactivation_grad_norm"] is None) == (0 in frozen)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 @pytest.mark.parametrize("bad", [nan, inf, -inf])
 def test_non_finite_values_are_kept(bad):
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))

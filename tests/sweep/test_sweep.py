@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from omegaconf import OmegaConf
@@ -23,6 +24,7 @@ def test_a_name_is_short_safe_and_unique():
 
 def record(folder, name, **content):
     (folder / name / ".hydra").mkdir(parents=True)
+    (folder / name / ".hydra" / "hydra.yaml").touch()
     if content:
         (folder / name / "run.json").write_text(json.dumps(content))
 
@@ -52,3 +54,13 @@ def test_failed_and_lost_runs_are_named_and_exit_with_1(tmp_path, capsys):
         "gradlab: a failed: model.depth must be at least 1, got 0",
         "gradlab: lost failed: it left no readable run.json",
     ]
+
+
+def test_runs_of_an_earlier_sweep_in_the_folder_are_not_counted(tmp_path, capsys):
+    record(tmp_path, "old", status="failed", error="long ago")
+    os.utime(tmp_path / "old" / ".hydra" / "hydra.yaml", (0, 0))
+    sweep = Sweep()
+    sweep.on_multirun_start(OmegaConf.create())
+    record(tmp_path, "new", status="completed")
+    sweep.on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert capsys.readouterr().out.startswith("1 completed, 0 diverged, 0 failed")

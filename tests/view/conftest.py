@@ -1,6 +1,7 @@
 """Runs made up for the drawings: the files of a run, without a network."""
 
 import csv
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def write_run(tmp_path) -> Callable[..., Path]:
         _write(folder / "gradients.csv", GRADIENTS, [*rows, *extra])
         losses = [{"step": step, "train_loss": loss, "lr": 0.1, "eval_loss": "" if step else 1.5} for step in steps]
         _write(folder / "metrics.csv", METRICS, losses)
+        (folder / "run.json").write_text(json.dumps({"hidden_layers": hidden}))
         return folder
 
     return write

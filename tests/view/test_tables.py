@@ -36,7 +36,7 @@ def test_other_roles_are_left_out(write_run):
     assert layers.columns[GRADIENT].max() < 1
 
 
-def test_the_head_is_known_by_its_output(write_run):
+def test_run_json_says_which_layer_is_the_head(write_run):
     assert read_layers(write_run(hidden=3), [GRADIENT]).hidden == 3
     unwatched = read_layers(write_run(hidden=3, head=False, name="unwatched"), [GRADIENT])
     assert (unwatched.head, unwatched.hidden) == (False, 3)

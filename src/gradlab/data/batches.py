@@ -33,7 +33,7 @@ class Batches:
             raise ValueError(f"need as many inputs as targets, at least one; got {len(inputs)} and {len(targets)}")
         self._inputs = inputs
         self._targets = targets
-        self._size = min(batch_size, len(inputs))
+        self.size = min(batch_size, len(inputs))
         self._generator = torch.Generator().manual_seed(seed)
         self._drawn = 0
         self._shuffle()
@@ -41,7 +41,7 @@ class Batches:
     @property
     def batches_per_epoch(self) -> int:
         """Number of batches in one pass over the samples."""
-        return len(self._inputs) // self._size
+        return len(self._inputs) // self.size
 
     @property
     def epoch(self) -> float:
@@ -53,8 +53,8 @@ class Batches:
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         """Return the next batch: inputs [batch, ...] and targets [batch, ...]."""
-        start = self._drawn % self.batches_per_epoch * self._size
-        chosen = self._order[start : start + self._size]
+        start = self._drawn % self.batches_per_epoch * self.size
+        chosen = self._order[start : start + self.size]
         self._drawn += 1
         if self._drawn % self.batches_per_epoch == 0:
             self._shuffle()

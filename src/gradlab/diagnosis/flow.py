@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import isfinite, isnan, log10, nan, sqrt
 from statistics import NormalDist, linear_regression, stdev
 
-FLOAT32_SMALLEST = 1.2e-38  # smallest normal number; norms of this size are made of entries that are about to vanish
+FLOAT32_SMALLEST = 1.1754943508222875e-38
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,28 +81,33 @@ def measure_flow(depths: Sequence[int], norms: Sequence[float]) -> Flow:
     return Flow(ratio=ratio, decades_per_layer=slope, low=slope - half, high=slope + half)
 
 
-def diagnose_flow(depths: Sequence[int], norms: Sequence[float], thresholds: Thresholds) -> Verdict:
+def diagnose_flow(
+    depths: Sequence[int], norms: Sequence[float], thresholds: Thresholds, *, smallest: float = FLOAT32_SMALLEST
+) -> Verdict:
     """Say in one sentence whether the gradient reaches the first hidden layer.
 
     Args:
         depths: depth_index of each hidden layer, rising.
-        norms: dL/dz norm of each.
+        norms: dL/dz norm of each (dL/dh in a network with skips).
         thresholds: What counts as vanishing and exploding.
+        smallest: Smallest normal number of the gradients' type, near which zeros mean underflow.
     """
     if len(norms) < 2:
-        return Verdict(name="shallow", sentence="fewer than two hidden layers: there is no depth to compare")
-    first, last = depths[0], depths[-1]
+        return Verdict(name="shallow", sentence="fewer than two hidden layers were recorded: nothing to compare")
     broken = [d for d, g in zip(depths, norms, strict=True) if not isfinite(g)]
     if broken:
         return Verdict(name="not_finite", sentence=f"gradients are not finite in {_layers(broken)}")
-    flow = measure_flow(depths, norms)
     zeros = [d for d, g in zip(depths, norms, strict=True) if g == 0]
     if len(zeros) == len(norms):
         return Verdict(name="zero", sentence="no gradient: it is exactly zero in every hidden layer")
     if 0 in (norms[0], norms[-1]):
-        return _zero_verdict(zeros, vanished=norms[0] == 0, smallest=min(g for g in norms if g > 0))
+        underflow = min(g for g in norms if g > 0) < 1e4 * smallest
+        return _zero_verdict(zeros, vanished=norms[0] == 0, underflow=underflow, wide=smallest < FLOAT32_SMALLEST)
+    flow = measure_flow(depths, norms)
     factor = 10**-flow.decades_per_layer
-    flat = f"layer {first} receives {_short(flow.ratio)} of layer {last}'s gradient (x {factor:.3g} per layer)"
+    tail = f"; exactly zero in {_layers(zeros)}" if zeros else ""
+    share = f"layer {depths[0]} receives {_short(flow.ratio)} of layer {depths[-1]}'s gradient"
+    flat = f"{share} (x {factor:.3g} per layer){tail}"
     if flow.ratio < thresholds.vanishing_ratio:
         return Verdict(name="vanishing", sentence=f"gradients vanish: {flat}")
     if flow.ratio > thresholds.exploding_ratio:
@@ -110,9 +115,10 @@ def diagnose_flow(depths: Sequence[int], norms: Sequence[float], thresholds: Thr
     return Verdict(name="healthy", sentence=f"gradients are healthy: {flat}")
 
 
-def _zero_verdict(zeros: Sequence[int], *, vanished: bool, smallest: float) -> Verdict:
-    underflow = smallest < 1e4 * FLOAT32_SMALLEST
-    why = "float32 underflow: train.dtype=float64 shows it" if underflow else "nothing gets through"
+def _zero_verdict(zeros: Sequence[int], *, vanished: bool, underflow: bool, wide: bool) -> Verdict:
+    why = "nothing gets through"
+    if underflow:
+        why = "float64 underflow" if wide else "float32 underflow: train.dtype=float64 shows it"
     return Verdict(
         name="vanishing" if vanished else "zero",
         sentence=f"gradients {'vanish' if vanished else 'are missing'}: exactly zero in {_layers(zeros)} ({why})",

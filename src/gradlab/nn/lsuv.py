@@ -40,7 +40,7 @@ class LSUV:
         """Rescale the weights of ``model`` layer by layer, in one forward pass over ``batch``.
 
         Args:
-            model: Model whose Linear and Conv layers are rescaled in the order in which they are called.
+            model: Model whose Linear and Conv layers, gates too, are rescaled in the order in which they are called.
             batch: Inputs [n, ...].
         """
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -3,7 +3,7 @@
 All but weight normalization leave the affine map as it is and normalize its output, [n, features, ...].
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
@@ -64,7 +64,14 @@ def rms_norm(affine: nn.Module, features: int, *, eps: Eps = 1e-5, learned: bool
 
 
 def weight_norm(affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]:
-    """Learn length and direction of each unit's weights apart: w = g v / |v| (Salimans & Kingma 2016)."""
+    """Learn length and direction of each unit's weights apart: w = g v / |v| (Salimans & Kingma 2016).
+
+    Raises:
+        ValueError: If the weights of a unit have no direction, because their norm is 0.
+    """
+    weight: Any = affine.weight
+    if not weight.detach().flatten(1).norm(dim=1).all():
+        raise ValueError("weight_norm needs units with weights other than 0; this initializer leaves a row at 0")
     return nn.utils.parametrizations.weight_norm(affine), nn.Identity()
 
 

@@ -56,7 +56,7 @@ class PreActivation(nn.Module):
 
 
 class Scaled(PreActivation):
-    """x + alpha F(x), alpha fixed: a number, or 1/sqrt(blocks), with which squared norms grow e-fold at any depth."""
+    """x + alpha F(x), alpha fixed: a number, or 1/sqrt(blocks): norms then grow alike at any depth."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Highway(nn.Module):
         shortcut: What carries x.
         index: Number of the block, from 0.
         blocks: Number of blocks.
-        gate_bias: Start of b; negative, so that the block begins by carrying its input on.
+        gate_bias: Start of b; negative, so that the block begins by carrying its input on. The gate has a bias always.
     """
 
     order = AFFINE_FIRST

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradlab.norms import quiet
 from gradlab.points import UNNUMBERED
 from gradlab.probe import device as device_gauge
 from gradlab.probe import host as host_gauge
@@ -65,9 +64,6 @@ class Probe:
         self.recording = bool(self._layers) and (edge or step % self.every == 0)
         self.full = self.recording and (edge or (step // self.every) % self.full_every == 0)
         self.step = step
-        if self.recording:
-            self._quiet = quiet()
-            self._quiet.__enter__()
         for layer in self._layers if self.recording else ():
             layer.start(full=self.full)
         return self.recording
@@ -97,7 +93,6 @@ class Probe:
             depth_index = place if layer.point.depth_index == UNNUMBERED else layer.point.depth_index
             key = (self.step, depth_index, layer.name, layer.point.role)
             self._rows.append((*key, *layer.figures(full=self.full)))
-        self._quiet.__exit__(None, None, None)
         self.recording = False
         if self.every > 1 or self.step == self.last:
             self.close()

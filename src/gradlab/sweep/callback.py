@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,22 @@ class Sweep(Callback):
     Hydra turns exceptions of callbacks into warnings, so both methods leave by SystemExit.
     """
 
+    began = 0.0
+
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a config that lists sweep values when `-m` was not given."""
         if OmegaConf.select(config, "hydra.sweeper.params"):
             print("gradlab: this experiment is a sweep: add -m", file=sys.stderr)
             raise SystemExit(1)
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Note when the sweep began: its folder may hold the runs of earlier ones."""
+        self.began = time.time() - 1  # file systems keep times less exactly than the clock
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print how the runs of the sweep ended, and exit with 1 if one failed."""
         folder = Path(config.hydra.sweep.dir)
-        endings = read_endings(folder)
+        endings = read_endings(folder, since=self.began)
         counts = Counter(status for status, _ in endings.values())
         words = [f"{counts[status]} {status}" for status in ("completed", "diverged", "failed")]
         words += [f"{counts['interrupted']} interrupted"] if counts["interrupted"] else []
@@ -37,16 +44,18 @@ class Sweep(Callback):
             raise SystemExit(1)
 
 
-def read_endings(folder: Path) -> dict[str, tuple[str, str]]:
+def read_endings(folder: Path, *, since: float = 0.0) -> dict[str, tuple[str, str]]:
     """How each run of a sweep ended.
 
     Args:
         folder: The sweep's folder, which holds one folder for each run.
+        since: Unix time in seconds; runs that Hydra did not touch after it belong to an earlier sweep.
 
     Returns:
         (status, one-line reason or "") by the run's folder name. A run without a readable `run.json` has failed.
     """
-    return {run.parent.name: _read_ending(run.parent / "run.json") for run in sorted(folder.glob("*/.hydra"))}
+    touched = [path.parents[1] for path in sorted(folder.glob("*/.hydra/hydra.yaml")) if path.stat().st_mtime >= since]
+    return {run.name: _read_ending(run / "run.json") for run in touched}
 
 
 def _read_ending(path: Path) -> tuple[str, str]:

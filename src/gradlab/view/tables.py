@@ -5,6 +5,7 @@ things, so columns are masked arrays: empty cells are masked, nan and inf are or
 """
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,7 @@ def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
         run_dir: The run's folder.
         columns: Names of the measured columns wanted.
     """
-    spread = ("preactivation_std", "activation_std")
-    measured = list(dict.fromkeys((*columns, *spread)))
-    cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *measured])
+    cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *columns])
     rows = [row for row, role in enumerate(cells["role"]) if role == "main"]
     row_steps = np.array([int(cells["step"][row]) for row in rows], dtype=np.int64)
     row_layers = [(int(cells["depth_index"][row]), cells["layer"][row]) for row in rows]
@@ -98,7 +97,7 @@ def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
     layer_of_row = np.array([place[layer] for layer in row_layers], dtype=np.int64)
 
     matrices = {}
-    for name in measured:
+    for name in columns:
         column = numbers([cells[name][row] for row in rows])
         matrix = np.ma.masked_all((len(steps), len(layers)))
         matrix[step_of_row, layer_of_row] = column
@@ -107,17 +106,20 @@ def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
         steps=steps,
         depths=np.array([depth for depth, _ in layers], dtype=np.int64),
         names=[name for _, name in layers],
-        head=bool(layers) and _same(*(matrices[name][:, -1] for name in spread)),
+        head=bool(layers) and _has_head(run_dir, layers[-1][0]),
         columns=matrices,
     )
 
 
-def _same(z: np.ma.MaskedArray, h: np.ma.MaskedArray) -> bool:
-    """Whether a layer's output is its affine map again, as recorded for a head and for no nonlinear hidden layer.
+def _has_head(run_dir: Path, deepest: int) -> bool:
+    """Whether the deepest layer on record is the head: ``probe.layers`` may have left it out.
 
-    ``probe.layers`` may leave the head out, so the last layer on record is not always the head.
+    run.json says how many hidden layers there are; without it the head is taken to be on record.
     """
-    return np.array_equal(z.filled(np.nan), h.filled(np.nan), equal_nan=True)
+    try:
+        return deepest > json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["hidden_layers"]
+    except (OSError, ValueError, KeyError):
+        return True
 
 
 def spread_out(count: int, most: int) -> list[int]:
