@@ -111,7 +111,7 @@ def execute(
         from gradlab.view.figures import draw_run
 
         draw_run(folder, caption=console.caption(cfg, choices))
-    console.summarize(folder, record, brief=brief)
+    console.summarize(folder, record, brief=brief, clips=choices.get("clipping", "none") != "none")
     return _objective(record["metrics"])
 
 
@@ -157,7 +157,7 @@ def assemble(cfg: DictConfig) -> Loop:
 
 
 class History:
-    """Writes a run's tables as it goes, and remembers its first and last recorded step.
+    """Writes a run's tables as it goes, and remembers its first and last recorded step and how often it clipped.
 
     Args:
         folder: The run's folder.
@@ -170,10 +170,13 @@ class History:
         self.first: list[Row] = []
         self.last: list[Row] = []
         self.metrics: dict[str, Any] = {}
+        self.recorded_steps = self.clipped_steps = 0
 
     def add(self, metrics: Mapping[str, Any], rows: list[Row]) -> None:
         """Add one step's metrics and the rows of its layers, if it was recorded."""
         self.metrics |= metrics
+        self.recorded_steps += 1
+        self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
         if rows:
             self.first, self.last = self.first or rows, rows
         gradients, steps = self._waiting
@@ -200,6 +203,7 @@ def _findings(history: History, thresholds: Thresholds, *, hidden: int) -> dict[
     measured: dict[str, Any] = {
         name: history.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")
     }
+    measured |= {"recorded_steps": history.recorded_steps, "clipped_steps": history.clipped_steps}
     verdicts = []
     for when, rows in (("initial", history.first), ("final", history.last)):
         main = [row for row in rows if row[_ROLE] == "main" and row[1] <= hidden and row[_GRAD] is not None]
