@@ -16,6 +16,7 @@ from gradlab import build, checkpoint, console, runs
 from gradlab.data.batches import Batches
 from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 from gradlab.errors import GradlabError
+from gradlab.optim.parameters import parameter_groups
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe, Row
 from gradlab.train import TASKS, Loop
@@ -131,11 +132,13 @@ def assemble(cfg: DictConfig) -> Loop:
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
-    batches = Batches(data.train_inputs, data.train_targets, batch_size=cfg.train.batch_size, seed=cfg.seed)
+    batches = Batches(
+        data.train_inputs, data.train_targets, batch_size=cfg.train.batch_size, seed=cfg.seed, ordered=data.ordered
+    )
     _finish(model, batches, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
-        optimizer = optimizer(model.parameters())
+        optimizer = optimizer(parameter_groups(model, decay_biases=cfg.train.decay_biases))
     lr_scheduler = build.build(cfg.lr_scheduler, "lr_scheduler")
     with build.blame("lr_scheduler", keys=cfg.lr_scheduler):
         lr_scheduler = lr_scheduler(optimizer)
