@@ -42,7 +42,7 @@ def test_lars_moves_by_its_formula(run, beta):
 
 @needs_timm
 def test_lars_does_not_mind_a_vanished_gradient(run):
-    """Eight sigmoid layers: the first layer's gradient is far below 1e-8 where timm's own eps would cap the step."""
+    """Sixteen sigmoid layers: the first layer's gradient is far below 1e-8 where timm's own eps would cap the step."""
     table = layers(run, "activation=sigmoid", "model.depth=16", "optimizer=lars", "optimizer.weight_decay=0")
     assert table.weight_grad_norm.iloc[0] < 1e-9
     assert table.update_ratio.to_numpy() == pytest.approx(0.001, rel=1e-3)

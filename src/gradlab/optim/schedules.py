@@ -139,7 +139,7 @@ def one_cycle(
 
 def linear_factor(t: int, *, steps: int, start_factor: float, end_factor: float) -> float:
     """Return the factor after ``t`` steps of a straight line over ``steps`` steps; it stays at its end."""
-    return start_factor + (end_factor - start_factor) * min(1.0, t / steps)
+    return start_factor + (end_factor - start_factor) * min(t, steps) / steps
 
 
 def cosine_factor(t: int, *, steps: int, end_factor: float) -> float:
