@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from conftest import Run
 from gradlab import cli, helptext
 
 EXPERIMENTS = sorted((cli.CONFIGS / "experiment").glob("*.yaml"))
@@ -46,6 +47,31 @@ def test_he_vs_xavier(tmp_path):
     }
     assert "kaiming_normal" in found["healthy"]
     assert "xavier_normal" in found["vanishing"]
+
+
+def sweep(tmp_path, *arguments):
+    done = gradlab("-m", *arguments, "figures=false", f"hydra.sweep.dir={tmp_path / 'sweep'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return {folder.name: Run(folder) for folder in (tmp_path / "sweep").iterdir() if folder.is_dir()}
+
+
+def test_amsgrad_stays_where_adam_is_led_astray(tmp_path):
+    """Reddi et al. 2018, section 3: the best point is -1; figures recomputed with torch alone."""
+    ends = {
+        "amsgrad" if "optimizer=amsgrad" in name else "adam": done.metrics.eval_loss.iloc[-1]
+        for name, done in sweep(tmp_path, "experiment=amsgrad").items()
+    }
+    assert ends == pytest.approx({"adam": 0.95, "amsgrad": -0.90}, abs=0.01)
+
+
+def test_input_scale(tmp_path):
+    """Small inputs make small weight gradients in the first layer, large ones drive its tanh into saturation."""
+    runs = sweep(tmp_path, "experiment=input_scale", "train=init", "data.standardize=true")
+    gradients = {name.split(",")[0]: done.hidden().loc[1] for name, done in runs.items()}
+    small, plain, large = (gradients[f"data.scale={scale}"] for scale in ("0.01", "1", "100"))
+    assert small.weight_grad_norm < plain.weight_grad_norm / 30
+    assert small.activation_slope_rms > 0.99 > plain.activation_slope_rms > 0.5 > 0.2 > large.activation_slope_rms
+    assert large.weight_grad_norm > 3 * plain.weight_grad_norm
 
 
 def test_he_vs_xavier_asks_for_multirun(tmp_path):

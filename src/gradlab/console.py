@@ -54,13 +54,14 @@ def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     return ", ".join([f"model {choices.get('model')}", *sizes, *parts, *lr, *numbers])
 
 
-def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False) -> None:
-    """Print a table of layers, the verdicts, the final metrics and the folder.
+def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, clips: bool = False) -> None:
+    """Print a table of layers, the verdicts, how often the gradient was clipped, the final metrics and the folder.
 
     Args:
         folder: The run's folder.
         record: Content of its run.json.
         brief: Whether to print one line with the last verdict and the folder's name instead.
+        clips: Whether a clipping was chosen, so that "never clipped" is worth saying.
     """
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
     end = f"{record['status']} in {record['seconds']:.1f} s" + (f": {metrics}" if metrics else "")
@@ -78,6 +79,9 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False) -
         previous = verdict["sentence"]
     if record["status"] == "diverged":
         console.print(f"diverged: a loss was not finite at step {record['steps'] - 1}")
+    clipped, recorded = record["metrics"]["clipped_steps"], record["metrics"]["recorded_steps"]
+    if clips or clipped:
+        console.print(f"the gradient was clipped at {clipped} of {recorded} recorded steps")
     console.print(end, markup=False)
     console.print(str(folder), markup=False)
 

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 
 from gradlab.errors import GradlabError
+from gradlab.extras import install_hint
 from gradlab.suggest import closest, closest_key, did_you_mean, one_line
 
 
@@ -44,12 +45,16 @@ def locate(target: str, where: str) -> Callable[..., Any]:
     """Import what a `_target_` names.
 
     Raises:
-        GradlabError: There is nothing of that name, its module fails to import, or it cannot be called.
+        GradlabError: There is nothing of that name, its library is not installed, its module fails to import, or it
+            cannot be called.
     """
     try:
         found = _import(target)
     except Exception as error:  # a user's module may raise anything
-        if isinstance(error, ModuleNotFoundError) and f"{target}.".startswith(f"{error.name}."):
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
+        if hint := install_hint(missing):
+            message = f"{where}: {hint}"
+        elif missing and f"{target}.".startswith(f"{missing}."):
             message = f"{where}: there is no {target}{did_you_mean(_closest_target(target))}"
         else:
             message = f"{where}: cannot import {target}: {type(error).__name__}: {one_line(error)}"

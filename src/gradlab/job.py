@@ -21,6 +21,7 @@ from gradlab.data.batches import Batches
 from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 from gradlab.errors import GradlabError
 from gradlab.norms import quiet
+from gradlab.optim.parameters import parameter_groups
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe, Row
 from gradlab.train import TASKS, Loop
@@ -98,7 +99,7 @@ def execute(
 
         draw_run(folder, caption=console.caption(cfg, choices))
     if record is not before:
-        console.summarize(folder, record, brief=brief)
+        console.summarize(folder, record, brief=brief, clips=choices.get("clipping", "none") != "none")
     return _objective(record)
 
 
@@ -150,13 +151,15 @@ def assemble(cfg: DictConfig) -> Loop:
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
-    batches = Batches(data.train_inputs, data.train_targets, batch_size=cfg.train.batch_size, seed=cfg.seed)
+    batches = Batches(
+        data.train_inputs, data.train_targets, batch_size=cfg.train.batch_size, seed=cfg.seed, ordered=data.ordered
+    )
     if batches.size == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
         raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
     _finish(model, batches, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
-        optimizer = optimizer(model.parameters())
+        optimizer = optimizer(parameter_groups(model, decay_biases=cfg.train.decay_biases))
     lr_scheduler = build.build(cfg.lr_scheduler, "lr_scheduler")
     with build.blame("lr_scheduler", keys=cfg.lr_scheduler):
         lr_scheduler = lr_scheduler(optimizer)
@@ -178,7 +181,7 @@ def assemble(cfg: DictConfig) -> Loop:
 
 
 class History:
-    """Writes a run's tables as it goes, and remembers its first and last recorded step.
+    """Writes a run's tables as it goes, and remembers its first and last recorded step and how often it clipped.
 
     Args:
         folder: The run's folder.
@@ -191,10 +194,13 @@ class History:
         self.first: list[Row] = []
         self.last: list[Row] = []
         self.metrics: dict[str, Any] = {}
+        self.recorded_steps = self.clipped_steps = 0
 
     def add(self, metrics: Mapping[str, Any], rows: list[Row]) -> None:
         """Add one step's metrics and the rows of its layers, if it was recorded."""
         self.metrics |= metrics
+        self.recorded_steps += 1
+        self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
         if rows:
             self.first, self.last = self.first or rows, rows
         gradients, steps = self._waiting
@@ -221,6 +227,7 @@ def _findings(history: History, thresholds: Thresholds, *, hidden: int, smallest
     measured: dict[str, Any] = {
         name: history.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")
     }
+    measured |= {"recorded_steps": history.recorded_steps, "clipped_steps": history.clipped_steps}
     verdicts = []
     for when, rows in (("initial", history.first), ("final", history.last)):
         main = [row for row in rows if row[_ROLE] == "main" and row[1] <= hidden and row[_GRAD] is not None]

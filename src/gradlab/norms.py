@@ -60,6 +60,22 @@ def norm(x: Tensor) -> Tensor:
     return torch.where(scalable, scale * torch.linalg.vector_norm(wide / scale), largest)
 
 
+def row_norms(x: Tensor) -> Tensor:
+    """Return the Euclidean norm of each ``x[i]`` as a float64 tensor [n, 1, ..., 1] that broadcasts against ``x``.
+
+    Like `norm`, in the range of the numbers themselves and without a host synchronisation.
+
+    Args:
+        x: Tensor [n, ...] of at least two dimensions and one entry, real floating dtype and any device.
+    """
+    wide = x.detach().to(torch.float64)
+    rest = tuple(range(1, x.dim()))
+    largest = wide.abs().amax(dim=rest, keepdim=True)
+    scalable = (largest > 0) & torch.isfinite(largest)
+    units = torch.where(scalable, largest, torch.ones_like(largest))
+    return torch.where(scalable, units * torch.linalg.vector_norm(wide / units, dim=rest, keepdim=True), largest)
+
+
 def total_norm(tensors: Iterable[Tensor]) -> Tensor:
     """Return the norm of all entries of all tensors together, as a 0-d float64 tensor (0 where there are none).
 

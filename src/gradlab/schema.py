@@ -36,6 +36,9 @@ class Train:
     dtype: str = setting("float32", "number type of parameters and data", choices=("float32", "float64"))
     threads: int = setting(1, "CPU threads; another number may change the last digits", minimum=1)
     eval_every: int = setting(100, "steps between evaluations on the test set; 0: never", minimum=0)
+    decay_biases: bool = setting(
+        True, "optimizer.weight_decay acts on biases and normalizations too, not on weights only"
+    )
     measure_only: bool = setting(False, "forward and backward passes only, no optimizer update")
     checkpoint: bool = setting(True, "write checkpoint.pt at the end of the run")
 

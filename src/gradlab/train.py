@@ -33,6 +33,7 @@ TASKS = {
         loss=F.cross_entropy, accuracy=lambda outputs, targets: (outputs.argmax(1) == targets).double().mean()
     ),
     "regression": Task(loss=F.mse_loss, accuracy=None),
+    "linear": Task(loss=lambda outputs, targets: (outputs * targets).mean(), accuracy=None),
 }
 
 
@@ -46,7 +47,8 @@ class Loop:
         test: (inputs, targets) to evaluate on.
         task: Loss and accuracy.
         optimizer: Updates the model's parameters.
-        lr_scheduler: Stepped after each update.
+        lr_scheduler: Stepped after each update; before that, one that defines ``observe(loss, epoch)`` is shown the
+            step's loss, 0-d, and the passes over the training set done by then.
         clip: Called with the named parameters between backward pass and update.
         probe: Records the gradient flow.
         steps: Number of steps.
@@ -70,9 +72,11 @@ class Loop:
     step: int = 0
     status: str = "running"
     _parameters: list[tuple[str, nn.Parameter]] = field(init=False)
+    _observe: Callable[[Tensor, float], None] = field(init=False)
 
     def __post_init__(self) -> None:
         self._parameters = list(self.model.named_parameters())
+        self._observe = getattr(self.lr_scheduler, "observe", lambda loss, epoch: None)
 
     def run(self) -> Iterator[Metrics]:
         """Train, and yield the metrics of each step that is recorded or evaluated.
@@ -109,6 +113,7 @@ class Loop:
                 metrics["clipped_grad_norm"] = self._grad_norm()
             if self.update and self.status != "diverged":
                 self.optimizer.step()
+                self._observe(loss.detach(), self.batches.epoch)
                 self.lr_scheduler.step()
                 self.probe.after_update()
             else:

@@ -112,3 +112,14 @@ def test_both_devices_see_the_same_order():
     on_cpu = Batches(inputs, inputs, batch_size=3, seed=0)
     on_cuda = Batches(inputs.cuda(), inputs.cuda(), batch_size=3, seed=0)
     assert drawn(on_cpu, 15) == drawn(on_cuda, 15)
+
+
+def test_ordered_samples_come_in_their_order_again_and_again():
+    samples = torch.arange(5.0)
+    batches = Batches(samples, samples, batch_size=1, seed=0, ordered=True)
+    drawn = [next(batches)[0].item() for _ in range(12)]
+    assert drawn == [t % 5 for t in range(12)]
+    state = batches.state_dict()
+    again = Batches(samples, samples, batch_size=1, seed=1, ordered=True)
+    again.load_state_dict(state)
+    assert next(again)[0].item() == next(batches)[0].item() == 2

@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 class Batches:
-    """An endless iterator over shuffled mini-batches, reshuffled every epoch.
+    """An endless iterator over mini-batches, shuffled anew every epoch, or always in the samples' own order.
 
     The order is drawn on the CPU by a generator of its own, so every device sees the same one and nothing else that
     draws random numbers can change it. The last batch of an epoch is dropped where it would be incomplete; a batch
     size above the number of samples gives the whole set.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, *, batch_size: int, seed: int) -> None:
+    def __init__(self, inputs: Tensor, targets: Tensor, *, batch_size: int, seed: int, ordered: bool = False) -> None:
         """Start at the first batch.
 
         Args:
@@ -23,6 +23,7 @@ class Batches:
             targets: Targets [n, ...] on the same device.
             batch_size: Samples per batch, at least 1.
             seed: Seed of the order.
+            ordered: Whether to leave the samples in their order.
 
         Raises:
             ValueError: If ``batch_size`` is below 1, or the set is empty or its parts differ in length.
@@ -35,6 +36,7 @@ class Batches:
         self._targets = targets
         self.size = min(batch_size, len(inputs))
         self._generator = torch.Generator().manual_seed(seed)
+        self._ordered = ordered
         self._drawn = 0
         self._shuffle()
 
@@ -73,4 +75,6 @@ class Batches:
     def _shuffle(self) -> None:
         # The state before the draw stands for the whole order, which is as long as the data set.
         self._generator_at_shuffle = self._generator.get_state()
-        self._order = torch.randperm(len(self._inputs), generator=self._generator).to(self._inputs.device)
+        samples = len(self._inputs)
+        order = torch.arange(samples) if self._ordered else torch.randperm(samples, generator=self._generator)
+        self._order = order.to(self._inputs.device)

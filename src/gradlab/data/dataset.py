@@ -17,7 +17,8 @@ class Dataset:
         test_inputs: Test inputs [m, *input_shape].
         test_targets: Test targets, shaped like those for training.
         outputs: Number of classes, or of values to predict.
-        task: What the targets are, and so which loss fits.
+        task: What the targets are, and so which loss fits: ``linear`` minimizes the mean of output times target.
+        ordered: Whether the training samples come in their own order, not shuffled.
     """
 
     train_inputs: Tensor
@@ -25,7 +26,8 @@ class Dataset:
     test_inputs: Tensor
     test_targets: Tensor
     outputs: int
-    task: Literal["classification", "regression"]
+    task: Literal["classification", "regression", "linear"]
+    ordered: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:
