@@ -20,6 +20,18 @@ def test_every_option_trains_a_step(group, option):
     assert metrics["grad_norm"] > 0
 
 
+PART_OPTIONS = [item for item in OPTIONS if item[0] in ("activation", "initializer", "normalization", "residual")]
+
+
+@pytest.mark.parametrize(("group", "option"), PART_OPTIONS)
+def test_every_part_fits_a_cnn_with_stages(group, option):
+    sizes = ("model.depth=5", "model.width=8", "model.stages=3", "model.block_depth=2")
+    cfg = compose_config("model=cnn", *sizes, f"{group}={option}", "train.steps=1", "train.eval_every=0")
+    (metrics,) = list(job.assemble(cfg).run())
+    assert metrics["train_loss"] > 0
+    assert metrics["grad_norm"] > 0
+
+
 @pytest.mark.parametrize(
     "path", sorted(cli.CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )

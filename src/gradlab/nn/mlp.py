@@ -5,8 +5,18 @@ from math import prod
 
 from torch import Tensor, nn
 
-from gradlab.nn.layers import AFFINE_FIRST, Activation, Initializer, Normalization, Residual, layer, trait
-from gradlab.nn.points import block_layers, block_points
+from gradlab.nn.layers import (
+    AFFINE_FIRST,
+    Activation,
+    Initializer,
+    Normalization,
+    Residual,
+    block_lengths,
+    layer,
+    require_positive,
+    trait,
+)
+from gradlab.nn.points import network_points
 from gradlab.points import Point
 
 
@@ -47,9 +57,7 @@ class MLP(nn.Module):
         residual: Residual,
     ) -> None:
         super().__init__()
-        for name, value in (("depth", depth), ("width", width), ("block_depth", block_depth)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        require_positive(depth=depth, width=width, block_depth=block_depth)
         order = trait(residual, "order", AFFINE_FIRST)
 
         def build(features: int, parts: tuple[str, ...]) -> nn.Sequential:
@@ -63,16 +71,11 @@ class MLP(nn.Module):
             )
 
         self.stem = build(prod(input_shape), order if order == AFFINE_FIRST else ("affine",))
-        starts = range(1, depth, block_depth)
+        lengths = block_lengths(depth - 1, block_depth)
         self.blocks = nn.Sequential(
             *(
-                residual(
-                    nn.Sequential(*(build(width, order) for _ in range(min(block_depth, depth - start)))),
-                    nn.Identity(),
-                    index,
-                    len(starts),
-                )
-                for index, start in enumerate(starts)
+                residual(nn.Sequential(*(build(width, order) for _ in range(n))), nn.Identity(), index, len(lengths))
+                for index, n in enumerate(lengths)
             )
         )
         self.head = nn.Linear(width, outputs, bias=bias)
@@ -86,17 +89,7 @@ class MLP(nn.Module):
 
     def points(self) -> Iterator[Point]:
         """Yield the weight layers, in the order in which they are called, as places to measure."""
-        yield Point(
-            depth_index=1,
-            affine=self.stem.affine,  # pyright: ignore[reportArgumentType]
-            output=self.stem,
-            activation=getattr(self.stem, "activation", None),
-        )
-        depth_index = 2
-        for block in self.blocks:
-            yield from block_points(block, depth_index)
-            depth_index += len(block_layers(block))
-        yield Point(depth_index=depth_index, role="main", affine=self.head, output=self.head)
+        return network_points(self.stem, self.blocks, self.head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs [n, *input_shape] to logits or values [n, outputs]."""
