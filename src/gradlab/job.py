@@ -13,7 +13,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab import build, checkpoint, console, runs
-from gradlab.data.batches import Batches
 from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 from gradlab.errors import GradlabError
 from gradlab.probe.columns import COLUMNS
@@ -86,7 +85,7 @@ def execute(
         "status": "failed",
         "fingerprint": fingerprint,
         "seed": cfg.seed,
-        "environment": runs.environment(device=str(loop.test[0].device), threads=torch.get_num_threads()),
+        "environment": runs.environment(device=str(loop.device), threads=torch.get_num_threads()),
         "warnings": warnings,
     }
     started = time.monotonic()
@@ -131,7 +130,7 @@ def assemble(cfg: DictConfig) -> Loop:
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
-    batches = Batches(data.train_inputs, data.train_targets, batch_size=cfg.train.batch_size, seed=cfg.seed)
+    batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
@@ -144,7 +143,7 @@ def assemble(cfg: DictConfig) -> Loop:
     return Loop(
         model=model,
         batches=batches,
-        test=(data.test_inputs, data.test_targets),
+        test=data.test_batches(),
         task=TASKS[data.task],
         optimizer=optimizer,
         lr_scheduler=lr_scheduler,
@@ -225,7 +224,7 @@ def _hidden_depth(loop: Loop) -> int:
     return max(point.depth_index for point in loop.model.points()) - 1  # pyright: ignore[reportCallIssue]
 
 
-def _finish(model: torch.nn.Module, batches: Batches, *, seed: int) -> None:
+def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
     """Let data-dependent initializers see the first batch, under random numbers of their own."""
     state = batches.state_dict()
     inputs, _ = next(batches)

@@ -1,6 +1,6 @@
 """The training loop, and what it needs to know of a task."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -43,7 +43,7 @@ class Loop:
     Attributes:
         model: What is trained.
         batches: Iterator of (inputs, targets) with an ``epoch``.
-        test: (inputs, targets) to evaluate on.
+        test: Batches of (inputs, targets) to evaluate on.
         task: Loss and accuracy.
         optimizer: Updates the model's parameters.
         lr_scheduler: Stepped after each update.
@@ -58,7 +58,7 @@ class Loop:
 
     model: nn.Module
     batches: Any
-    test: tuple[Tensor, Tensor]
+    test: Iterable[tuple[Tensor, Tensor]]
     task: Task
     optimizer: torch.optim.Optimizer
     lr_scheduler: Any
@@ -74,13 +74,18 @@ class Loop:
     def __post_init__(self) -> None:
         self._parameters = list(self.model.named_parameters())
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        return self._parameters[0][1].device
+
     def run(self) -> Iterator[Metrics]:
         """Train, and yield the metrics of each step that is recorded or evaluated.
 
         A loss that is not finite ends the run: that step is recorded, by a second pass where the first was not.
         """
         self.model.train()
-        cpu = self.test[0].device.type == "cpu"
+        cpu = self.device.type == "cpu"
         while self.step < self.steps and self.status == "completed":
             step, epoch = self.step, self.batches.epoch
             inputs, targets = next(self.batches)
@@ -122,12 +127,12 @@ class Loop:
                 yield metrics | (self.evaluate() if evaluated else {})
 
     @torch.no_grad()
-    def evaluate(self, *, chunk: int = 1024) -> Metrics:
+    def evaluate(self) -> Metrics:
         """Return loss and accuracy on the test set, in evaluation mode, with the parameters as they are."""
-        inputs, targets = self.test
         self.model.eval()
-        outputs = torch.cat([self.model(part) for part in inputs.split(chunk)])
+        parts = [(self.model(inputs), targets) for inputs, targets in self.test]
         self.model.train()
+        outputs, targets = (torch.cat(column) for column in zip(*parts, strict=True))
         metrics = {"eval_loss": float(self.task.loss(outputs, targets))}
         if self.task.accuracy is not None:
             metrics["eval_accuracy"] = float(self.task.accuracy(outputs, targets))

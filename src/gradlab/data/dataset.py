@@ -1,10 +1,14 @@
 """A data set that fits in memory."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from gradlab.data.augment import Augment, Augmented, unchanged
+from gradlab.data.batches import Batches
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -18,6 +22,7 @@ class Dataset:
         test_targets: Test targets, shaped like those for training.
         outputs: Number of classes, or of values to predict.
         task: What the targets are, and so which loss fits.
+        augment: Changes the inputs of a training batch at random.
     """
 
     train_inputs: Tensor
@@ -26,6 +31,7 @@ class Dataset:
     test_targets: Tensor
     outputs: int
     task: Literal["classification", "regression"]
+    augment: Augment = unchanged
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -45,3 +51,12 @@ class Dataset:
             test_inputs=move(self.test_inputs),
             test_targets=move(self.test_targets),
         )
+
+    def batches(self, *, batch_size: int, seed: int) -> Augmented:
+        """Return training batches without end, in an order that ``seed`` fixes."""
+        batches = Batches(self.train_inputs, self.train_targets, batch_size=batch_size, seed=seed)
+        return Augmented(batches, self.augment, seed=seed)
+
+    def test_batches(self, *, batch_size: int = 1024) -> Iterable[tuple[Tensor, Tensor]]:
+        """Return the test set in batches."""
+        return list(zip(self.test_inputs.split(batch_size), self.test_targets.split(batch_size), strict=True))
