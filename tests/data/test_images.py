@@ -115,6 +115,15 @@ def test_missing_files_are_told_by_folder_and_flag(tmp_path, name):
         getattr(images, name)(root=str(tmp_path))
 
 
+def test_a_failed_download_is_told_in_one_line(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise RuntimeError("Error downloading\n  train-images")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", refuse)
+    with pytest.raises(ValueError, match=rf"MNIST could not be downloaded to {tmp_path}: Error downloading train-i"):
+        images.mnist(root=str(tmp_path), download=True)
+
+
 def test_folders_without_images_or_with_other_classes_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no images in .*/train; images belong in one folder for each class"):
         folder.image_folder(root=str(tmp_path))

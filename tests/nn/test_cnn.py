@@ -101,7 +101,7 @@ def test_no_bias_means_none_anywhere():
     ({"depth": 0}, "depth must be at least 1, got 0"),
     ({"stages": 0}, "stages must be at least 1, got 0"),
     ({"kernel_size": 4}, "kernel_size must be odd"),
-    ({"input_shape": (64,)}, r"images \[channels, height, width\]"),
+    ({"input_shape": (64,)}, r"images \(channels, rows, columns\); .* are \(64,\)"),
     ({"padding_mode": "circular", "kernel_size": 9}, "reaches around the last map, 3 pixels wide"),
 ])  # fmt: skip
 def test_sizes_that_cannot_be_are_refused(changes, message):

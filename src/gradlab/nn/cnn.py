@@ -73,7 +73,7 @@ class CNN(nn.Module):
         super().__init__()
         require_positive(depth=depth, width=width, kernel_size=kernel_size, stages=stages, block_depth=block_depth)
         if len(input_shape) != 3:
-            raise ValueError(f"a CNN needs images [channels, height, width]; this data set's inputs are {input_shape}")
+            raise ValueError(f"a CNN needs images (channels, rows, columns); inputs of this data set are {input_shape}")
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, so that a kernel has a centre; got {kernel_size}")
         lengths = block_lengths(depth - 1, block_depth)
