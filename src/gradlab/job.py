@@ -17,6 +17,7 @@ from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 from gradlab.errors import GradlabError
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe, Row
+from gradlab.probe.shares import COLUMNS as SHARES
 from gradlab.train import TASKS, Loop
 
 FLUSH = 50  # recorded steps between two writes to disk
@@ -93,7 +94,7 @@ def execute(
     try:
         with console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
-                history.add(metrics, loop.probe.take())
+                history.add(metrics, loop.probe.take(), loop.probe.take_shares())
                 report(metrics)
     except KeyboardInterrupt:
         loop.status = "interrupted"
@@ -163,6 +164,8 @@ class History:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._auxiliary: runs.Table | None = None
         self._gradients = runs.Table(folder / "gradients.csv", COLUMNS)
         self._metrics = runs.Table(folder / "metrics.csv", runs.METRICS)
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
@@ -170,8 +173,11 @@ class History:
         self.last: list[Row] = []
         self.metrics: dict[str, Any] = {}
 
-    def add(self, metrics: Mapping[str, Any], rows: list[Row]) -> None:
-        """Add one step's metrics and the rows of its layers, if it was recorded."""
+    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row]) -> None:
+        """Add one step's metrics and, if it was recorded, the rows of its layers and of its auxiliary heads."""
+        if shares:
+            self._auxiliary = self._auxiliary or runs.Table(self._folder / "auxiliary.csv", SHARES)
+            self._auxiliary.write(shares)
         self.metrics |= metrics
         if rows:
             self.first, self.last = self.first or rows, rows
@@ -186,6 +192,8 @@ class History:
         self._flush()
         self._gradients.close()
         self._metrics.close()
+        if self._auxiliary is not None:
+            self._auxiliary.close()
 
     def _flush(self) -> None:
         gradients, steps = self._waiting

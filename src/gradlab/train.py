@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from gradlab.norms import total_norm
 from gradlab.probe.probe import Probe
+from gradlab.supervision import Supervised
 
 Metrics = dict[str, Any]
 
@@ -91,23 +92,22 @@ class Loop:
             inputs, targets = next(self.batches)
             recorded = self.probe.start(step)
             random = torch.get_rng_state() if cpu else None
-            outputs = self.model(inputs)
-            loss = self.task.loss(outputs, targets)
+            outputs, loss, objective = self._forward(inputs, targets)
             # A look at the loss makes the host wait for a GPU, so there only recorded steps are looked at.
-            if (recorded or cpu) and not isfinite(float(loss.detach())):
+            if (recorded or cpu) and not isfinite(float(objective.detach())):
                 self.status = "diverged"
                 if not recorded:
                     if random is not None:
                         torch.set_rng_state(random)  # so that stochastic depth drops the same blocks again
                     recorded = self.probe.start(step, force=True)
-                    loss = self.task.loss(self.model(inputs), targets)
+                    outputs, loss, objective = self._forward(inputs, targets)
             evaluated = self.eval_every > 0 and (
                 step % self.eval_every == 0 or step == self.steps - 1 or self.status == "diverged"
             )
             metrics = self._describe(step, epoch, loss, outputs, targets) if recorded or evaluated else None
 
             self.optimizer.zero_grad()
-            loss.backward()
+            objective.backward()
             self.probe.after_backward()
             if metrics is not None:
                 metrics["grad_norm"] = self._grad_norm()
@@ -125,6 +125,17 @@ class Loop:
             self.step += 1
             if metrics is not None:
                 yield metrics | (self.evaluate() if evaluated else {})
+
+    def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs, their loss, and the loss to train on, which includes that of auxiliary heads."""
+        found = self.model(inputs)
+        if not isinstance(found, Supervised):
+            loss = self.task.loss(found, targets)
+            return found, loss, loss
+        loss = self.task.loss(found.outputs, targets)
+        heads = {name: self.task.loss(outputs, targets) for name, outputs in found.auxiliary.items()}
+        self.probe.read_shares(loss, heads, weight=found.weight)
+        return found.outputs, loss, loss + found.weight * torch.stack(list(heads.values())).sum()
 
     @torch.no_grad()
     def evaluate(self) -> Metrics:

@@ -171,6 +171,8 @@ TRAINED = ("train.steps=50", "model.depth=4", "model.width=32", "train.eval_ever
 @pytest.mark.parametrize("parts", [
     (), ("normalization=batch_norm", "residual=identity"), ("residual=stochastic_depth", "optimizer=adam"),
     ("normalization=weight_norm", "clipping=norm"), ("residual=highway", "activation=prelu"),
+    ("model.auxiliary_every=2", "residual=stochastic_depth", "normalization=weight_norm"),
+    ("model=cnn", "model.auxiliary_every=1", "normalization=batch_norm"),
     ("initializer=lsuv", "residual=fixup"), ("model=cnn", "residual=highway", "normalization=batch_norm"),
     ("model=cnn", "residual=stochastic_depth", "model.shortcut=projection", "optimizer=adam"),
 ])  # fmt: skip

@@ -1,10 +1,12 @@
 """Convolutional networks in stages: the plain and residual nets of He et al., at any depth."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Literal
 
 from torch import Tensor, nn
 
+from gradlab.nn.auxiliary import Auxiliary, walk
 from gradlab.nn.layers import (
     AFFINE_FIRST,
     Activation,
@@ -19,6 +21,7 @@ from gradlab.nn.layers import (
 from gradlab.nn.points import network_points
 from gradlab.nn.shortcuts import ZeroPad, projection
 from gradlab.points import Point
+from gradlab.supervision import Supervised
 
 
 class CNN(nn.Module):
@@ -42,6 +45,8 @@ class CNN(nn.Module):
         shortcut: How the skip changes shape between stages: zero_pad appends channels of zeros, projection learns a
             1x1 convolution.
         bias: Whether the affine maps, the head too, have a bias.
+        auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
+        auxiliary_weight: Factor on their losses.
         activation: Factory of the activation.
         initializer: Rule that sets weights and biases.
         normalization: Factory of the normalization.
@@ -62,6 +67,8 @@ class CNN(nn.Module):
         kernel_size: int,
         stages: int,
         block_depth: int,
+        auxiliary_every: int = 0,
+        auxiliary_weight: float = 0.3,
         padding_mode: Literal["zeros", "circular"],
         shortcut: Literal["zero_pad", "projection"],
         bias: bool,
@@ -122,8 +129,24 @@ class CNN(nn.Module):
 
         self.stem = build(input_shape[0], width, 1, order if order == AFFINE_FIRST else ("affine",))
         self.blocks = nn.Sequential(*(block(index, length) for index, length in enumerate(lengths)))
-        self.head = nn.Linear(width * 2 ** max(stages - 1, 0), outputs, bias=bias)
-        initializer(self.head, activation=nn.Identity())
+
+        def head(features: int) -> nn.Linear:
+            linear = nn.Linear(features, outputs, bias=bias)
+            initializer(linear, activation=nn.Identity())
+            return linear
+
+        self._ends = list(accumulate(lengths, initial=1))
+        features = (
+            [width * 2 ** (max(i, 0) * stages // len(lengths)) for i in range(-1, len(lengths))] if lengths else [width]
+        )
+        self.head = head(features[-1])
+        # built last, so that the other weights are those of the same net without them
+        self.auxiliary = Auxiliary(
+            dict(zip(self._ends[:-1], features, strict=False)),
+            every=auxiliary_every,
+            weight=auxiliary_weight,
+            head=head,
+        )
         self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
 
     def finish(self, batch: Tensor) -> None:
@@ -133,8 +156,10 @@ class CNN(nn.Module):
 
     def points(self) -> Iterator[Point]:
         """Yield the weight layers, in the order in which they are called, as places to measure."""
-        return network_points(self.stem, self.blocks, self.head)
+        return network_points(self.stem, self.blocks, self.head, self.auxiliary)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images [n, c, h, w] to logits or values [n, outputs]."""
-        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+    def forward(self, x: Tensor) -> Tensor | Supervised:
+        """Map images [n, c, h, w] to logits or values [n, outputs], in training those of auxiliary heads too."""
+        x, signals = walk(self.stem, self.blocks, self.auxiliary, x, ends=self._ends)
+        means = {name: signal.mean((2, 3)) for name, signal in signals.items()}
+        return self.auxiliary.supervise(self.head(x.mean((2, 3))), means)

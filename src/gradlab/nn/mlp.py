@@ -1,10 +1,12 @@
 """Multilayer perceptrons and the linear model they start from."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 from math import prod
 
 from torch import Tensor, nn
 
+from gradlab.nn.auxiliary import Auxiliary, walk
 from gradlab.nn.layers import (
     AFFINE_FIRST,
     Activation,
@@ -18,6 +20,7 @@ from gradlab.nn.layers import (
 )
 from gradlab.nn.points import network_points
 from gradlab.points import Point
+from gradlab.supervision import Supervised
 
 
 class MLP(nn.Module):
@@ -33,6 +36,8 @@ class MLP(nn.Module):
         width: Number of units in each.
         bias: Whether the affine maps, the head too, have a bias.
         block_depth: Number of weight layers that one skip spans.
+        auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
+        auxiliary_weight: Factor on their losses.
         activation: Factory of the activation.
         initializer: Rule that sets weights and biases.
         normalization: Factory of the normalization.
@@ -51,6 +56,8 @@ class MLP(nn.Module):
         width: int,
         bias: bool,
         block_depth: int,
+        auxiliary_every: int = 0,
+        auxiliary_weight: float = 0.3,
         activation: Activation,
         initializer: Initializer,
         normalization: Normalization,
@@ -78,8 +85,18 @@ class MLP(nn.Module):
                 for index, n in enumerate(lengths)
             )
         )
-        self.head = nn.Linear(width, outputs, bias=bias)
-        initializer(self.head, activation=nn.Identity())
+
+        def head(features: int) -> nn.Linear:
+            linear = nn.Linear(features, outputs, bias=bias)
+            initializer(linear, activation=nn.Identity())
+            return linear
+
+        self._ends = list(accumulate(lengths, initial=1))
+        self.head = head(width)
+        # built last, so that the other weights are those of the same net without them
+        self.auxiliary = Auxiliary(
+            dict.fromkeys(self._ends[:-1], width), every=auxiliary_every, weight=auxiliary_weight, head=head
+        )
         self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
 
     def finish(self, batch: Tensor) -> None:
@@ -89,11 +106,12 @@ class MLP(nn.Module):
 
     def points(self) -> Iterator[Point]:
         """Yield the weight layers, in the order in which they are called, as places to measure."""
-        return network_points(self.stem, self.blocks, self.head)
+        return network_points(self.stem, self.blocks, self.head, self.auxiliary)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs [n, *input_shape] to logits or values [n, outputs]."""
-        return self.head(self.blocks(self.stem(x.flatten(1))))
+    def forward(self, x: Tensor) -> Tensor | Supervised:
+        """Map inputs [n, *input_shape] to logits or values [n, outputs], in training those of auxiliary heads too."""
+        x, signals = walk(self.stem, self.blocks, self.auxiliary, x.flatten(1), ends=self._ends)
+        return self.auxiliary.supervise(self.head(x), signals)
 
 
 class LinearModel(nn.Module):
