@@ -10,11 +10,26 @@ GROUPS = ["activation", "initializer", "normalization", "residual", "clipping", 
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((cli.CONFIGS / group).glob("*.yaml"))]
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+FILES = ["mnist", "fashion_mnist", "cifar10", "image_folder"]  # trained on by tests/data/test_images.py
+
+
+@pytest.mark.parametrize(("group", "option"), [item for item in OPTIONS if item[1] not in FILES])
 def test_every_option_trains_a_step(group, option):
     sizes = [] if group == "model" else ["model.depth=3", "model.width=16"]
     cfg = compose_config(*sizes, f"{group}={option}", "train.steps=1")
     build.check(cfg)
+    (metrics,) = list(job.assemble(cfg).run())
+    assert metrics["train_loss"] > 0
+    assert metrics["grad_norm"] > 0
+
+
+PART_OPTIONS = [item for item in OPTIONS if item[0] in ("activation", "initializer", "normalization", "residual")]
+
+
+@pytest.mark.parametrize(("group", "option"), PART_OPTIONS)
+def test_every_part_fits_a_cnn_with_stages(group, option):
+    sizes = ("model.depth=5", "model.width=8", "model.stages=3", "model.block_depth=2")
+    cfg = compose_config("model=cnn", *sizes, f"{group}={option}", "train.steps=1", "train.eval_every=0")
     (metrics,) = list(job.assemble(cfg).run())
     assert metrics["train_loss"] > 0
     assert metrics["grad_norm"] > 0

@@ -1,11 +1,16 @@
 """gradlab's own CSVs against signal-propagation theory and published training results."""
 
 import json
+import time
+from itertools import pairwise
 from math import log, pi, sqrt
 
 import numpy as np
 import pytest
 import torch
+
+from conftest import compose_config
+from gradlab import job
 
 # An even number of points, so that none falls on a kink at 0.
 NODES = np.linspace(-12, 12, 100_000)
@@ -214,3 +219,48 @@ def test_batch_norm_needs_the_skip_at_sixty_layers(run):
     assert shallow > 0.9
     assert plain < 0.5
     assert residual > 0.85
+
+
+DEEP_CNN = ("model=cnn", "model.stages=1", "initializer=delta_orthogonal", "train=init")
+
+
+@pytest.mark.parametrize("padding", ["zeros", "circular"])
+def test_a_deep_delta_orthogonal_linear_cnn_keeps_every_norm(run, padding):
+    done = run(*DEEP_CNN, "model.depth=100", f"model.padding_mode={padding}", "activation=identity")
+    norms = done.hidden().activation_grad_norm
+    assert len(norms) == 100
+    assert norms.max() / norms.min() - 1 < 1e-5
+
+
+@pytest.mark.slow
+def test_ten_thousand_tanh_layers_pass_the_gradient_on(run):
+    """A power law, not an exponential: published as trainable by Xiao et al. 2018."""
+    done = run(*DEEP_CNN, "model.depth=10000", "activation=tanh")
+    hidden = done.hidden()
+    assert len(hidden) == 10000
+    for column in ("preactivation_grad_norm", "activation_grad_norm", "weight_grad_norm"):
+        assert hidden[column].max() / hidden[column].min() < 10
+    first_to_last = hidden.preactivation_grad_norm.iloc[0] / hidden.preactivation_grad_norm.iloc[-1]
+    assert 0.1 < first_to_last < 0.5
+
+
+@pytest.mark.slow
+def test_a_step_costs_time_in_proportion_to_depth():
+    def seconds(depth):
+        """The processor time of a step, not the clock's: other programs may run too."""
+        sizes = (f"model.depth={depth}", "train.steps=5", "probe=full")
+        # numbers that vanish become denormal, and those cost a processor many times more
+        loop = job.assemble(compose_config(*DEEP_CNN, *sizes, "activation=tanh"))
+        times = [time.process_time() for _ in loop.run()]
+        return min(after - before for before, after in pairwise(times))
+
+    assert seconds(1000) / seconds(100) < 12
+
+
+def test_deep_supervision_brings_the_gradient_to_the_first_layer(run):
+    """Published for Lee et al.'s heads with GoogLeNet's weight: 8.8e-7 without them, 7.2e-3 with."""
+    config = ("activation=sigmoid", "initializer=xavier_normal", "model.depth=10", "train=init")
+    alone, supervised = (run(*config, f"model.auxiliary_every={every}") for every in (0, 3))
+    first = [done.hidden().weight_grad_norm.iloc[0] for done in (alone, supervised)]
+    assert first[0] == pytest.approx(8.8e-7, rel=1)
+    assert first[1] == pytest.approx(7.2e-3, rel=0.5)

@@ -17,13 +17,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build, checkpoint, console, runs
-from gradlab.data.batches import Batches
 from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 from gradlab.errors import GradlabError
 from gradlab.norms import quiet
 from gradlab.optim.parameters import parameter_groups
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe, Row
+from gradlab.probe.shares import COLUMNS as SHARES
 from gradlab.train import TASKS, Loop
 
 FLUSH = 50  # recorded steps between two writes to disk
@@ -113,14 +113,14 @@ def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: l
         console.say(f"warning: {line}")
     loop = assemble(cfg)
     thresholds = build.build(cfg.diagnosis, "diagnosis")
-    environment = runs.environment(device=str(loop.test[0].device), threads=torch.get_num_threads())
+    environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
     record |= {"environment": environment, "warnings": warnings, "hidden_layers": _hidden_depth(loop)}
     started = time.monotonic()
     history = History(folder)
     try:
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
-                history.add(metrics, loop.probe.take())
+                history.add(metrics, loop.probe.take(), loop.probe.take_shares())
                 report(metrics)
     finally:
         history.close()
@@ -151,11 +151,7 @@ def assemble(cfg: DictConfig) -> Loop:
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
-    batches = Batches(
-        data.train_inputs, data.train_targets, batch_size=cfg.train.batch_size, seed=cfg.seed, ordered=data.ordered
-    )
-    if batches.size == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
-        raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
+    batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
@@ -168,7 +164,7 @@ def assemble(cfg: DictConfig) -> Loop:
     return Loop(
         model=model,
         batches=batches,
-        test=(data.test_inputs, data.test_targets),
+        test=data.test_batches(),
         task=TASKS[data.task],
         optimizer=optimizer,
         lr_scheduler=lr_scheduler,
@@ -188,6 +184,8 @@ class History:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._auxiliary: runs.Table | None = None
         self._gradients = runs.Table(folder / "gradients.csv", COLUMNS)
         self._metrics = runs.Table(folder / "metrics.csv", runs.METRICS)
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
@@ -196,8 +194,11 @@ class History:
         self.metrics: dict[str, Any] = {}
         self.recorded_steps = self.clipped_steps = 0
 
-    def add(self, metrics: Mapping[str, Any], rows: list[Row]) -> None:
-        """Add one step's metrics and the rows of its layers, if it was recorded."""
+    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row]) -> None:
+        """Add one step's metrics and, if it was recorded, the rows of its layers and of its auxiliary heads."""
+        if shares:
+            self._auxiliary = self._auxiliary or runs.Table(self._folder / "auxiliary.csv", SHARES)
+            self._auxiliary.write(shares)
         self.metrics |= metrics
         self.recorded_steps += 1
         self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
@@ -214,6 +215,8 @@ class History:
         self._flush()
         self._gradients.close()
         self._metrics.close()
+        if self._auxiliary is not None:
+            self._auxiliary.close()
 
     def _flush(self) -> None:
         gradients, steps = self._waiting
@@ -272,10 +275,12 @@ def _hidden_depth(loop: Loop) -> int:
     return max(point.depth_index for point in loop.model.points()) - 1  # pyright: ignore[reportCallIssue]
 
 
-def _finish(model: torch.nn.Module, batches: Batches, *, seed: int) -> None:
+def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
     """Let data-dependent initializers see the first batch, under random numbers of their own."""
     state = batches.state_dict()
     inputs, _ = next(batches)
+    if len(inputs) == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
     batches.load_state_dict(state)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

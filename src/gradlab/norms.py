@@ -27,7 +27,7 @@ def host_norm(x: Tensor) -> float:
     """
     if x.dtype is not torch.float32 and x.dtype is not torch.float64:
         return float(norm(x))
-    flat = x.numpy().reshape(-1)
+    flat = x.numpy().ravel(order="K")  # in the order of memory: no copy of a map that is stored channels last
     if flat.size <= CHUNK:
         square = float(flat.dot(flat))
     else:

@@ -1,6 +1,6 @@
 """The training loop, and what it needs to know of a task."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from gradlab.norms import total_norm
 from gradlab.probe.probe import Probe
+from gradlab.supervision import Supervised
 
 Metrics = dict[str, Any]
 
@@ -44,7 +45,7 @@ class Loop:
     Attributes:
         model: What is trained.
         batches: Iterator of (inputs, targets) with an ``epoch``.
-        test: (inputs, targets) to evaluate on.
+        test: Batches of (inputs, targets) to evaluate on.
         task: Loss and accuracy.
         optimizer: Updates the model's parameters.
         lr_scheduler: Stepped after each update; before that, one that defines ``observe(loss, epoch)`` is shown the
@@ -60,7 +61,7 @@ class Loop:
 
     model: nn.Module
     batches: Any
-    test: tuple[Tensor, Tensor]
+    test: Iterable[tuple[Tensor, Tensor]]
     task: Task
     optimizer: torch.optim.Optimizer
     lr_scheduler: Any
@@ -78,6 +79,11 @@ class Loop:
         self._parameters = list(self.model.named_parameters())
         self._observe = getattr(self.lr_scheduler, "observe", lambda loss, epoch: None)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        return self._parameters[0][1].device
+
     def run(self) -> Iterator[Metrics]:
         """Train, and yield the metrics of each step that is recorded or evaluated.
 
@@ -85,25 +91,25 @@ class Loop:
         at the loss makes the host wait for a GPU, so there it is looked at in recorded steps only.
         """
         self.model.train()
-        on_cpu = self.test[0].device.type == "cpu"
+        on_cpu = self.device.type == "cpu"
         while self.step < self.steps and self.status == "running":
             step, epoch = self.step, self.batches.epoch
             inputs, targets = next(self.batches)
             recorded = self.probe.start(step)
             random = torch.get_rng_state() if on_cpu else None
-            outputs, loss = self._forward(inputs, targets)
-            if (recorded or on_cpu) and not isfinite(float(loss.detach())):
+            outputs, loss, objective = self._forward(inputs, targets)
+            if (recorded or on_cpu) and not isfinite(float(objective.detach())):
                 self.status = "diverged"
                 if not recorded:
                     recorded = self.probe.start(step, force=True)
-                    outputs, loss = self._repeat(inputs, targets, random)
+                    outputs, loss, objective = self._repeat(inputs, targets, random)
             last = step == self.steps - 1 or self.status == "diverged"
             evaluated = self.eval_every > 0 and (step % self.eval_every == 0 or last)
             described = recorded or evaluated or last
             metrics = self._describe(step, epoch, loss, outputs, targets) if described else None
 
             self.optimizer.zero_grad()
-            loss.backward()
+            objective.backward()
             self.probe.after_backward()
             if metrics is not None:
                 metrics["grad_norm"] = self._grad_norm()
@@ -132,11 +138,7 @@ class Loop:
         """End the run after the step in progress."""
         self.status = "interrupted"
 
-    def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self.model(inputs)
-        return outputs, self.task.loss(outputs, targets)
-
-    def _repeat(self, inputs: Tensor, targets: Tensor, random: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _repeat(self, inputs: Tensor, targets: Tensor, random: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Do the forward pass again, with the same random numbers and without a second update of running statistics."""
         buffers = [buffer.clone() for buffer in self.model.buffers()]
         if random is not None:
@@ -146,13 +148,24 @@ class Loop:
             buffer.data.copy_(old)
         return again
 
+    def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs, their loss, and the loss to train on, which includes that of auxiliary heads."""
+        found = self.model(inputs)
+        if not isinstance(found, Supervised):
+            loss = self.task.loss(found, targets)
+            return found, loss, loss
+        loss = self.task.loss(found.outputs, targets)
+        heads = {name: self.task.loss(outputs, targets) for name, outputs in found.auxiliary.items()}
+        self.probe.read_shares(loss, heads, weight=found.weight)
+        return found.outputs, loss, loss + found.weight * torch.stack(list(heads.values())).sum()
+
     @torch.no_grad()
-    def evaluate(self, *, chunk: int = 1024) -> Metrics:
+    def evaluate(self) -> Metrics:
         """Return loss and accuracy on the test set, in evaluation mode, with the parameters as they are."""
-        inputs, targets = self.test
         self.model.eval()
-        outputs = torch.cat([self.model(part) for part in inputs.split(chunk)])
+        parts = [(self.model(inputs), targets) for inputs, targets in self.test]
         self.model.train()
+        outputs, targets = (torch.cat(column) for column in zip(*parts, strict=True))
         metrics = {"eval_loss": float(self.task.loss(outputs, targets))}
         if self.task.accuracy is not None:
             metrics["eval_accuracy"] = float(self.task.accuracy(outputs, targets))

@@ -78,3 +78,15 @@ def test_gains_with_a_published_value(activation, gain):
 def test_other_gains_keep_the_second_moment(activation):
     z = torch.randn(2_000_000, generator=torch.Generator().manual_seed(0))
     assert float(activation(z).square().mean()) == pytest.approx(activation_gain(activation) ** -2, rel=0.01)
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d(6, 9, 5, padding=2), nn.Conv1d(6, 9, 3, padding=1), nn.Conv2d(6, 6, 1)])
+def test_delta_orthogonal_keeps_the_norm_of_every_pixel(layer):
+    draw("delta_orthogonal", layer=layer, gain=3.0)
+    x = torch.randn(2, 6, *[7] * (layer.weight.dim() - 2))
+    assert torch.allclose(layer(x).norm(dim=1), 3 * x.norm(dim=1), atol=1e-5)
+    assert int((layer.weight != 0).sum()) == 6 * layer.out_channels
+
+
+def test_delta_orthogonal_on_a_linear_is_orthogonal():
+    assert torch.equal(draw("delta_orthogonal").weight, draw("orthogonal").weight)

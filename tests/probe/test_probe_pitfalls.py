@@ -172,12 +172,15 @@ TRAINED = ("train.steps=50", "model.depth=4", "model.width=32", "train.eval_ever
 @pytest.mark.parametrize("parts", [
     (), ("normalization=batch_norm", "residual=identity"), ("residual=stochastic_depth", "optimizer=adam"),
     ("normalization=weight_norm", "clipping=norm"), ("residual=highway", "activation=prelu"),
-    ("initializer=lsuv", "residual=fixup"),
+    ("model.auxiliary_every=2", "residual=stochastic_depth", "normalization=weight_norm"),
+    ("model=cnn", "model.auxiliary_every=1", "normalization=batch_norm"),
+    ("initializer=lsuv", "residual=fixup"), ("model=cnn", "residual=highway", "normalization=batch_norm"),
+    ("model=cnn", "residual=stochastic_depth", "model.shortcut=projection", "optimizer=adam"),
 ])  # fmt: skip
 def test_looking_does_not_change_training(parts):
     digests = set()
     for probe in (("probe=off",), ("probe=default",), ("probe=full",), ("probe=default", "probe.every=7")):
-        loop = job.assemble(compose_config(*TRAINED, *parts, *probe))
+        loop = job.assemble(compose_config(*parts, *TRAINED, *probe))
         list(loop.run())
         digest = hashlib.sha256()
         for name, value in sorted(loop.model.state_dict().items()):

@@ -1,80 +1,112 @@
-"""Mini-batches without end, in an order that a seed fixes and a checkpoint can take up again."""
+"""Mini-batches without end, out of tensors or through loader processes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
+
+from gradlab.data.order import Order
 
 
 class Batches:
-    """An endless iterator over mini-batches, shuffled anew every epoch, or always in the samples' own order.
+    """An endless iterator over mini-batches of whole tensors, in an `Order`.
 
-    The order is drawn on the CPU by a generator of its own, so every device sees the same one and nothing else that
-    draws random numbers can change it. The last batch of an epoch is dropped where it would be incomplete; a batch
-    size above the number of samples gives the whole set.
+    Args:
+        inputs: Inputs [n, ...].
+        targets: Targets [n, ...] on the same device.
+        batch_size: Samples per batch, at least 1.
+        seed: Seed of the order.
+        ordered: Whether to leave the samples in their order.
+
+    Raises:
+        ValueError: If ``batch_size`` is below 1, or the set is empty or its parts differ in length.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor, *, batch_size: int, seed: int, ordered: bool = False) -> None:
-        """Start at the first batch.
-
-        Args:
-            inputs: Inputs [n, ...].
-            targets: Targets [n, ...] on the same device.
-            batch_size: Samples per batch, at least 1.
-            seed: Seed of the order.
-            ordered: Whether to leave the samples in their order.
-
-        Raises:
-            ValueError: If ``batch_size`` is below 1, or the set is empty or its parts differ in length.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if not 0 < len(inputs) == len(targets):
             raise ValueError(f"need as many inputs as targets, at least one; got {len(inputs)} and {len(targets)}")
         self._inputs = inputs
         self._targets = targets
-        self.size = min(batch_size, len(inputs))
-        self._generator = torch.Generator().manual_seed(seed)
-        self._ordered = ordered
-        self._drawn = 0
-        self._shuffle()
+        self._order = Order(len(inputs), batch_size=batch_size, seed=seed, device=inputs.device, ordered=ordered)
 
     @property
     def batches_per_epoch(self) -> int:
         """Number of batches in one pass over the samples."""
-        return len(self._inputs) // self.size
+        return self._order.batches_per_epoch
 
     @property
     def epoch(self) -> float:
         """Passes over the samples so far: 0.0 before the first batch, 1.5 in the middle of the second pass."""
-        return self._drawn / self.batches_per_epoch
+        return self._order.epoch
 
     def __iter__(self) -> "Batches":
         return self
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         """Return the next batch: inputs [batch, ...] and targets [batch, ...]."""
-        start = self._drawn % self.batches_per_epoch * self.size
-        chosen = self._order[start : start + self.size]
-        self._drawn += 1
-        if self._drawn % self.batches_per_epoch == 0:
-            self._shuffle()
+        chosen = next(self._order)
         return self._inputs[chosen], self._targets[chosen]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""
-        return {"generator": self._generator_at_shuffle.clone(), "drawn": self._drawn}
+        return self._order.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state`` was taken, from the same samples with the same batch size."""
-        self._generator.set_state(state["generator"])
-        self._drawn = state["drawn"]
-        self._shuffle()
+        self._order.load_state_dict(state)
 
-    def _shuffle(self) -> None:
-        # The state before the draw stands for the whole order, which is as long as the data set.
-        self._generator_at_shuffle = self._generator.get_state()
-        samples = len(self._inputs)
-        order = torch.arange(samples) if self._ordered else torch.randperm(samples, generator=self._generator)
-        self._order = order.to(self._inputs.device)
+
+class Stream:
+    """The same batches in the same `Order`, of samples that are read one by one, by processes that work ahead.
+
+    Args:
+        samples: Sequence of (uint8 tensor, class index).
+        batch_size: Samples per batch, at least 1.
+        seed: Seed of the order.
+        prepare: Makes a batch of what was read: moves it to its device, as floating inputs and int64 targets.
+        **loading: Further arguments of torch's ``DataLoader``, such as ``num_workers``.
+
+    Raises:
+        ValueError: If ``batch_size`` is below 1 or there are no samples.
+    """
+
+    def __init__(
+        self, samples: Any, *, batch_size: int, seed: int, prepare: Callable[[Tensor, Tensor], Any], **loading: Any
+    ) -> None:
+        self._samples = samples
+        self._prepare = prepare
+        self._loading = loading
+        self._order, self._ahead = (Order(len(samples), batch_size=batch_size, seed=seed) for _ in range(2))
+        self._loader: Iterator[Any] | None = None
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the samples so far."""
+        return self._order.epoch
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        """Return the next batch: inputs [batch, ...] and targets [batch]."""
+        if self._loader is None:
+            self._ahead.load_state_dict(self._order.state_dict())
+            self._loader = iter(loader(self._samples, batch_sampler=map(Tensor.tolist, self._ahead), **self._loading))
+        next(self._order)
+        return self._prepare(*next(self._loader))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""
+        return self._order.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken, from the same samples with the same batch size."""
+        self._order.load_state_dict(state)
+        self._loader = None
+
+
+def loader(samples: Any, **options: Any) -> DataLoader[Any]:
+    """Return a ``DataLoader`` that draws no number of torch's global generator, which belongs to the training."""
+    return DataLoader(samples, generator=torch.Generator(), **options)

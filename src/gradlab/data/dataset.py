@@ -1,10 +1,14 @@
 """A data set that fits in memory."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from gradlab.data.augment import Augment, Augmented, unchanged
+from gradlab.data.batches import Batches
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -19,6 +23,7 @@ class Dataset:
         outputs: Number of classes, or of values to predict.
         task: What the targets are, and so which loss fits: ``linear`` minimizes the mean of output times target.
         ordered: Whether the training samples come in their own order, not shuffled.
+        augment: Changes the inputs of a training batch at random.
     """
 
     train_inputs: Tensor
@@ -28,6 +33,7 @@ class Dataset:
     outputs: int
     task: Literal["classification", "regression", "linear"]
     ordered: bool = False
+    augment: Augment = unchanged
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -47,3 +53,12 @@ class Dataset:
             test_inputs=move(self.test_inputs),
             test_targets=move(self.test_targets),
         )
+
+    def batches(self, *, batch_size: int, seed: int) -> Augmented:
+        """Return training batches without end, in an order that ``seed`` fixes."""
+        batches = Batches(self.train_inputs, self.train_targets, batch_size=batch_size, seed=seed, ordered=self.ordered)
+        return Augmented(batches, self.augment, seed=seed)
+
+    def test_batches(self, *, batch_size: int = 1024) -> Iterable[tuple[Tensor, Tensor]]:
+        """Return the test set in batches."""
+        return list(zip(self.test_inputs.split(batch_size), self.test_targets.split(batch_size), strict=True))

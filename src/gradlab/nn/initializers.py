@@ -76,6 +76,19 @@ def orthogonal(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> 
     _zero_bias(layer)
 
 
+def delta_orthogonal(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> None:
+    """Draw an orthogonal matrix times gain at a convolution's centre tap, zeros elsewhere (Xiao et al. 2018).
+
+    On a Linear, which is all centre, that is `orthogonal`. Norms are kept where no layer narrows the channels.
+    """
+    weight = _weight(layer)
+    with torch.no_grad():
+        weight.zero_()
+        centre = weight[(..., *(size // 2 for size in weight.shape[2:]))]
+        nn.init.orthogonal_(centre, gain=_gain(gain, activation))
+    _zero_bias(layer)
+
+
 def identity(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> None:
     """Set W to gain times the identity: ones on the main diagonal, for a convolution at the centre tap (Le 2015)."""
     weight = _weight(layer)

@@ -76,6 +76,22 @@ def layer(
     return nn.Sequential(OrderedDict((name, parts[name]) for name in order))
 
 
+def block_lengths(depth: int, block_depth: int) -> list[int]:
+    """Return the number of layers in each block: ``block_depth``, fewer in a last block that is not filled."""
+    return [min(block_depth, depth - start) for start in range(0, depth, block_depth)]
+
+
+def require_positive(**sizes: int) -> None:
+    """Refuse a size below 1.
+
+    Raises:
+        ValueError: It names the size.
+    """
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+
+
 class Fork(nn.Module):
     """Where the skip leaves the main path: an identity with a node of its own in the backward graph.
 

@@ -1,13 +1,26 @@
 """Multilayer perceptrons and the linear model they start from."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 from math import prod
 
 from torch import Tensor, nn
 
-from gradlab.nn.layers import AFFINE_FIRST, Activation, Initializer, Normalization, Residual, layer, trait
-from gradlab.nn.points import block_layers, block_points
+from gradlab.nn.auxiliary import Auxiliary, walk
+from gradlab.nn.layers import (
+    AFFINE_FIRST,
+    Activation,
+    Initializer,
+    Normalization,
+    Residual,
+    block_lengths,
+    layer,
+    require_positive,
+    trait,
+)
+from gradlab.nn.points import network_points
 from gradlab.points import Point
+from gradlab.supervision import Supervised
 
 
 class MLP(nn.Module):
@@ -23,6 +36,8 @@ class MLP(nn.Module):
         width: Number of units in each.
         bias: Whether the affine maps, the head too, have a bias.
         block_depth: Number of weight layers that one skip spans.
+        auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
+        auxiliary_weight: Factor on their losses.
         activation: Factory of the activation.
         initializer: Rule that sets weights and biases.
         normalization: Factory of the normalization.
@@ -41,15 +56,15 @@ class MLP(nn.Module):
         width: int,
         bias: bool,
         block_depth: int,
+        auxiliary_every: int = 0,
+        auxiliary_weight: float = 0.3,
         activation: Activation,
         initializer: Initializer,
         normalization: Normalization,
         residual: Residual,
     ) -> None:
         super().__init__()
-        for name, value in (("depth", depth), ("width", width), ("block_depth", block_depth)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        require_positive(depth=depth, width=width, block_depth=block_depth)
         order = trait(residual, "order", AFFINE_FIRST)
 
         def build(features: int, parts: tuple[str, ...]) -> nn.Sequential:
@@ -63,20 +78,25 @@ class MLP(nn.Module):
             )
 
         self.stem = build(prod(input_shape), order if order == AFFINE_FIRST else ("affine",))
-        starts = range(1, depth, block_depth)
+        lengths = block_lengths(depth - 1, block_depth)
         self.blocks = nn.Sequential(
             *(
-                residual(
-                    nn.Sequential(*(build(width, order) for _ in range(min(block_depth, depth - start)))),
-                    nn.Identity(),
-                    index,
-                    len(starts),
-                )
-                for index, start in enumerate(starts)
+                residual(nn.Sequential(*(build(width, order) for _ in range(n))), nn.Identity(), index, len(lengths))
+                for index, n in enumerate(lengths)
             )
         )
-        self.head = nn.Linear(width, outputs, bias=bias)
-        initializer(self.head, activation=nn.Identity())
+
+        def head(features: int) -> nn.Linear:
+            linear = nn.Linear(features, outputs, bias=bias)
+            initializer(linear, activation=nn.Identity())
+            return linear
+
+        self._ends = list(accumulate(lengths, initial=1))
+        self.head = head(width)
+        # built last, so that the other weights are those of the same net without them
+        self.auxiliary = Auxiliary(
+            dict.fromkeys(self._ends[:-1], width), every=auxiliary_every, weight=auxiliary_weight, head=head
+        )
         self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
 
     def finish(self, batch: Tensor) -> None:
@@ -86,21 +106,12 @@ class MLP(nn.Module):
 
     def points(self) -> Iterator[Point]:
         """Yield the weight layers, in the order in which they are called, as places to measure."""
-        yield Point(
-            depth_index=1,
-            affine=self.stem.affine,  # pyright: ignore[reportArgumentType]
-            output=self.stem,
-            activation=getattr(self.stem, "activation", None),
-        )
-        depth_index = 2
-        for block in self.blocks:
-            yield from block_points(block, depth_index)
-            depth_index += len(block_layers(block))
-        yield Point(depth_index=depth_index, role="main", affine=self.head, output=self.head)
+        return network_points(self.stem, self.blocks, self.head, self.auxiliary)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map inputs [n, *input_shape] to logits or values [n, outputs]."""
-        return self.head(self.blocks(self.stem(x.flatten(1))))
+    def forward(self, x: Tensor) -> Tensor | Supervised:
+        """Map inputs [n, *input_shape] to logits or values [n, outputs], in training those of auxiliary heads too."""
+        x, signals = walk(self.stem, self.blocks, self.auxiliary, x.flatten(1), ends=self._ends)
+        return self.auxiliary.supervise(self.head(x), signals)
 
 
 class LinearModel(nn.Module):

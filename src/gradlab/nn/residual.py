@@ -138,8 +138,7 @@ class Highway(nn.Module):
     ) -> None:
         super().__init__()
         self.branch, self.fork, self.shortcut = branch, Fork(), shortcut
-        first: Any = branch[0].affine
-        affine = nn.Linear(first.in_features, first.out_features)
+        affine = _gate_map(branch[0].affine)
         nn.init.xavier_normal_(affine.weight)
         nn.init.constant_(affine.bias, gate_bias)
         self.gate = nn.Sequential(OrderedDict[str, nn.Module](affine=affine, activation=nn.Sigmoid()))
@@ -202,6 +201,20 @@ class ScalarBias(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return x + bias, the shape of ``x``."""
         return x + self.bias
+
+
+def _gate_map(first: Any) -> Any:
+    """Return a map like the first of the branch, which alone may change the shape, with a weight of its own."""
+    if isinstance(first, nn.Linear):
+        return nn.Linear(first.in_features, first.out_features)
+    return nn.Conv2d(
+        first.in_channels,
+        first.out_channels,
+        first.kernel_size,
+        stride=first.stride,
+        padding=first.padding,
+        padding_mode=first.padding_mode,
+    )
 
 
 def _length(affine: Any) -> Tensor:

@@ -68,7 +68,8 @@ class DetailHooks:
             output.register_hook(self._on_affine_grad)
 
     def _on_affine_grad(self, grad: Tensor) -> None:
-        self._grads.append(grad.detach())
+        if self.recording:
+            self._grads.append(grad.detach())
 
     def _on_activation_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
         if not self.recording:
@@ -95,6 +96,8 @@ class DetailHooks:
             output.register_hook(self._on_fork_grad)
 
     def _on_fork_grad(self, grad: Tensor) -> None:
+        if not self.recording:
+            return
         self._row[_SKIP] = pooled_norm(self._gauge, self._row[_SKIP], self._gauge.norm(grad.detach()))
 
 

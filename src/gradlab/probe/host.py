@@ -38,13 +38,17 @@ _ones: dict[int, NDArray[np.float32]] = {}  # slices of _ONES by length: making 
 def moments(x: Tensor) -> tuple[float, float, float]:
     """Return norm, mean and standard deviation (over n, not n - 1) of all entries of ``x``."""
     n = x.numel()
-    if n <= CHUNK and x.dtype is torch.float32:
-        flat = x.numpy().reshape(-1)
-        ones = _ones.get(n)
-        if ones is None:
-            ones = _ones[n] = _ONES[:n]
-        square = float(flat.dot(flat))
-        mean = float(flat.dot(ones)) / n
+    if x.dtype is torch.float32:
+        flat = x.numpy().ravel(order="K")
+        square = total = 0.0
+        for start in range(0, n, CHUNK):
+            part = flat[start : start + CHUNK]
+            ones = _ones.get(part.size)
+            if ones is None:
+                ones = _ones[part.size] = _ONES[: part.size]
+            square += float(part.dot(part))
+            total += float(part.dot(ones))
+        mean = total / n
         variance = square / n - mean * mean
         if variance * n * _CANCELLED > square and SAFE_SQUARES[0] < square < SAFE_SQUARES[1]:
             return sqrt(square), mean, sqrt(variance)

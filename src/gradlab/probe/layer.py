@@ -43,7 +43,7 @@ class LayerProbe:
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""
         self.row[:] = EMPTY
-        self.signal.recording = self.weight.recording = self.detail.recording = True
+        self.listen(True)
         self.weight.clear()
         if not self._handles:
             self._handles = self.signal.attach() + self.weight.attach()
@@ -53,11 +53,15 @@ class LayerProbe:
         elif self._detail_handles:
             _remove(self._detail_handles)
 
+    def listen(self, recording: bool, /) -> None:
+        """Say whether what the hooks see from here on belongs to the step."""
+        self.signal.recording = self.weight.recording = self.detail.recording = recording
+
     def figures(self, *, full: bool) -> list[Figure]:
         """End the step and return its figures, in the order of ``columns.FIGURES``."""
         if full:
             self.detail.finish()
-        self.signal.recording = self.weight.recording = self.detail.recording = False
+        self.listen(False)
         return self.row[: len(FIGURES)]
 
     def stop(self) -> None:

@@ -1,6 +1,6 @@
 """The probe: which steps are recorded, and the rows of gradients.csv that come of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
@@ -13,6 +13,7 @@ from gradlab.probe import device as device_gauge
 from gradlab.probe import host as host_gauge
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
+from gradlab.probe.shares import gradient_shares
 
 Row = tuple[Any, ...]
 
@@ -52,6 +53,7 @@ class Probe:
         self._layers = [LayerProbe(point, names[point.affine], gauge, turns) for point in chosen]
         self._waits = gauge is device_gauge
         self._rows: list[Row] = []
+        self._shares: list[Row] = []
 
     def start(self, step: int, *, force: bool = False) -> bool:
         """Begin a step, before its forward pass; return whether it is recorded.
@@ -67,6 +69,35 @@ class Probe:
         for layer in self._layers if self.recording else ():
             layer.start(full=self.full)
         return self.recording
+
+    def read_shares(self, main: Tensor, heads: Mapping[str, Tensor], *, weight: float) -> None:
+        """Read what auxiliary heads bring to each layer, between forward and backward pass.
+
+        A step that is not recorded in full records their losses only.
+
+        Args:
+            main: The model's own loss.
+            heads: Each head's loss by its name.
+            weight: Factor on the heads' losses in the loss that is trained on.
+        """
+        if not self.recording:
+            return
+        layers = [layer for layer in self._called() if self.full and layer.weight.used is not None]
+        for layer in self._layers:
+            layer.listen(False)  # the hooks would take these gradients for the step's own
+        shares = gradient_shares(
+            main, {name: weight * loss for name, loss in heads.items()}, [layer.weight.used for layer in layers]
+        )
+        for layer in self._layers:
+            layer.listen(True)
+        for name, loss in heads.items():
+            key = (self.step, name, loss.detach().double())
+            found = [
+                (*key, layer.point.depth_index, layer.name, *share)
+                for layer, share in zip(layers, shares[name], strict=True)
+                if share is not None
+            ]
+            self._shares.extend(found or [(*key, None, None, None, None)])
 
     def after_backward(self) -> None:
         """Read the weights and their gradients, before they are clipped."""
@@ -103,11 +134,12 @@ class Probe:
         Figures that are still on a device come over here, in one block.
         """
         rows, self._rows = self._rows, []
-        if not self._waits:
-            return rows
-        tensors = [value for row in rows for value in row if isinstance(value, Tensor)]
-        floats = iter(torch.stack(tensors).tolist() if tensors else ())
-        return [tuple(next(floats) if isinstance(value, Tensor) else value for value in row) for row in rows]
+        return _brought_over(rows) if self._waits else rows
+
+    def take_shares(self) -> list[Row]:
+        """Return the rows of `read_shares` since the last call: values in the order of ``shares.COLUMNS``."""
+        rows, self._shares = self._shares, []
+        return _brought_over(rows)
 
     def close(self) -> None:
         """Remove every hook."""
@@ -120,3 +152,10 @@ class Probe:
         if called and called[0].point.depth_index == UNNUMBERED:
             called.sort(key=lambda layer: layer.signal.turn)
         return called
+
+
+def _brought_over(rows: list[Row]) -> list[Row]:
+    """Return the rows with numbers in place of tensors, which come from the device in one block."""
+    tensors = [value for row in rows for value in row if isinstance(value, Tensor)]
+    floats = iter(torch.stack(tensors).tolist() if tensors else ())
+    return [tuple(next(floats) if isinstance(value, Tensor) else value for value in row) for row in rows]

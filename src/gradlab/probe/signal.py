@@ -50,6 +50,8 @@ class SignalHooks:
         whole = self._point.output is self._point.affine  # the head: h is z
 
         def on_grad(grad: Tensor) -> None:
+            if not self.recording:
+                return
             value = norm(grad.detach() if grad.requires_grad else grad)
             row[_PREACTIVATION_GRAD] = pooled_norm(gauge, row[_PREACTIVATION_GRAD], value)
             if whole:
@@ -74,6 +76,8 @@ class SignalHooks:
         moments, norm = gauge.moments, gauge.norm
 
         def on_grad(grad: Tensor) -> None:
+            if not self.recording:
+                return
             value = norm(grad.detach() if grad.requires_grad else grad)
             row[_ACTIVATION_GRAD] = pooled_norm(gauge, row[_ACTIVATION_GRAD], value)
 

@@ -44,6 +44,11 @@ class WeightReader:
         """Forget the last step."""
         self._weight = self._made_grad = None
 
+    @property
+    def used(self) -> Tensor | None:
+        """W as the forward pass used it, once that has been."""
+        return self._weight if self._parametrized else getattr(self._affine, "weight", None)
+
     def read(self, *, full: bool) -> None:
         """Measure W and dL/dW after the backward pass, before clipping, and keep a copy of W."""
         gauge, row = self._gauge, self._row
@@ -85,4 +90,5 @@ class WeightReader:
             output.register_hook(self._on_made_grad)
 
     def _on_made_grad(self, grad: Tensor) -> None:
-        self._made_grad = grad if self._made_grad is None else self._made_grad + grad
+        if self.recording:
+            self._made_grad = grad if self._made_grad is None else self._made_grad + grad

@@ -1,0 +1,76 @@
+"""Random changes to the images of a batch, under random numbers of their own."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def unchanged(inputs: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the inputs of a training batch as they are: no augmentation."""
+    return inputs
+
+
+def crop_and_flip(images: Tensor, generator: torch.Generator, *, padding: int = 4) -> Tensor:
+    """Cut each image at random out of itself surrounded by zeros, and mirror half of them.
+
+    Source: He et al. 2015, "Deep residual learning", section 4.2.
+
+    Args:
+        images: Images [n, channels, height, width] on any device.
+        generator: Source of the random numbers, on the CPU, so that every device sees the same ones.
+        padding: Pixels of zeros on each side.
+
+    Returns:
+        Images of the same shape.
+    """
+    n, _, height, width = images.shape
+    top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator)
+    mirrored = torch.randint(2, (n, 1), generator=generator) == 1
+    rows, columns = top + torch.arange(height), left + torch.arange(width)
+    columns = torch.where(mirrored, columns.flip(1), columns)
+    sample, rows, columns = (
+        index.to(images.device) for index in (torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :])
+    )
+    return F.pad(images, (padding,) * 4)[sample, :, rows, columns].movedim(-1, 1).contiguous()
+
+
+class Augmented:
+    """Mini-batches whose inputs are changed at random.
+
+    Args:
+        batches: An iterator over (inputs, targets) with an ``epoch`` and a state.
+        augment: Changes the inputs.
+        seed: Seed of the changes.
+    """
+
+    def __init__(self, batches: Any, augment: Augment, *, seed: int) -> None:
+        self._batches = batches
+        self._augment = augment
+        self._generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the samples so far."""
+        return self._batches.epoch
+
+    def __iter__(self) -> "Augmented":
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        """Return the next batch: inputs [batch, ...] and targets [batch, ...]."""
+        inputs, targets = next(self._batches)
+        return self._augment(inputs, self._generator), targets
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on from here."""
+        return {"batches": self._batches.state_dict(), "augment": self._generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken."""
+        self._batches.load_state_dict(state["batches"])
+        self._generator.set_state(state["augment"])

@@ -1,0 +1,165 @@
+"""Convolutional networks in stages: the plain and residual nets of He et al., at any depth."""
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gradlab.nn.auxiliary import Auxiliary, walk
+from gradlab.nn.layers import (
+    AFFINE_FIRST,
+    Activation,
+    Initializer,
+    Normalization,
+    Residual,
+    block_lengths,
+    layer,
+    require_positive,
+    trait,
+)
+from gradlab.nn.points import network_points
+from gradlab.nn.shortcuts import ZeroPad, projection
+from gradlab.points import Point
+from gradlab.supervision import Supervised
+
+
+class CNN(nn.Module):
+    """``depth`` convolutions, a mean over the map and a linear head, built from named parts.
+
+    Between stages the map is halved and the width doubled, by the first layer of a block (stride 2). The first layer
+    (image to width) and the head stand outside the residual blocks, which hold ``block_depth`` layers each and are
+    dealt out evenly over the stages; where there are fewer blocks than stages, each block is a stage. depth 19, width
+    16, three stages, block depth 2, batch norm and identity blocks make the CIFAR ResNet-20 (He et al. 2015, section
+    4.2, where the head counts as a layer).
+
+    Args:
+        input_shape: [channels, height, width] of one image.
+        outputs: Number of classes, or of regression targets.
+        depth: Number of convolutions on the main path.
+        width: Number of channels in the first stage.
+        kernel_size: Side of the kernels, odd.
+        stages: Number of stages.
+        block_depth: Number of convolutions that one skip spans.
+        padding_mode: What surrounds a map: zeros, or its own opposite edge.
+        shortcut: How the skip changes shape between stages: zero_pad appends channels of zeros, projection learns a
+            1x1 convolution.
+        bias: Whether the affine maps, the head too, have a bias.
+        auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
+        auxiliary_weight: Factor on their losses.
+        activation: Factory of the activation.
+        initializer: Rule that sets weights and biases.
+        normalization: Factory of the normalization.
+        residual: Factory of the residual blocks.
+
+    Raises:
+        ValueError: If the inputs are no images, a size is below 1, or ``kernel_size`` is even or, where the padding
+            is circular, too large for the last map.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        depth: int,
+        width: int,
+        kernel_size: int,
+        stages: int,
+        block_depth: int,
+        auxiliary_every: int = 0,
+        auxiliary_weight: float = 0.3,
+        padding_mode: Literal["zeros", "circular"],
+        shortcut: Literal["zero_pad", "projection"],
+        bias: bool,
+        activation: Activation,
+        initializer: Initializer,
+        normalization: Normalization,
+        residual: Residual,
+    ) -> None:
+        super().__init__()
+        require_positive(depth=depth, width=width, kernel_size=kernel_size, stages=stages, block_depth=block_depth)
+        if len(input_shape) != 3:
+            raise ValueError(f"a CNN needs images (channels, rows, columns); inputs of this data set are {input_shape}")
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, so that a kernel has a centre; got {kernel_size}")
+        lengths = block_lengths(depth - 1, block_depth)
+        stages = min(stages, len(lengths))
+        smallest = min(input_shape[1:])
+        for _ in range(stages - 1):
+            smallest = (smallest + 1) // 2
+        if padding_mode == "circular" and kernel_size // 2 > smallest:
+            raise ValueError(f"kernel_size {kernel_size} reaches around the last map, {smallest} pixels wide")
+        order = trait(residual, "order", AFFINE_FIRST)
+
+        def build(channels: int, out: int, stride: int, parts: tuple[str, ...]) -> nn.Sequential:
+            return layer(
+                nn.Conv2d(
+                    channels,
+                    out,
+                    kernel_size,
+                    stride=stride,
+                    padding=kernel_size // 2,
+                    padding_mode=padding_mode,
+                    bias=bias,
+                ),
+                order=parts,
+                features=channels if parts[0] == "normalization" else out,
+                activation=activation,
+                initializer=initializer,
+                normalization=normalization,
+            )
+
+        def skip(channels: int, out: int, stride: int) -> nn.Module:
+            if (channels, stride) == (out, 1):
+                return nn.Identity()
+            if shortcut == "zero_pad":
+                return ZeroPad(out - channels, stride)
+            parts = ("affine", "normalization") if order == AFFINE_FIRST else ("affine",)
+            return projection(
+                channels, out, stride=stride, order=parts, initializer=initializer, normalization=normalization
+            )
+
+        def block(index: int, length: int) -> nn.Module:
+            stage, previous = (max(i, 0) * stages // len(lengths) for i in (index, index - 1))
+            channels, out, stride = width * 2**previous, width * 2**stage, 1 + stage - previous
+            first = build(channels, out, stride, order)
+            branch = nn.Sequential(first, *(build(out, out, 1, order) for _ in range(length - 1)))
+            return residual(branch, skip(channels, out, stride), index, len(lengths))
+
+        self.stem = build(input_shape[0], width, 1, order if order == AFFINE_FIRST else ("affine",))
+        self.blocks = nn.Sequential(*(block(index, length) for index, length in enumerate(lengths)))
+
+        def head(features: int) -> nn.Linear:
+            linear = nn.Linear(features, outputs, bias=bias)
+            initializer(linear, activation=nn.Identity())
+            return linear
+
+        self._ends = list(accumulate(lengths, initial=1))
+        features = (
+            [width * 2 ** (max(i, 0) * stages // len(lengths)) for i in range(-1, len(lengths))] if lengths else [width]
+        )
+        self.head = head(features[-1])
+        # built last, so that the other weights are those of the same net without them
+        self.auxiliary = Auxiliary(
+            dict(zip(self._ends[:-1], features, strict=False)),
+            every=auxiliary_every,
+            weight=auxiliary_weight,
+            head=head,
+        )
+        self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
+
+    def finish(self, batch: Tensor) -> None:
+        """Let the initializer and the residual end their work on the whole model, given images [n, c, h, w]."""
+        for finisher in filter(None, self._finishers):
+            finisher(self, batch)
+
+    def points(self) -> Iterator[Point]:
+        """Yield the weight layers, in the order in which they are called, as places to measure."""
+        return network_points(self.stem, self.blocks, self.head, self.auxiliary)
+
+    def forward(self, x: Tensor) -> Tensor | Supervised:
+        """Map images [n, c, h, w] to logits or values [n, outputs], in training those of auxiliary heads too."""
+        x, signals = walk(self.stem, self.blocks, self.auxiliary, x, ends=self._ends)
+        means = {name: signal.mean((2, 3)) for name, signal in signals.items()}
+        return self.auxiliary.supervise(self.head(x.mean((2, 3))), means)
