@@ -2,7 +2,8 @@
 
 Prints, for each network and optimizer, the median over interleaved rounds of (step with the probe) / (bare step):
 the D columns at every step, the F columns at every step, the default interval, and the naive way (hooks that call
-``.item()`` on norm, mean, standard deviation and share of zeros). An A/A row shows the noise of the measurement.
+``.item()`` on norm, mean, standard deviation and share of zeros). The A/A column shows the noise of the measurement.
+Rows are written to a CSV every 50 recorded steps, as in a run: the interval pays for that, a median step does not.
 
     uv run python scripts/bench_probe.py [--rounds 300]
 """
@@ -139,7 +140,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300, help="rounds per figure")
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, Python {platform.python_version()}, one thread, {rounds} rounds, CSV included")
+    print(f"torch {torch.__version__}, Python {platform.python_version()}, one thread, {rounds} rounds")
     print(f"{'network':28}{'A/A':>8}{'D':>8}{'F':>8}{'default':>9}{'naive':>8}")
     for shape in SHAPES:
         for optimizer in OPTIMIZERS:

@@ -139,14 +139,15 @@ class CNN(nn.Module):
         features = (
             [width * 2 ** (max(i, 0) * stages // len(lengths)) for i in range(-1, len(lengths))] if lengths else [width]
         )
-        self.head = head(features[-1])
-        # built last, so that the other weights are those of the same net without them
+        main = head(features[-1])
+        # drawn after it, so that the other weights are those of the same net without them
         self.auxiliary = Auxiliary(
             dict(zip(self._ends[:-1], features, strict=False)),
             every=auxiliary_every,
             weight=auxiliary_weight,
             head=head,
         )
+        self.head = main  # registered last: clipping and optimizers know the last layer by that
         self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
 
     def finish(self, batch: Tensor) -> None:

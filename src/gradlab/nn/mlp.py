@@ -92,11 +92,12 @@ class MLP(nn.Module):
             return linear
 
         self._ends = list(accumulate(lengths, initial=1))
-        self.head = head(width)
-        # built last, so that the other weights are those of the same net without them
+        main = head(width)
+        # drawn after it, so that the other weights are those of the same net without them
         self.auxiliary = Auxiliary(
             dict.fromkeys(self._ends[:-1], width), every=auxiliary_every, weight=auxiliary_weight, head=head
         )
+        self.head = main  # registered last: clipping and optimizers know the last layer by that
         self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
 
     def finish(self, batch: Tensor) -> None:

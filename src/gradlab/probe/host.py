@@ -39,7 +39,7 @@ def moments(x: Tensor) -> tuple[float, float, float]:
     """Return norm, mean and standard deviation (over n, not n - 1) of all entries of ``x``."""
     n = x.numel()
     if x.dtype is torch.float32:
-        flat = x.numpy().ravel(order="K")
+        flat = x.numpy().ravel("K")
         square = total = 0.0
         for start in range(0, n, CHUNK):
             part = flat[start : start + CHUNK]
@@ -80,12 +80,8 @@ def keep(x: Tensor, buffer: NDArray[np.floating] | None) -> NDArray[np.floating]
 
 
 def distance(x: Tensor, kept: NDArray[np.floating]) -> float:
-    """Return the norm of ``x - kept``, given what `keep` returned."""
-    flat = _flat(x)
-    # Chunks that stay in the cache: writing the whole difference would cost another trip to memory.
-    parts = (slice(i, i + CHUNK) for i in range(0, flat.size, CHUNK))
-    norms = [norm(torch.from_numpy(flat[part] - kept[part])) for part in parts]
-    return norms[0] if len(norms) == 1 else hypot(*norms)
+    """Return the norm of ``x - kept``, given what `keep` returned; ``kept`` is written over."""
+    return norm(torch.from_numpy(np.subtract(_flat(x), kept, out=kept)))
 
 
 def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[float, float]:
