@@ -1,12 +1,9 @@
 """Convolutional networks in stages: the plain and residual nets of He et al., at any depth."""
 
-from collections.abc import Iterator
-from itertools import accumulate
 from typing import Literal
 
 from torch import Tensor, nn
 
-from gradlab.nn.auxiliary import Auxiliary, walk
 from gradlab.nn.layers import (
     AFFINE_FIRST,
     Activation,
@@ -18,13 +15,11 @@ from gradlab.nn.layers import (
     require_positive,
     trait,
 )
-from gradlab.nn.points import network_points
+from gradlab.nn.network import Network
 from gradlab.nn.shortcuts import ZeroPad, projection
-from gradlab.points import Point
-from gradlab.supervision import Supervised
 
 
-class CNN(nn.Module):
+class CNN(Network):
     """``depth`` convolutions, a mean over the map and a linear head, built from named parts.
 
     Between stages the map is halved and the width doubled, by the first layer of a block (stride 2). The first layer
@@ -77,7 +72,6 @@ class CNN(nn.Module):
         normalization: Normalization,
         residual: Residual,
     ) -> None:
-        super().__init__()
         require_positive(depth=depth, width=width, kernel_size=kernel_size, stages=stages, block_depth=block_depth)
         if len(input_shape) != 3:
             raise ValueError(f"a CNN needs images (channels, rows, columns); inputs of this data set are {input_shape}")
@@ -127,40 +121,20 @@ class CNN(nn.Module):
             branch = nn.Sequential(first, *(build(out, out, 1, order) for _ in range(length - 1)))
             return residual(branch, skip(channels, out, stride), index, len(lengths))
 
-        self.stem = build(input_shape[0], width, 1, order if order == AFFINE_FIRST else ("affine",))
-        self.blocks = nn.Sequential(*(block(index, length) for index, length in enumerate(lengths)))
-
-        def head(features: int) -> nn.Linear:
-            linear = nn.Linear(features, outputs, bias=bias)
-            initializer(linear, activation=nn.Identity())
-            return linear
-
-        self._ends = list(accumulate(lengths, initial=1))
-        features = (
-            [width * 2 ** (max(i, 0) * stages // len(lengths)) for i in range(-1, len(lengths))] if lengths else [width]
+        behind = [width * 2 ** (i * stages // len(lengths)) for i in range(len(lengths))]
+        super().__init__(
+            stem=build(input_shape[0], width, 1, order if order == AFFINE_FIRST else ("affine",)),
+            blocks=[block(index, length) for index, length in enumerate(lengths)],
+            lengths=lengths,
+            features=[width, *behind],
+            outputs=outputs,
+            bias=bias,
+            initializer=initializer,
+            residual=residual,
+            auxiliary_every=auxiliary_every,
+            auxiliary_weight=auxiliary_weight,
         )
-        main = head(features[-1])
-        # drawn after it, so that the other weights are those of the same net without them
-        self.auxiliary = Auxiliary(
-            dict(zip(self._ends[:-1], features, strict=False)),
-            every=auxiliary_every,
-            weight=auxiliary_weight,
-            head=head,
-        )
-        self.head = main  # registered last: clipping and optimizers know the last layer by that
-        self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
 
-    def finish(self, batch: Tensor) -> None:
-        """Let the initializer and the residual end their work on the whole model, given images [n, c, h, w]."""
-        for finisher in filter(None, self._finishers):
-            finisher(self, batch)
-
-    def points(self) -> Iterator[Point]:
-        """Yield the weight layers, in the order in which they are called, as places to measure."""
-        return network_points(self.stem, self.blocks, self.head, self.auxiliary)
-
-    def forward(self, x: Tensor) -> Tensor | Supervised:
-        """Map images [n, c, h, w] to logits or values [n, outputs], in training those of auxiliary heads too."""
-        x, signals = walk(self.stem, self.blocks, self.auxiliary, x, ends=self._ends)
-        means = {name: signal.mean((2, 3)) for name, signal in signals.items()}
-        return self.auxiliary.supervise(self.head(x.mean((2, 3))), means)
+    def summary(self, x: Tensor) -> Tensor:
+        """Return the mean of each channel [n, c] of maps [n, c, h, w]."""
+        return x.mean((2, 3))

@@ -1,12 +1,10 @@
 """Multilayer perceptrons and the linear model they start from."""
 
 from collections.abc import Iterator
-from itertools import accumulate
 from math import prod
 
 from torch import Tensor, nn
 
-from gradlab.nn.auxiliary import Auxiliary, walk
 from gradlab.nn.layers import (
     AFFINE_FIRST,
     Activation,
@@ -18,12 +16,12 @@ from gradlab.nn.layers import (
     require_positive,
     trait,
 )
-from gradlab.nn.points import network_points
+from gradlab.nn.network import Network
 from gradlab.points import Point
 from gradlab.supervision import Supervised
 
 
-class MLP(nn.Module):
+class MLP(Network):
     """``depth`` hidden weight layers of one width and a linear head, built from named parts.
 
     The first layer (input to width) and the head stand outside the residual blocks, which hold ``block_depth`` layers
@@ -63,7 +61,6 @@ class MLP(nn.Module):
         normalization: Normalization,
         residual: Residual,
     ) -> None:
-        super().__init__()
         require_positive(depth=depth, width=width, block_depth=block_depth)
         order = trait(residual, "order", AFFINE_FIRST)
 
@@ -77,42 +74,26 @@ class MLP(nn.Module):
                 normalization=normalization,
             )
 
-        self.stem = build(prod(input_shape), order if order == AFFINE_FIRST else ("affine",))
         lengths = block_lengths(depth - 1, block_depth)
-        self.blocks = nn.Sequential(
-            *(
+        super().__init__(
+            stem=build(prod(input_shape), order if order == AFFINE_FIRST else ("affine",)),
+            blocks=[
                 residual(nn.Sequential(*(build(width, order) for _ in range(n))), nn.Identity(), index, len(lengths))
                 for index, n in enumerate(lengths)
-            )
+            ],
+            lengths=lengths,
+            features=[width] * (len(lengths) + 1),
+            outputs=outputs,
+            bias=bias,
+            initializer=initializer,
+            residual=residual,
+            auxiliary_every=auxiliary_every,
+            auxiliary_weight=auxiliary_weight,
         )
-
-        def head(features: int) -> nn.Linear:
-            linear = nn.Linear(features, outputs, bias=bias)
-            initializer(linear, activation=nn.Identity())
-            return linear
-
-        self._ends = list(accumulate(lengths, initial=1))
-        main = head(width)
-        # drawn after it, so that the other weights are those of the same net without them
-        self.auxiliary = Auxiliary(
-            dict.fromkeys(self._ends[:-1], width), every=auxiliary_every, weight=auxiliary_weight, head=head
-        )
-        self.head = main  # registered last: clipping and optimizers know the last layer by that
-        self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
-
-    def finish(self, batch: Tensor) -> None:
-        """Let the initializer and the residual end their work on the whole model (LSUV, Fixup), given inputs [n, …]."""
-        for finisher in filter(None, self._finishers):
-            finisher(self, batch)
-
-    def points(self) -> Iterator[Point]:
-        """Yield the weight layers, in the order in which they are called, as places to measure."""
-        return network_points(self.stem, self.blocks, self.head, self.auxiliary)
 
     def forward(self, x: Tensor) -> Tensor | Supervised:
         """Map inputs [n, *input_shape] to logits or values [n, outputs], in training those of auxiliary heads too."""
-        x, signals = walk(self.stem, self.blocks, self.auxiliary, x.flatten(1), ends=self._ends)
-        return self.auxiliary.supervise(self.head(x), signals)
+        return super().forward(x.flatten(1))
 
 
 class LinearModel(nn.Module):

@@ -1,0 +1,83 @@
+"""What MLP and CNN have in common: a first layer, blocks, a head, and heads of deep supervision beside them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from torch import Tensor, nn
+
+from gradlab.nn.auxiliary import Auxiliary, walk
+from gradlab.nn.layers import Initializer, Residual, trait
+from gradlab.nn.points import network_points
+from gradlab.points import Point
+from gradlab.supervision import Supervised
+
+
+class Network(nn.Module):
+    """A first layer, blocks of layers, and a linear head.
+
+    Args:
+        stem: The first layer.
+        blocks: The blocks behind it.
+        lengths: Number of weight layers in each block.
+        features: Number of units or channels behind the stem and behind each block.
+        outputs: Number of classes, or of regression targets.
+        bias: Whether the head has a bias.
+        initializer: Rule that sets the heads' weights; its ``finish`` sees the whole model.
+        residual: Factory that made the blocks; its ``finish`` sees the whole model.
+        auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
+        auxiliary_weight: Factor on their losses.
+    """
+
+    def __init__(
+        self,
+        *,
+        stem: nn.Sequential,
+        blocks: Sequence[nn.Module],
+        lengths: Sequence[int],
+        features: Sequence[int],
+        outputs: int,
+        bias: bool,
+        initializer: Initializer,
+        residual: Residual,
+        auxiliary_every: int,
+        auxiliary_weight: float,
+    ) -> None:
+        super().__init__()
+
+        def head(width: int) -> nn.Linear:
+            linear = nn.Linear(width, outputs, bias=bias)
+            initializer(linear, activation=nn.Identity())
+            return linear
+
+        self.stem = stem
+        self.blocks = nn.Sequential(*blocks)
+        self._ends = list(accumulate(lengths, initial=1))
+        main = head(features[-1])
+        # drawn after it, so that the other weights are those of the same net without them
+        self.auxiliary = Auxiliary(
+            dict(zip(self._ends[:-1], features, strict=False)),
+            every=auxiliary_every,
+            weight=auxiliary_weight,
+            head=head,
+        )
+        self.head = main  # registered last: clipping and optimizers know the last layer by that
+        self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
+
+    def finish(self, batch: Tensor) -> None:
+        """Let the initializer and the residual end their work on the whole model (LSUV, Fixup), given inputs [n, …]."""
+        for finisher in filter(None, self._finishers):
+            finisher(self, batch)
+
+    def points(self) -> Iterator[Point]:
+        """Yield the weight layers, in the order in which they are called, as places to measure."""
+        return network_points(self.stem, self.blocks, self.head, self.auxiliary)
+
+    def summary(self, x: Tensor) -> Tensor:
+        """Return what a head looks at, [n, features], of a block's output."""
+        return x
+
+    def forward(self, x: Tensor) -> Tensor | Supervised:
+        """Map inputs to logits or values [n, outputs], in training those of auxiliary heads too."""
+        x, signals = walk(self.stem, self.blocks, self.auxiliary, x, ends=self._ends)
+        seen = {name: self.summary(signal) for name, signal in signals.items()}
+        return self.auxiliary.supervise(self.head(self.summary(x)), seen)
