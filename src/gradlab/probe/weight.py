@@ -52,8 +52,7 @@ class WeightReader:
     def read(self, *, full: bool) -> None:
         """Measure W and dL/dW after the backward pass, before clipping, and keep a copy of W."""
         gauge, row = self._gauge, self._row
-        if not self._parametrized:
-            self._weight = getattr(self._affine, "weight", None)
+        self._weight = self.used
         if self._weight is None:
             return
         weight, grad = self._weight.detach(), self._grad()
