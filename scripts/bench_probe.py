@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradlab.job import FLUSH
+from gradlab.history import FLUSH
 from gradlab.nn import initializers, normalization, residual
 from gradlab.nn.mlp import MLP
 from gradlab.probe.columns import COLUMNS

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gradlab import build, cli, job
+from gradlab import build, cli
+from gradlab.assembly import assemble
 from running import compose_config
 
 GROUPS = ["activation", "initializer", "normalization", "residual", "clipping", "optimizer", "lr_scheduler", "data",
@@ -18,7 +19,7 @@ def test_every_option_trains_a_step(group, option):
     sizes = [] if group == "model" else ["model.depth=3", "model.width=16"]
     cfg = compose_config(*sizes, f"{group}={option}", "train.steps=1")
     build.check(cfg)
-    (metrics,) = list(job.assemble(cfg).run())
+    (metrics,) = list(assemble(cfg).run())
     assert metrics["train_loss"] > 0
     assert metrics["grad_norm"] > 0
 
@@ -30,7 +31,7 @@ PART_OPTIONS = [item for item in OPTIONS if item[0] in ("activation", "initializ
 def test_every_part_fits_a_cnn_with_stages(group, option):
     sizes = ("model.depth=5", "model.width=8", "model.stages=3", "model.block_depth=2")
     cfg = compose_config("model=cnn", *sizes, f"{group}={option}", "train.steps=1", "train.eval_every=0")
-    (metrics,) = list(job.assemble(cfg).run())
+    (metrics,) = list(assemble(cfg).run())
     assert metrics["train_loss"] > 0
     assert metrics["grad_norm"] > 0
 
@@ -53,7 +54,7 @@ def test_parts_combine_freely(normalization, residual, block_depth):
     sizes = ("model.depth=6", "model.width=16", f"model.block_depth={block_depth}", "model.bias=false")
     parts = ("initializer=lsuv", f"normalization={normalization}", f"residual={residual}")
     cfg = compose_config(*sizes, *parts, "train.steps=2")
-    loop = job.assemble(cfg)
+    loop = assemble(cfg)
     (first, second) = [point.affine for point in loop.model.points() if point.role == "main"][::6]
     assert first.bias is None
     assert second.bias is None

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from gradlab import job, runs
+from gradlab.assembly import assemble
 from gradlab.errors import GradlabError
 from running import compose_config
 
@@ -41,7 +42,7 @@ def test_a_completed_run_leaves_everything(run):
 def test_metrics_are_those_of_the_model(run):
     done = run(*SMALL)
     cfg = compose_config(*SMALL)
-    loop = job.assemble(cfg)
+    loop = assemble(cfg)
     checkpoint = torch.load(done.folder / "checkpoint.pt", weights_only=True)
     assert set(checkpoint) == {"model", "optimizer", "lr_scheduler", "clipping", "rng", "step", "fingerprint"}
     assert checkpoint["step"] == 20

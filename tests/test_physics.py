@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conftest import compose_config
-from gradlab import job
+from gradlab.assembly import assemble
 
 # An even number of points, so that none falls on a kink at 0.
 NODES = np.linspace(-12, 12, 100_000)
@@ -250,7 +250,7 @@ def test_a_step_costs_time_in_proportion_to_depth():
         """The processor time of a step, not the clock's: other programs may run too."""
         sizes = (f"model.depth={depth}", "train.steps=5", "probe=full")
         # numbers that vanish become denormal, and those cost a processor many times more
-        loop = job.assemble(compose_config(*DEEP_CNN, *sizes, "activation=tanh"))
+        loop = assemble(compose_config(*DEEP_CNN, *sizes, "activation=tanh"))
         times = [time.process_time() for _ in loop.run()]
         return min(after - before for before, after in pairwise(times))
 

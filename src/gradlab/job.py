@@ -14,22 +14,13 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build, checkpoint, console, runs
-from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
-from gradlab.errors import GradlabError
+from gradlab.assembly import assemble
+from gradlab.findings import find
+from gradlab.history import History
 from gradlab.norms import quiet
-from gradlab.optim.parameters import parameter_groups
-from gradlab.probe.columns import COLUMNS
-from gradlab.probe.probe import Probe, Row
-from gradlab.probe.shares import COLUMNS as SHARES
-from gradlab.train import TASKS, Loop
-
-FLUSH = 50  # recorded steps between two writes to disk
-_ROLE, _GRAD, _OUTPUT_GRAD, _SKIP = (
-    COLUMNS.index(name) for name in ("role", "preactivation_grad_norm", "activation_grad_norm", "skip_grad_norm")
-)
+from gradlab.train import Loop
 
 
 def run(cfg: DictConfig) -> float:
@@ -126,130 +117,13 @@ def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: l
         history.close()
     record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - started}
     smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
-    record |= _findings(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
+    record |= find(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
     runs.write_json(folder / "run.json", record)
     if cfg.train.checkpoint:
         checkpoint.save(folder / "checkpoint.pt", loop, fingerprint=record["fingerprint"])
     if loop.status == "interrupted":
         console.say(f"interrupted after {loop.step} steps: {folder}")
         raise KeyboardInterrupt
-
-
-def assemble(cfg: DictConfig) -> Loop:
-    """Build everything that a config describes, seeded and on its device.
-
-    Args:
-        cfg: A checked config.
-
-    Raises:
-        GradlabError: A part refuses its arguments, or the device is not there.
-    """
-    device = _device(cfg.train.device)
-    torch.set_num_threads(cfg.train.threads)
-    torch.manual_seed(cfg.seed)
-    dtype = getattr(torch, cfg.train.dtype)
-    data = build.build(cfg.data, "data").to(device, dtype)
-    # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
-    model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
-    batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
-    _finish(model, batches, seed=cfg.seed)
-    optimizer = build.build(cfg.optimizer, "optimizer")
-    with build.blame("optimizer", keys=cfg.optimizer):
-        optimizer = optimizer(parameter_groups(model, decay_biases=cfg.train.decay_biases))
-    lr_scheduler = build.build(cfg.lr_scheduler, "lr_scheduler")
-    with build.blame("lr_scheduler", keys=cfg.lr_scheduler):
-        lr_scheduler = lr_scheduler(optimizer)
-    with build.blame("probe", keys=cfg.probe):
-        probe = Probe(model, last=cfg.train.steps - 1, **cfg.probe)
-    return Loop(
-        model=model,
-        batches=batches,
-        test=data.test_batches(),
-        task=TASKS[data.task],
-        optimizer=optimizer,
-        lr_scheduler=lr_scheduler,
-        clip=build.build(cfg.clipping, "clipping"),
-        probe=probe,
-        steps=cfg.train.steps,
-        update=not cfg.train.measure_only,
-        eval_every=cfg.train.eval_every,
-    )
-
-
-class History:
-    """Writes a run's tables as it goes, and remembers its first and last recorded step and how often it clipped.
-
-    Args:
-        folder: The run's folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._auxiliary: runs.Table | None = None
-        self._gradients = runs.Table(folder / "gradients.csv", COLUMNS)
-        self._metrics = runs.Table(folder / "metrics.csv", runs.METRICS)
-        self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
-        self.first: list[Row] = []
-        self.last: list[Row] = []
-        self.metrics: dict[str, Any] = {}
-        self.recorded_steps = self.clipped_steps = 0
-
-    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row]) -> None:
-        """Add one step's metrics and, if it was recorded, the rows of its layers and of its auxiliary heads."""
-        if shares:
-            self._auxiliary = self._auxiliary or runs.Table(self._folder / "auxiliary.csv", SHARES)
-            self._auxiliary.write(shares)
-        self.metrics |= metrics
-        self.recorded_steps += 1
-        self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
-        if rows:
-            self.first, self.last = self.first or rows, rows
-        gradients, steps = self._waiting
-        gradients.extend(rows)
-        steps.append([metrics.get(name) for name in runs.METRICS])
-        if len(steps) >= FLUSH:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is waiting and close the files."""
-        self._flush()
-        self._gradients.close()
-        self._metrics.close()
-        if self._auxiliary is not None:
-            self._auxiliary.close()
-
-    def _flush(self) -> None:
-        gradients, steps = self._waiting
-        self._gradients.write(gradients)
-        self._metrics.write(steps)
-        self._waiting = ([], [])
-
-
-def _findings(history: History, thresholds: Thresholds, *, hidden: int, smallest: float) -> dict[str, Any]:
-    """Return ``metrics`` and ``verdicts`` of run.json; what was not measured is None."""
-    measured: dict[str, Any] = {
-        name: history.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")
-    }
-    measured |= {"recorded_steps": history.recorded_steps, "clipped_steps": history.clipped_steps}
-    verdicts = []
-    for when, rows in (("initial", history.first), ("final", history.last)):
-        main = [row for row in rows if row[_ROLE] == "main" and row[1] <= hidden and row[_GRAD] is not None]
-        depths, norms = [row[1] for row in main], [row[_GRAD] for row in main]
-        flow = measure_flow(depths, norms) if len(main) > 1 else None
-        whole = flow is not None and (depths[0], depths[-1]) == (1, hidden)
-        measured |= {
-            f"gradient_ratio_{when}": flow.ratio if flow and whole else None,
-            f"decades_per_layer_{when}": flow and flow.decades_per_layer,
-            f"decades_per_layer_{when}_low": flow and flow.low,
-            f"decades_per_layer_{when}_high": flow and flow.high,
-        }
-        if rows:
-            # A branch that starts at zero passes no gradient, but the skip beside it does: there dL/dh tells.
-            skips = any(row[_SKIP] is not None for row in main)
-            received = [row[_OUTPUT_GRAD] for row in main] if skips else norms
-            verdict = diagnose_flow(depths, received, thresholds, smallest=smallest)
-            verdicts.append({"when": when, "step": rows[0][0], "name": verdict.name, "sentence": verdict.sentence})
-    return {"metrics": measured, "verdicts": verdicts, "theory": None}
 
 
 @contextmanager
@@ -273,24 +147,6 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
 def _hidden_depth(loop: Loop) -> int:
     """Return the depth_index of the last hidden layer: the head comes after it."""
     return max(point.depth_index for point in loop.model.points()) - 1  # pyright: ignore[reportCallIssue]
-
-
-def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
-    """Let data-dependent initializers see the first batch, under random numbers of their own."""
-    state = batches.state_dict()
-    inputs, _ = next(batches)
-    if len(inputs) == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
-        raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
-    batches.load_state_dict(state)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model.finish(inputs)  # pyright: ignore[reportCallIssue]
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise GradlabError("train.device=cuda: torch finds no CUDA device here; train.device=cpu or auto would run")
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def _objective(record: Mapping[str, Any]) -> float:

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from conftest import compose_config
-from gradlab import job
+from gradlab.assembly import assemble
 from gradlab.errors import GradlabError
 from gradlab.supervision import Supervised
 
 
 def assembled(*overrides):
-    loop = job.assemble(compose_config("model.depth=10", "model.width=8", *overrides))
+    loop = assemble(compose_config("model.depth=10", "model.width=8", *overrides))
     return loop, loop.model
 
 

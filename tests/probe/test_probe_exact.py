@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradlab import job
+from gradlab.assembly import assemble
 from gradlab.probe.columns import COLUMNS
 from running import compose_config
 
@@ -34,7 +34,7 @@ MODELS = {
 def first_step(*overrides, model="mlp"):
     """The rows of one full step, and the loop right after it, its gradients still there."""
     cfg = compose_config("train=init", "probe=full", "train.batch_size=32", *MODELS[model], *overrides)
-    loop = job.assemble(cfg)
+    loop = assemble(cfg)
     state = {name: value.clone() for name, value in loop.model.state_dict().items()}
     random, order = torch.get_rng_state(), loop.batches.state_dict()
     list(loop.run())
@@ -159,7 +159,7 @@ def test_steepest_slopes_set_the_saturation(tmp_path):
 
 def test_dead_units_are_counted_by_unit():
     cfg = compose_config("train=init", "probe=full", "model.depth=2", "model.width=10", "model.bias=true")
-    loop = job.assemble(cfg)
+    loop = assemble(cfg)
     with torch.no_grad():
         loop.model.stem.affine.bias[:3] = -1000.0
     list(loop.run())
@@ -173,7 +173,7 @@ def test_updates_and_clipped_gradients_are_those_of_the_step():
         "train.steps=3", "probe=full", "model.depth=3", "model.width=16", "optimizer=sgd", "optimizer.lr=0.5",
         "clipping=norm", "clipping.max_norm=0.01", "train.dtype=float64",
     )  # fmt: skip
-    loop = job.assemble(cfg)
+    loop = assemble(cfg)
     before = [p.affine.weight.detach().clone() for p in loop.model.points()]
     for metrics in loop.run():
         rows = [dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take()]
@@ -191,7 +191,7 @@ def test_updates_and_clipped_gradients_are_those_of_the_step():
 @pytest.mark.parametrize("normalization", ["none", "weight_norm"])
 def test_update_of_a_parametrized_weight_is_that_of_the_effective_weight(normalization):
     cfg = compose_config("train.steps=1", "probe=full", "model.depth=2", f"normalization={normalization}")
-    loop = job.assemble(cfg)
+    loop = assemble(cfg)
     old = loop.model.stem.affine.weight.detach().clone()
     list(loop.run())
     row = dict(zip(COLUMNS, loop.probe.take()[0], strict=True))

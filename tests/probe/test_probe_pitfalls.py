@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradlab import job
+from gradlab.assembly import assemble
 from gradlab.points import Point
 from gradlab.probe import device, host
 from gradlab.probe.columns import COLUMNS
@@ -180,7 +180,7 @@ TRAINED = ("train.steps=50", "model.depth=4", "model.width=32", "train.eval_ever
 def test_looking_does_not_change_training(parts):
     digests = set()
     for probe in (("probe=off",), ("probe=default",), ("probe=full",), ("probe=default", "probe.every=7")):
-        loop = job.assemble(compose_config(*parts, *TRAINED, *probe))
+        loop = assemble(compose_config(*parts, *TRAINED, *probe))
         list(loop.run())
         digest = hashlib.sha256()
         for name, value in sorted(loop.model.state_dict().items()):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import compose_config
-from gradlab import job
+from gradlab.assembly import assemble
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.shares import COLUMNS as SHARES
 
@@ -18,7 +18,7 @@ SMALL = ("model.depth=6", "model.width=8", "model.auxiliary_every=2", "model.aux
     ("model=cnn", "residual=highway", "normalization=batch_norm"),
 ])  # fmt: skip
 def test_shares_and_totals_equal_an_independent_recomputation(parts):
-    loop, same = (job.assemble(compose_config(*parts, *SMALL)) for _ in range(2))
+    loop, same = (assemble(compose_config(*parts, *SMALL)) for _ in range(2))
     (metrics,) = list(loop.run())
     rows = {row[2]: dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take()}
     shares = [dict(zip(SHARES, row, strict=True)) for row in loop.probe.take_shares()]

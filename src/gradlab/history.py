@@ -1,0 +1,61 @@
+"""What a run writes down as it goes, and what it remembers of it to judge the run by."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gradlab import runs
+from gradlab.probe.columns import COLUMNS
+from gradlab.probe.probe import Row
+from gradlab.probe.shares import COLUMNS as SHARES
+
+FLUSH = 50  # recorded steps between two writes to disk
+
+
+class History:
+    """Writes a run's tables as it goes, and remembers its first and last recorded step and how often it clipped.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._auxiliary: runs.Table | None = None
+        self._gradients = runs.Table(folder / "gradients.csv", COLUMNS)
+        self._metrics = runs.Table(folder / "metrics.csv", runs.METRICS)
+        self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
+        self.first: list[Row] = []
+        self.last: list[Row] = []
+        self.metrics: dict[str, Any] = {}
+        self.recorded_steps = self.clipped_steps = 0
+
+    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row]) -> None:
+        """Add one step's metrics and, if it was recorded, the rows of its layers and of its auxiliary heads."""
+        if shares:
+            self._auxiliary = self._auxiliary or runs.Table(self._folder / "auxiliary.csv", SHARES)
+            self._auxiliary.write(shares)
+        self.metrics |= metrics
+        self.recorded_steps += 1
+        self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
+        if rows:
+            self.first, self.last = self.first or rows, rows
+        gradients, steps = self._waiting
+        gradients.extend(rows)
+        steps.append([metrics.get(name) for name in runs.METRICS])
+        if len(steps) >= FLUSH:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is waiting and close the files."""
+        self._flush()
+        self._gradients.close()
+        self._metrics.close()
+        if self._auxiliary is not None:
+            self._auxiliary.close()
+
+    def _flush(self) -> None:
+        gradients, steps = self._waiting
+        self._gradients.write(gradients)
+        self._metrics.write(steps)
+        self._waiting = ([], [])
