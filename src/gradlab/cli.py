@@ -39,7 +39,8 @@ def main() -> None:
     """Run the command line in `sys.argv`.
 
     Raises:
-        SystemExit: With 1 after an error, told in one line on stderr, and with 130 after Ctrl-C.
+        SystemExit: With 1 after an error, told in one line on stderr, with 3 after a run that its gate does not let
+            pass, and with 130 after Ctrl-C.
     """
     # A console script does not look for modules where it is called, where a user's `_target_: my_parts.swish` lives.
     if str(Path.cwd()) not in sys.path:
@@ -119,7 +120,7 @@ def run_hydra(overrides: list[str], dirs: list[Path]) -> None:
         raise GradlabError(refusals.explain(error, overrides=overrides, dirs=dirs)) from error
 
 
-def run(cfg: DictConfig) -> float:
+def run(cfg: DictConfig) -> float | None:
     """Do one run, for Hydra; alone, it answers for its own errors, because Hydra would add a line to ours."""
     alone = HydraConfig.get().mode == RunMode.RUN
     with one_line_errors() if alone else nullcontext():
@@ -147,7 +148,7 @@ def one_line_errors() -> Iterator[None]:
         if WANTS_TRACEBACK:
             raise
         print(f"gradlab: {describe(error)}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(getattr(error, "exit_code", 1))
 
 
 def describe(error: Exception) -> str:

@@ -5,6 +5,7 @@ A gradlab config is the user's own program and may name the user's own functions
 """
 
 import inspect
+import warnings
 from typing import Any
 
 import hydra
@@ -21,3 +22,6 @@ MAIN_OPTIONS: dict[str, Any] = INITIALIZE_OPTIONS | (
 # OmegaConf 2.4 gives the name `register_resolver`, which in 2.3 means an older, deprecated function, to this one.
 _CURRENT = "replace" in inspect.signature(OmegaConf.register_resolver).parameters
 register_resolver = OmegaConf.register_resolver if _CURRENT else OmegaConf.register_new_resolver
+
+# configs/hydra/launcher/submitit_local.yaml goes before the plugin's own option of that name, whose fields still hold.
+warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/\w+' is validated against ConfigStore schema")

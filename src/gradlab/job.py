@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import nan
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,24 +16,28 @@ from omegaconf import DictConfig, OmegaConf
 
 from gradlab import build, checkpoint, console, runs
 from gradlab.assembly import assemble
+from gradlab.diagnosis.gate import Gate
+from gradlab.errors import GateError
 from gradlab.findings import find
 from gradlab.history import History
+from gradlab.junit import write_junit
 from gradlab.norms import quiet
 from gradlab.train import Loop
 
 
-def run(cfg: DictConfig) -> float:
+def run(cfg: DictConfig) -> float | None:
     """Do one run and leave its files in Hydra's output folder.
 
     Args:
         cfg: The composed config.
 
     Returns:
-        The final loss on the test set (on the training set where there was no evaluation), for an optimizing sweeper;
-        nan for a run that failed in a sweep, where the other runs go on.
+        The metric named by ``objective``, for an optimizing sweeper; None where it was not measured, and for a run that
+        failed in a sweep, where the other runs go on.
 
     Raises:
-        GradlabError: The config asks for something that cannot be.
+        GradlabError: The config asks for something that cannot be, or the gate does not let the run pass; in a sweep
+            the run's run.json tells the latter.
         KeyboardInterrupt: After what was recorded has been written.
     """
     hydra = HydraConfig.get()
@@ -51,12 +54,12 @@ def run(cfg: DictConfig) -> float:
         if not one_of_many:
             raise
         console.say(f"failed: {runs.describe(error)} ({Path(hydra.runtime.output_dir).name})")
-        return nan
+        return None
 
 
 def execute(
     cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), choices: Mapping[str, Any], brief: bool = False
-) -> float:
+) -> float | None:
     """Do what `run` does, without Hydra around it; an error is written down and raised.
 
     Args:
@@ -70,11 +73,13 @@ def execute(
     started = time.monotonic()
     try:
         build.check(cfg)
+        gate = build.build(cfg.gate, "gate")
         config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
         fingerprint = runs.fingerprint(config, runs.foreign_sources(config))
         before = runs.read_run(folder)
         if before is None or before["status"] != "completed" or before.get("fingerprint") != fingerprint:
-            (folder / "error.log").unlink(missing_ok=True)
+            for stale in ("error.log", "run.json"):
+                (folder / stale).unlink(missing_ok=True)
             record |= {"fingerprint": fingerprint, "seed": cfg.seed}
             _train(cfg, folder, record, warnings=build.unused_groups(cfg, overrides), brief=brief)
         else:
@@ -84,6 +89,8 @@ def execute(
         (folder / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
         record |= {"status": "failed", "error": runs.describe(error), "seconds": time.monotonic() - started}
         runs.write_json(folder / "run.json", record)
+        if cfg.gate.junit and not brief:
+            write_junit(Path(cfg.gate.junit), {folder.name: record})
         raise
     if cfg.figures and not (record is before and any(folder.glob("figures/*"))):
         from gradlab.view.figures import draw_run
@@ -91,7 +98,8 @@ def execute(
         draw_run(folder, caption=console.caption(cfg, choices))
     if record is not before:
         console.summarize(folder, record, brief=brief, clips=choices.get("clipping", "none") != "none")
-    return _objective(record)
+    _judge(record, gate, folder, alone=not brief)
+    return record["metrics"][cfg.objective] if record["status"] == "completed" else None
 
 
 def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: list[str], brief: bool) -> None:
@@ -149,7 +157,15 @@ def _hidden_depth(loop: Loop) -> int:
     return max(point.depth_index for point in loop.model.points()) - 1  # pyright: ignore[reportCallIssue]
 
 
-def _objective(record: Mapping[str, Any]) -> float:
-    metrics = record["metrics"]
-    value = metrics["eval_loss"] if metrics["eval_loss"] is not None else metrics["train_loss"]
-    return nan if value is None or record["status"] != "completed" else float(value)
+def _judge(record: dict[str, Any], gate: Gate, folder: Path, *, alone: bool) -> None:
+    """Write down what the gate says of a finished run; a sweep tells it of all its runs at its end.
+
+    Raises:
+        GateError: A run that is alone does not pass.
+    """
+    record["gate"] = gate.reasons(record)
+    runs.write_json(folder / "run.json", record)
+    if alone and gate.junit:
+        write_junit(Path(gate.junit), {folder.name: record})
+    if alone and record["gate"]:
+        raise GateError(f"gate: {'; '.join(record['gate'])}")

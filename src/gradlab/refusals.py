@@ -13,6 +13,8 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
 from gradlab.compat import INITIALIZE_OPTIONS
+from gradlab.errors import GradlabError
+from gradlab.extras import install_hint
 from gradlab.helptext import groups
 from gradlab.schema import allowed, settings
 from gradlab.suggest import closest, closest_key, did_you_mean, key_paths, one_line
@@ -28,6 +30,8 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
         overrides: The overrides of the command line.
         dirs: The folders of configs, gradlab's own first.
     """
+    if isinstance(error.__cause__, GradlabError):
+        return str(error.__cause__)
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if str(error).startswith("Ambiguous value"):
@@ -35,6 +39,9 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
         return f"{swept} means a sweep: add -m, or write a list as KEY=[A,B]"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
         group, _, option = error.missing_cfg_file.rpartition("/")
+        hint = install_hint(f"hydra_{option}_{group.removeprefix('hydra/')}")
+        if hint:
+            return hint
         return unknown_option(group, option, error.options)
     if "appears more than once in the final defaults list" in str(error):
         return f"{brief(error)}; choose another option by GROUP=OPTION, without +"
@@ -115,7 +122,7 @@ def _refuse(override: Override, config: dict[str, Any], known: list[str], found:
         return unknown_option(key, override.value(), found[key])
     if key in known and override.is_add() and not override.is_force_add():
         return f"{key} is there already: write {(override.input_line or key).lstrip('+')}"
-    if key in known or key in found:
+    if key in known or key in found or key.startswith("hydra/"):
         return None
     node, _, name = key.rpartition(".")
     if node in known and not OmegaConf.is_dict(OmegaConf.select(OmegaConf.create(config), node)):

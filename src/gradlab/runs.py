@@ -30,7 +30,7 @@ METRICS = (
     "eval_accuracy",
 )
 # What may differ between two runs that would still write the same numbers.
-_NOT_FINGERPRINTED = {"hydra", "logger", "gate", "figures"}
+_NOT_FINGERPRINTED = {"hydra", "logger", "gate", "figures", "objective"}
 _KNOWN_PACKAGES = {"gradlab", "torch", "torchvision"}  # their versions stand in the environment
 
 

@@ -14,6 +14,16 @@ from omegaconf import MISSING, OmegaConf
 from gradlab.errors import GradlabError
 from gradlab.suggest import closest_key, did_you_mean, key_paths
 
+OBJECTIVES = (
+    "train_loss",
+    "eval_loss",
+    "eval_accuracy",
+    "gradient_ratio_initial",
+    "gradient_ratio_final",
+    "decades_per_layer_initial",
+    "decades_per_layer_final",
+)
+
 
 def setting(default: Any, meaning: str, **limits: Any) -> Any:
     """A dataclass field that says what it means and what it allows.
@@ -60,6 +70,9 @@ class Root:
 
     seed: int = setting(0, "seed of every random number", minimum=0, maximum=2**32 - 1)
     figures: bool = setting(True, "draw the figures of the run")
+    objective: str = setting(
+        "eval_loss", "metric in run.json that a sweeper such as hydra/sweeper=optuna optimizes", choices=OBJECTIVES
+    )
     train: Train = field(default_factory=Train)
     probe: Probe = field(default_factory=Probe)
     data: Any = MISSING
@@ -72,6 +85,7 @@ class Root:
     optimizer: Any = MISSING
     lr_scheduler: Any = MISSING
     diagnosis: Any = MISSING
+    gate: Any = MISSING
 
 
 TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe}

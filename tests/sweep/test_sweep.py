@@ -4,7 +4,7 @@ import os
 import pytest
 from omegaconf import OmegaConf
 
-from gradlab.sweep.callback import Sweep, read_endings
+from gradlab.sweep.callback import Sweep, read_records
 from gradlab.sweep.naming import MAX_LENGTH, run_name
 
 
@@ -44,7 +44,7 @@ def test_failed_and_lost_runs_are_named_and_exit_with_1(tmp_path, capsys):
     record(tmp_path, "a", status="failed", error="model.depth must be at least 1, got 0")
     record(tmp_path, "lost")
     record(tmp_path, "stopped", status="interrupted")
-    assert read_endings(tmp_path)["lost"][0] == "failed"
+    assert read_records(tmp_path)["lost"]["status"] == "failed"
     with pytest.raises(SystemExit) as end:
         finish(tmp_path)
     assert end.value.code == 1

@@ -1,6 +1,5 @@
 """What Hydra calls at the start of a run and at the end of a sweep."""
 
-import json
 import sys
 import time
 from collections import Counter
@@ -9,6 +8,10 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+
+from gradlab import runs
+from gradlab.errors import GateError, GradlabError
+from gradlab.junit import write_junit
 
 
 class Sweep(Callback):
@@ -30,21 +33,27 @@ class Sweep(Callback):
         self.began = time.time() - 1  # file systems keep times less exactly than the clock
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print how the runs of the sweep ended, and exit with 1 if one failed."""
+        """Print how the runs of the sweep ended; exit with 1 if one failed, with 3 if one did not pass its gate."""
         folder = Path(config.hydra.sweep.dir)
-        endings = read_endings(folder, since=self.began)
-        counts = Counter(status for status, _ in endings.values())
+        records = read_records(folder, since=self.began)
+        counts = Counter(record["status"] for record in records.values())
         words = [f"{counts[status]} {status}" for status in ("completed", "diverged", "failed")]
         words += [f"{counts['interrupted']} interrupted"] if counts["interrupted"] else []
         print(f"{', '.join(words)}: {folder}")
-        for name, (status, reason) in endings.items():
-            if status == "failed":
-                print(f"gradlab: {name} failed: {reason}", file=sys.stderr)
+        for name, record in records.items():
+            if record["status"] == "failed":
+                print(f"gradlab: {name} failed: {record.get('error', '')}", file=sys.stderr)
+            elif record.get("gate"):
+                print(f"gradlab: {name} does not pass its gate: {'; '.join(record['gate'])}", file=sys.stderr)
+        if junit := OmegaConf.select(config, "gate.junit"):
+            write_junit(Path(junit), records)
         if counts["failed"]:
-            raise SystemExit(1)
+            raise SystemExit(GradlabError.exit_code)
+        if any(record.get("gate") for record in records.values()):
+            raise SystemExit(GateError.exit_code)
 
 
-def read_endings(folder: Path, *, since: float = 0.0) -> dict[str, tuple[str, str]]:
+def read_records(folder: Path, *, since: float = 0.0) -> dict[str, dict[str, Any]]:
     """How each run of a sweep ended.
 
     Args:
@@ -52,15 +61,11 @@ def read_endings(folder: Path, *, since: float = 0.0) -> dict[str, tuple[str, st
         since: Unix time in seconds; runs that Hydra did not touch after it belong to an earlier sweep.
 
     Returns:
-        (status, one-line reason or "") by the run's folder name. A run without a readable `run.json` has failed.
+        The content of each run.json by the run's folder name. A run without a readable one has failed.
     """
-    touched = [path.parents[1] for path in sorted(folder.glob("*/.hydra/hydra.yaml")) if path.stat().st_mtime >= since]
-    return {run.name: _read_ending(run / "run.json") for run in touched}
-
-
-def _read_ending(path: Path) -> tuple[str, str]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return record["status"], record.get("error") or ""
-    except (OSError, ValueError, KeyError):
-        return "failed", "it left no readable run.json"
+    begun = {path.parents[1].name: path.stat().st_mtime for path in folder.glob("*/.hydra/hydra.yaml")}
+    # A run whose process was lost before it began has no .hydra.
+    ended = {path.parent.name: path.stat().st_mtime for path in folder.glob("*/run.json")}
+    touched = [name for name, seconds in (ended | begun).items() if seconds >= since]
+    lost = {"status": "failed", "error": "it left no readable run.json"}
+    return {name: runs.read_run(folder / name) or lost for name in sorted(touched)}

@@ -1,0 +1,138 @@
+"""Hydra's launchers, as they are, with what a long sweep needs: a line of progress, and no run lost with another.
+
+Hydra looks for the classes of plugins in this namespace and imports every module of it at start: nothing heavy here.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
+
+from gradlab.errors import GradlabError
+from gradlab.extras import install_hint
+from gradlab.sweep.following import abandon, following
+from gradlab.sweep.naming import run_name
+
+
+def needing(library: str) -> type:
+    """Return what stands in for the launcher of an extra that is not installed: it says how to install it."""
+
+    class Missing:
+        def __init__(self, **_: Any) -> None:
+            raise GradlabError(install_hint(library))
+
+    return Missing
+
+
+LocalLauncher: Any
+SlurmLauncher: Any
+RayLauncher: Any
+try:
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher
+except ImportError:
+    LocalLauncher, SlurmLauncher = needing("hydra_submitit_launcher"), needing("hydra_submitit_launcher")
+try:
+    from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
+except ImportError:
+    RayLauncher = needing("hydra_ray_launcher")
+
+
+class Steadfast:
+    """Mixed into a launcher: follows a sweep's runs, and reports one that was lost as failed instead of stopping."""
+
+    config: Any
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Launch as the launcher itself does.
+
+        Args:
+            job_overrides: The overrides of each run.
+            initial_job_idx: Number of the first of them in the sweep.
+
+        Returns:
+            What each run returned; None for one that was lost.
+        """
+        folders = [Path(self.config.hydra.sweep.dir, run_name(filter_overrides(own))) for own in job_overrides]
+        with following(folders):
+            try:
+                with self.sparing():
+                    found = super().launch(job_overrides, initial_job_idx)  # pyright: ignore[reportAttributeAccessIssue]
+            except Exception as error:  # joblib loses all of its runs with one of its processes
+                found = [lost(error) for _ in folders]
+        for folder, each in zip(folders, found, strict=True):
+            if isinstance(each, Lost):
+                abandon(folder, each.reason)
+        return found
+
+    def sparing(self) -> AbstractContextManager[Any]:
+        """Return a context in which the launcher waits for each of its runs, whatever became of the others."""
+        return nullcontext()
+
+
+class Lost(JobReturn):
+    """What is left of a run whose process came to an end before it could answer."""
+
+    reason: str
+
+
+def lost(error: Exception) -> Lost:
+    """Return the answer in place of the run that a launcher gave up with this error."""
+    answer = Lost(status=JobStatus.COMPLETED)
+    answer.reason = f"its process was lost ({type(error).__name__})"
+    return answer
+
+
+def or_lost(method: Callable[[Any], Any], wrap: Callable[[Lost], Any]) -> Callable[[Any], Any]:
+    """Return the method that waits for a run and answers for a lost one instead of raising."""
+
+    def wait(job: Any) -> Any:
+        try:
+            return method(job)
+        except Exception as error:
+            return wrap(lost(error))
+
+    return wait
+
+
+class Serial(Steadfast, BasicLauncher):
+    """One run after another in this process."""
+
+
+class Parallel(Steadfast, JoblibLauncher):
+    """joblib's processes on this machine."""
+
+
+class Submitted(Steadfast):
+    """Jobs of submitit, which raises the first lost job's error while others still run."""
+
+    def sparing(self) -> AbstractContextManager[Any]:
+        """Return a context in which a lost job answers for itself."""
+        import submitit
+
+        return patch.object(submitit.Job, "results", or_lost(submitit.Job.results, lambda answer: [answer]))
+
+
+class SubmititLocal(Submitted, LocalLauncher):
+    """submitit's processes on this machine, each on its own."""
+
+
+class Slurm(Submitted, SlurmLauncher):
+    """A job array on a Slurm cluster."""
+
+
+class Ray(Steadfast, RayLauncher):
+    """Tasks on a Ray cluster, or on one that is started on this machine."""
+
+    def sparing(self) -> AbstractContextManager[Any]:
+        """Return a context in which a lost task answers for itself."""
+        # Read on import: else Ray gives its tasks another environment and folder where `uv run` started this process.
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        import ray
+
+        return patch.object(ray, "get", or_lost(ray.get, lambda answer: answer))

@@ -1,0 +1,55 @@
+import json
+import os
+import time
+from collections import Counter
+
+import pytest
+
+from gradlab.sweep.following import abandon, following, progress_line
+
+
+def begin(folder, **record):
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "hydra.yaml").touch()
+    if record:
+        (folder / "run.json").write_text(json.dumps(record))
+
+
+def test_the_line_says_what_is_done_and_left():
+    counts = Counter(completed=8, diverged=1, failed=1)
+    assert progress_line(counts, total=40, seconds=60.0) == "9 done, 1 failed, 30 left, about 3 min to go"
+    assert progress_line(Counter(), total=4, seconds=1.0) == "0 done, 0 failed, 4 left"
+    assert progress_line(Counter(completed=4), total=4, seconds=1.0) == "4 done, 0 failed, 0 left"
+
+
+def test_runs_are_followed_through_their_files(tmp_path, capsys):
+    folders = [tmp_path / name for name in ("a", "b", "c", "old")]
+    begin(folders[3], status="completed")
+    os.utime(folders[3] / ".hydra" / "hydra.yaml", (0, 0))  # of an earlier sweep: it will be done again
+    with following(folders, every=0.01):
+        begin(folders[0], status="completed")
+        begin(folders[1], status="failed", error="it broke")
+        begin(folders[2])
+        deadline = time.monotonic() + 20
+        while "1 done, 1 failed, 2 left" not in (line := capsys.readouterr().out) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert "1 done, 1 failed, 2 left, about" in line
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt), following([tmp_path / "sweep" / "a"]):
+        raise KeyboardInterrupt
+    assert f"hydra.sweep.dir={tmp_path / 'sweep'} runs what is missing" in capsys.readouterr().err
+
+
+def test_only_a_run_that_did_not_end_is_abandoned(tmp_path):
+    begin(tmp_path / "killed")
+    begin(tmp_path / "done", status="completed")
+    for name in ("killed", "done", "never"):
+        abandon(tmp_path / name, "its process was lost")
+    assert json.loads((tmp_path / "killed" / "run.json").read_text()) == {
+        "status": "failed",
+        "error": "its process was lost",
+    }
+    assert json.loads((tmp_path / "done" / "run.json").read_text()) == {"status": "completed"}
+    assert json.loads((tmp_path / "never" / "run.json").read_text())["status"] == "failed"
