@@ -9,8 +9,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from gradlab import build
 from gradlab.errors import GradlabError
 from gradlab.optim.parameters import parameter_groups
+from gradlab.precision import Precision
 from gradlab.probe.probe import Probe
 from gradlab.train import TASKS, Loop
+
+_SHORT = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+# The compiler draws its own random numbers by default; these are the ones that a second pass can draw again.
+_COMPILER: dict[str, Any] = {"fallback_random": True}
 
 
 def assemble(cfg: DictConfig) -> Loop:
@@ -23,6 +28,7 @@ def assemble(cfg: DictConfig) -> Loop:
         GradlabError: A part refuses its arguments, or the device is not there.
     """
     device = _device(cfg.train.device)
+    _set_float32(device, tf32=cfg.train.tf32)
     torch.set_num_threads(cfg.train.threads)
     torch.manual_seed(cfg.seed)
     dtype = getattr(torch, cfg.train.dtype)
@@ -48,9 +54,12 @@ def assemble(cfg: DictConfig) -> Loop:
         lr_scheduler=lr_scheduler,
         clip=build.build(cfg.clipping, "clipping"),
         probe=probe,
+        precision=Precision(device, _SHORT[cfg.train.autocast]),
         steps=cfg.train.steps,
         update=not cfg.train.measure_only,
         eval_every=cfg.train.eval_every,
+        accumulate=cfg.train.accumulate,
+        compiled=torch.compile(model, options=_COMPILER) if cfg.train.compile else None,
         pause_every=cfg.train.checkpoint_every,
     )
 
@@ -65,6 +74,15 @@ def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.finish(inputs)  # pyright: ignore[reportCallIssue]
+
+
+def _set_float32(device: torch.device, *, tf32: bool) -> None:
+    """Choose how CUDA multiplies float32: torch's own default differs between matrices and convolutions."""
+    if tf32 and device.type != "cuda":
+        raise GradlabError(f"train.tf32=true: TF32 is for CUDA, and this run is on the {device.type}")
+    backends: Any = torch.backends  # what is in it is not declared
+    for operation in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        operation.fp32_precision = "tf32" if tf32 else "ieee"
 
 
 def _device(name: str) -> torch.device:

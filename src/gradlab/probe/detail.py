@@ -54,6 +54,10 @@ class DetailHooks:
         self._entries = 0
         self._grads.clear()
 
+    def unscale(self, scale: Tensor | float) -> None:
+        """Divide the gradients by what the loss was multiplied by, in a type that holds the quotient."""
+        self._grads = [_at_least_float32(grad) / scale for grad in self._grads]
+
     def finish(self) -> None:
         """Add the figures that need all calls of the layer together."""
         if self._alive is not None:
@@ -74,8 +78,8 @@ class DetailHooks:
     def _on_activation_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
         if not self.recording:
             return
-        x = args[0].detach()
-        with _untouched_rng(x.device):
+        x = _at_least_float32(args[0].detach())
+        with _untouched_rng(x.device), torch.autocast(x.device.type, enabled=False):
             slope = _slope(module, x)
             if self._steepest is None or next(module.parameters(), None) is not None:
                 self._steepest = _slope(module, _grid(x)).abs().max()
@@ -99,6 +103,10 @@ class DetailHooks:
         if not self.recording:
             return
         self._row[_SKIP] = pooled_norm(self._gauge, self._row[_SKIP], self._gauge.norm(grad.detach()))
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.element_size() >= 4 else x.float()
 
 
 def _slope(activation: nn.Module, x: Tensor) -> Tensor:

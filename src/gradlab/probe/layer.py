@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from types import ModuleType
 
+from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
@@ -13,6 +14,7 @@ from gradlab.probe.signal import SignalHooks
 from gradlab.probe.weight import WeightReader
 
 _ENTRIES = SLOT["preactivation_entries"]
+_GRADIENTS = tuple(SLOT[name] for name in ("preactivation_grad_norm", "activation_grad_norm", "skip_grad_norm"))
 
 
 class LayerProbe:
@@ -56,6 +58,14 @@ class LayerProbe:
     def listen(self, recording: bool, /) -> None:
         """Say whether what the hooks see from here on belongs to the step."""
         self.signal.recording = self.weight.recording = self.detail.recording = recording
+
+    def unscale(self, scale: Tensor | float) -> None:
+        """Divide what was measured of gradients by what the loss was multiplied by; exact, for a power of two."""
+        for slot in _GRADIENTS:
+            if self.row[slot] is not None:
+                self.row[slot] = self.row[slot] / scale
+        self.weight.unscale(scale)
+        self.detail.unscale(scale)
 
     def figures(self, *, full: bool) -> list[Figure]:
         """End the step and return its figures, in the order of ``columns.FIGURES``."""

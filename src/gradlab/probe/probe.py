@@ -1,6 +1,6 @@
 """The probe: which steps are recorded, and the rows of gradients.csv that come of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
@@ -55,6 +55,10 @@ class Probe:
         self._rows: list[Row] = []
         self._shares: list[Row] = []
 
+    def due(self, step: int) -> bool:
+        """Return whether a step is one to record."""
+        return bool(self._layers) and (step in (0, self.last) or step % self.every == 0)
+
     def start(self, step: int, *, force: bool = False) -> bool:
         """Begin a step, before its forward pass; return whether it is recorded.
 
@@ -63,14 +67,21 @@ class Probe:
             force: Record it in full whatever the interval says.
         """
         edge = step in (0, self.last) or force
-        self.recording = bool(self._layers) and (edge or step % self.every == 0)
+        self.recording = bool(self._layers) and (force or self.due(step))
         self.full = self.recording and (edge or (step // self.every) % self.full_every == 0)
         self.step = step
         for layer in self._layers if self.recording else ():
             layer.start(full=self.full)
         return self.recording
 
-    def read_shares(self, main: Tensor, heads: Mapping[str, Tensor], *, weight: float) -> None:
+    def read_shares(
+        self,
+        main: Tensor,
+        heads: Mapping[str, Tensor],
+        *,
+        weight: float,
+        scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+    ) -> None:
         """Read what auxiliary heads bring to each layer, between forward and backward pass.
 
         A step that is not recorded in full records their losses only.
@@ -79,6 +90,7 @@ class Probe:
             main: The model's own loss.
             heads: Each head's loss by its name.
             weight: Factor on the heads' losses in the loss that is trained on.
+            scale: What is done to a loss before its backward pass: a multiplication.
         """
         if not self.recording:
             return
@@ -86,7 +98,10 @@ class Probe:
         for layer in self._layers:
             layer.listen(False)  # the hooks would take these gradients for the step's own
         shares = gradient_shares(
-            main, {name: weight * loss for name, loss in heads.items()}, [layer.weight.used for layer in layers]
+            main,
+            {name: weight * loss for name, loss in heads.items()},
+            [layer.weight.used for layer in layers],
+            scale=scale,
         )
         for layer in self._layers:
             layer.listen(True)
@@ -99,9 +114,16 @@ class Probe:
             ]
             self._shares.extend(found or [(*key, None, None, None, None)])
 
-    def after_backward(self) -> None:
-        """Read the weights and their gradients, before they are clipped."""
+    def after_backward(self, *, scale: Tensor | None = None) -> None:
+        """Read the weights and their gradients, before they are clipped.
+
+        Args:
+            scale: What the loss was multiplied by in the backward pass, a power of two, if anything; the parameters'
+                own gradients have been divided by it again.
+        """
         for layer in self._called():
+            if scale is not None:
+                layer.unscale(scale if self._waits else float(scale))
             layer.weight.read(full=self.full)
 
     def after_clipping(self) -> None:

@@ -64,6 +64,11 @@ class WeightReader:
         if full:
             row[_COSINE] = gauge.cosine(weight, grad, weight_norm, grad_norm)
 
+    def unscale(self, scale: Tensor | float) -> None:
+        """Divide the gradient of a parametrized weight by what the loss was multiplied by."""
+        if self._made_grad is not None:
+            self._made_grad = self._made_grad / scale
+
     def read_clipped(self) -> None:
         """Measure dL/dW after clipping; a parametrized weight has no such gradient of its own."""
         if not self._parametrized and (grad := self._grad()) is not None:
