@@ -132,7 +132,7 @@ class Loop:
             step, epoch = self.step, self.batches.epoch
             batches = [next(self.batches) for _ in range(self.accumulate)]
             random = random_state(self.device)
-            recorded = self.probe.due(step) if self.compiled else self.probe.start(step)
+            recorded = self.probe.start(step) if self.compiled is None else self.probe.due(step)
             loss, objective, outputs = self._pass(batches)
             if (recorded or on_cpu) and not isfinite(float(objective)):
                 self.status = "diverged"
@@ -183,9 +183,10 @@ class Loop:
             The mean loss and the mean of what is trained on, 0-d, and the outputs of all mini-batches together.
         """
         self.optimizer.zero_grad()
+        model = self.model if self.compiled is None else self.compiled  # truth of a compiled model is its length
         found: list[tuple[Tensor, ...]] = []
         for inputs, targets in batches:
-            outputs, loss, objective = self._forward(self.compiled or self.model, inputs, targets)
+            outputs, loss, objective = self._forward(model, inputs, targets)
             self.precision.scale(objective).backward(self._share)
             found.append((loss.detach(), objective.detach(), outputs.detach()))
         if len(found) == 1:
