@@ -1,5 +1,6 @@
 """A config becomes a training run: everything built, seeded, and on its device."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build
 from gradlab.errors import GradlabError
+from gradlab.nn.own import check_outputs
 from gradlab.optim.parameters import parameter_groups
 from gradlab.precision import Precision
 from gradlab.probe.probe import Probe
@@ -34,9 +36,11 @@ def assemble(cfg: DictConfig) -> Loop:
     dtype = getattr(torch, cfg.train.dtype)
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
-    model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
+    sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
+    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
+    model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
-    _finish(model, batches, seed=cfg.seed)
+    _finish(model, batches, data, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
         optimizer = optimizer(parameter_groups(model, decay_biases=cfg.train.decay_biases))
@@ -64,8 +68,11 @@ def assemble(cfg: DictConfig) -> Loop:
     )
 
 
-def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
-    """Let data-dependent initializers see the first batch, under random numbers of their own."""
+def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> None:
+    """Let data-dependent initializers see the first batch, under random numbers of their own.
+
+    A network that gradlab did not make does not say what it needs or answers: it is tried on that batch.
+    """
     state = batches.state_dict()
     inputs, _ = next(batches)
     if len(inputs) == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
@@ -73,7 +80,11 @@ def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
     batches.load_state_dict(state)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model.finish(inputs)  # pyright: ignore[reportCallIssue]
+        if isinstance(finish := getattr(model, "finish", None), Callable):
+            finish(inputs)
+        if not hasattr(model, "points"):
+            with build.blame("model"):
+                check_outputs(model, inputs, outputs=data.outputs, each_step=data.each_step)
 
 
 def _set_float32(device: torch.device, *, tf32: bool) -> None:
