@@ -28,7 +28,8 @@ def assemble(cfg: DictConfig) -> Loop:
     dtype = getattr(torch, cfg.train.dtype)
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
-    model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
+    sizes = {"input_shape": data.input_shape, "outputs": data.outputs, **_each_step(cfg, data)}
+    model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
@@ -52,6 +53,14 @@ def assemble(cfg: DictConfig) -> Loop:
         update=not cfg.train.measure_only,
         eval_every=cfg.train.eval_every,
     )
+
+
+def _each_step(cfg: DictConfig, data: Any) -> dict[str, bool]:
+    """Return what the model must be told where the data wants an answer at every time step."""
+    if data.each_step and not build.takes(cfg.model, "each_step"):
+        raise GradlabError("model answers once for a whole input, this data wants an answer at every time step; "
+                           "model=rnn, lstm and gru give one")  # fmt: skip
+    return {"each_step": True} if data.each_step else {}
 
 
 def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:

@@ -1,6 +1,7 @@
 """Config nodes to objects, and the check that every key of a config fits what it configures."""
 
 import functools
+import inspect
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gradlab.errors import GradlabError
-from gradlab.fit import check_node
+from gradlab.fit import check_node, locate
 from gradlab.schema import check_settings
 from gradlab.suggest import key_paths, one_line
 
@@ -60,6 +61,11 @@ def build(node: DictConfig, where: str, **arguments: Any) -> Any:
         # "all": optimizers put lists such as betas into checkpoints, where a ListConfig could not be loaded safely.
         factory = instantiate(node, _convert_="all", _partial_=True)
         return functools.partial(factory, **arguments) if node.get("_partial_") else factory(**arguments)
+
+
+def takes(node: DictConfig, name: str) -> bool:
+    """Return whether the target of a config node has a parameter of this name."""
+    return name in inspect.signature(locate(node._target_, name)).parameters
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class SignalHooks:
         self.recording = False  # hooks may outlive the step: an evaluation must not be measured
         self.turn = 0
         self._point = point
+        self._row, self._gauge = row, gauge
         self._on_affine = self._affine_hook(row, gauge, turns)
         self._on_output = self._output_hook(row, gauge)
 
@@ -44,6 +45,23 @@ class SignalHooks:
         if self._point.output is not self._point.affine:
             handles.append(self._point.output.register_forward_hook(self._on_output))
         return handles
+
+    def put(self, z: Tensor, z_grads: Tensor, h: Tensor, h_grads: Tensor) -> None:
+        """Take in what hooks cannot see, because it was computed time step by time step.
+
+        Args:
+            z: Pre-activations of any shape.
+            z_grads: dL/dz.
+            h: States of any shape; where a residual block's output is the layer's h, its hook sees that.
+            h_grads: dL/dh.
+        """
+        signals = [(z, _PREACTIVATION, z_grads, _PREACTIVATION_GRAD)]
+        if self._point.output is self._point.affine:
+            signals.append((h, _ACTIVATION, h_grads, _ACTIVATION_GRAD))
+        row, gauge = self._row, self._gauge
+        for signal, slots, grads, slot in signals:
+            _put(row, slots, gauge.moments(signal), signal.numel(), gauge)
+            row[slot] = pooled_norm(gauge, row[slot], gauge.norm(grads))
 
     def _affine_hook(self, row: Row, gauge: ModuleType, turns: Iterator[int]) -> Callable[..., None]:
         moments, norm = gauge.moments, gauge.norm
