@@ -1,6 +1,6 @@
 """What a run writes down as it goes, and what it remembers of it to judge the run by."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from gradlab import runs
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Row
 from gradlab.probe.shares import COLUMNS as SHARES
+from gradlab.probe.timesteps import COLUMNS as TIMES
 
 FLUSH = 50  # recorded steps between two writes to disk
 
@@ -30,14 +31,20 @@ class History:
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
         self.first: list[Row] = []
         self.last: list[Row] = []
+        self.first_times: list[Row] = []
+        self.last_times: list[Row] = []
         self.metrics: dict[str, Any] = {}
         self.recorded_steps = self.clipped_steps = 0
         if state:
             self.first, self.last, self.metrics = state["first"], state["last"], state["metrics"]
+            self.first_times, self.last_times = state["first_times"], state["last_times"]
             self.recorded_steps, self.clipped_steps = state["recorded_steps"], state["clipped_steps"]
 
-    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row]) -> None:
-        """Add one step's metrics and, if it was recorded, the rows of its layers and of its auxiliary heads."""
+    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row], times: Sequence[Row] = ()) -> None:
+        """Add one step's metrics and, if it was recorded, the rows of its layers, auxiliary heads and time steps."""
+        if times:
+            self._tables.open("timesteps.csv", TIMES[: len(times[0])]).write(times)
+            self.first_times, self.last_times = self.first_times or list(times), list(times)
         if shares:
             self._tables.open("auxiliary.csv", SHARES).write(shares)
         self.metrics |= metrics
@@ -58,6 +65,8 @@ class History:
             "tables": self._tables.sync(),
             "first": self.first,
             "last": self.last,
+            "first_times": self.first_times,
+            "last_times": self.last_times,
             "metrics": self.metrics,
             "recorded_steps": self.recorded_steps,
             "clipped_steps": self.clipped_steps,

@@ -156,7 +156,7 @@ def _train(
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
                 if metrics:
-                    history.add(metrics, loop.probe.take(), loop.probe.take_shares())
+                    history.add(metrics, loop.probe.take(), loop.probe.take_shares(), loop.probe.take_timesteps())
                     report(metrics)
                 if loop.pauses:
                     save()

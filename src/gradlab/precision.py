@@ -38,6 +38,11 @@ class Precision:
         """Return the loss times the factor."""
         return self._scaler.scale(loss)
 
+    @property
+    def factor(self) -> Tensor | float:
+        """What `scale` multiplies by, 0-d; 1 where it does nothing."""
+        return self._factor() if self._scaler.is_enabled() else 1.0
+
     def unscale(self, optimizer: Optimizer) -> Tensor | None:
         """Divide the gradients by the factor, in place, and return it, 0-d; None where there is none."""
         if not self._scaler.is_enabled():

@@ -132,13 +132,13 @@ class Loop:
             step, epoch = self.step, self.batches.epoch
             batches = [next(self.batches) for _ in range(self.accumulate)]
             random = random_state(self.device)
-            recorded = self.probe.start(step) if self.compiled is None else self.probe.due(step)
+            recorded = self._record(step, batches) if self.compiled is None else self.probe.due(step)
             loss, objective, outputs = self._pass(batches)
             if (recorded or on_cpu) and not isfinite(float(objective)):
                 self.status = "diverged"
             diverged = self.status == "diverged"
             if (recorded or diverged) and not self.probe.recording:
-                recorded = self.probe.start(step, force=diverged)
+                recorded = self._record(step, batches, force=diverged)
                 self._measure(batches, random)
             last = step == self.steps - 1 or diverged
             evaluated = self.eval_every > 0 and (step % self.eval_every == 0 or last)
@@ -193,6 +193,19 @@ class Loop:
             return found[0]  # pyright: ignore[reportReturnType]
         losses, objectives, outputs = zip(*found, strict=True)
         return torch.stack(losses).mean(), torch.stack(objectives).mean(), torch.cat(outputs)
+
+    def _record(self, step: int, batches: Sequence[Batch], *, force: bool = False) -> bool:
+        """Begin a step for the probe; it sees a recurrent model's time steps in a pass over all mini-batches."""
+        recorded = self.probe.start(step, force=force)
+        if recorded and self.probe.unrolls:
+            inputs, targets = (torch.cat(column) for column in zip(*batches, strict=True))
+            with self.precision.autocast:
+                self.probe.unroll(
+                    inputs,
+                    lambda outputs: self.task.loss(outputs.to(self._share.dtype), targets),
+                    scale=self.precision.factor,
+                )
+        return recorded
 
     def _measure(self, batches: Sequence[Batch], random: RandomState) -> None:
         """Do the step's passes again for the probe to look at, with the same random numbers and without a trace.

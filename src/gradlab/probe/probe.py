@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gradlab.points import Point
 from gradlab.probe import device as device_gauge
 from gradlab.probe import host as host_gauge
+from gradlab.probe import timesteps
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
@@ -51,10 +52,12 @@ class Probe:
         if not chosen:
             known = ", ".join(names[p] for p in points[:5])
             raise ValueError(f"layers={list(layers)} matches no layer; there are {known}, …")
+        self._model = model
         self._layers = [LayerProbe(point, names[point], gauge) for point in chosen] if every else []
         self._waits = gauge is device_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
+        self._times: list[tuple[Row, Tensor]] = []
 
     def due(self, step: int) -> bool:
         """Return whether a step is one to record."""
@@ -89,6 +92,35 @@ class Probe:
         """
         for layer in self._layers if self.recording else ():
             layer.follow(full=self.full)
+
+    @property
+    def unrolls(self) -> bool:
+        """Whether the model is one to `unroll`."""
+        return hasattr(self._model, "unrolled")
+
+    def unroll(self, inputs: Tensor, loss: Callable[[Tensor], Tensor], *, scale: Tensor | float = 1.0) -> None:
+        """Read a recurrent model's signal and gradient at every time step, before the step's own forward pass.
+
+        That is a pass of its own (`timesteps`), in which the hooks do not listen; the weights' columns come from the
+        step itself.
+
+        Args:
+            inputs: The step's batch.
+            loss: Maps the model's outputs to the step's loss.
+            scale: What the step's own backward pass multiplies the loss by.
+        """
+        for layer in self._layers:
+            layer.listen(False)
+        passes = timesteps.unroll(self._model, inputs, lambda outputs: scale * loss(outputs))
+        for layer in self._layers:
+            layer.listen(True)
+        for found in passes:
+            parts = set(found.seen.layer.children())
+            layers = [layer for layer in self._layers if layer.point.affine in parts]
+            timesteps.put(layers, found, full=self.full)
+            if layers:
+                name = layers[0].name.rpartition(".")[0]
+                self._times.append(((self.step, layers[0].point.depth_index, name), found.norms(scale=scale)))
 
     def read_shares(
         self,
@@ -180,6 +212,11 @@ class Probe:
         """Return the rows of `read_shares` since the last call: values in the order of ``shares.COLUMNS``."""
         rows, self._shares = self._shares, []
         return _brought_over(rows)
+
+    def take_timesteps(self) -> list[Row]:
+        """Return the rows of `unroll` since the last call: values in the order of ``timesteps.COLUMNS``."""
+        times, self._times = self._times, []
+        return [(*key, time, *norms) for key, table in times for time, norms in enumerate(table.tolist())]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what outlives a step: how the layers are numbered."""
