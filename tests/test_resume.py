@@ -156,6 +156,17 @@ def test_a_kill_between_checkpoint_and_run_json_loses_nothing(tmp_path):
         assert again[key] == record[key]
 
 
+def test_another_torch_is_a_warning(tmp_path):
+    folder = do(tmp_path / "run", *SMALL)
+    (folder / "run.json").unlink()
+    saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+    saved["environment"]["torch"] = "1.0"
+    torch.save(saved, folder / "checkpoint.pt")
+    do(folder, *SMALL)
+    (warning,) = runs.read_run(folder)["warnings"]
+    assert warning.startswith("begun with torch=1.0, not ")
+
+
 def test_a_run_of_another_config_is_named_and_left_alone(tmp_path):
     folder = do(tmp_path / "run", *SMALL)
     (folder / "run.json").unlink()
