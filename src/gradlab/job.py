@@ -144,12 +144,13 @@ def _train(
     history = History(folder, state=saved and saved["history"])
     if saved:
         checkpoint.restore(loop, saved)
+        _warn_of_elsewhere(saved["environment"], record)
         console.say(f"going on at step {loop.step}: {folder}")
     began = time.monotonic() - (saved["seconds"] if saved else 0.0)
 
     def save() -> None:
         state = {"history": history.state_dict(), "seconds": time.monotonic() - began}
-        identity = {"fingerprint": record["fingerprint"], "config": config}
+        identity = {"fingerprint": record["fingerprint"], "config": config, "environment": environment}
         checkpoint.save(folder / "checkpoint.pt", loop, run=state | identity)
 
     try:
@@ -174,6 +175,15 @@ def _train(
     if loop.status == "interrupted":
         console.say(f"interrupted after {loop.step} steps: {folder}")
         raise KeyboardInterrupt
+
+
+def _warn_of_elsewhere(there: Mapping[str, Any], record: dict[str, Any]) -> None:
+    """Warn of going on under another torch or on another device than the checkpoint's: the config is the same."""
+    here = record["environment"]
+    lines = [line for name in ("python", "torch", "device") for line in runs.differences(there[name], here[name], name)]
+    if lines:
+        record["warnings"].append(f"begun with {'; '.join(lines)}: the last digits may be others")
+        console.say(f"warning: {record['warnings'][-1]}")
 
 
 @contextmanager

@@ -173,8 +173,9 @@ class Loop:
             self.status = "completed"
 
     def interrupt(self) -> None:
-        """End the run after the step in progress."""
-        self.status = "interrupted"
+        """End the run after the step in progress, unless that ends it anyway."""
+        if self.status == "running":
+            self.status = "interrupted"
 
     def _pass(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
         """Do a forward and a backward pass with each mini-batch, and leave the mean of their gradients.
