@@ -304,3 +304,26 @@ def test_the_readme_s_lines_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert rows(tmp_path / "outputs" / "mine").step.unique().tolist() == [0, 10, 20]
     assert json.loads((tmp_path / "outputs" / "mine" / "run.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.cuda
+def test_float16_on_a_gpu_is_recorded_without_its_factor(tmp_path):
+    def fit(folder, *, half):
+        model = small().cuda()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler("cuda", enabled=half)
+        x, y = (t.cuda() for t in batch())
+        with gradlab.watch(model, every=1, full_every=1, to=folder, scaler=scaler) as probe:
+            for _ in range(3):
+                optimizer.zero_grad()
+                with torch.autocast("cuda", torch.float16, enabled=half):
+                    loss = nn.functional.cross_entropy(model(x), y)
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                probe.step(loss)
+        return rows(folder)
+
+    half, whole = fit(tmp_path / "half", half=True), fit(tmp_path / "whole", half=False)
+    columns = ["preactivation_norm", "preactivation_grad_norm", "weight_grad_norm", "update_norm"]
+    np.testing.assert_allclose(half[columns], whole[columns], rtol=0.05)
