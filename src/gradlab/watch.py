@@ -155,7 +155,7 @@ class Watch:
         self._stop_reading_scale()
         if not self._probe.start(self._step):
             return
-        self._probe.follow()
+        self._probe.read_ahead()
         if self._scaler is not None:
             self._read_scale()
             # Before the forward pass the scale is settled, even where update() comes after probe.step().

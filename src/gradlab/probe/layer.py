@@ -5,11 +5,13 @@ from types import ModuleType
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
-from gradlab.probe.columns import EMPTY, FIGURES
+from gradlab.probe.columns import EMPTY, FIGURES, SLOT
 from gradlab.probe.detail import DetailHooks
 from gradlab.probe.pool import Figure, Row
 from gradlab.probe.signal import SignalHooks
 from gradlab.probe.weight import WeightReader
+
+_ENTRIES = SLOT["preactivation_entries"]
 
 
 class LayerProbe:
@@ -30,12 +32,12 @@ class LayerProbe:
         self.weight = WeightReader(point, self.row, gauge)
         self._handles: list[RemovableHandle] = []
         self._detail_handles: list[RemovableHandle] = []
-        self._followed: list[RemovableHandle] = []
+        self._watched: list[RemovableHandle] = []
 
     @property
     def called(self) -> bool:
         """Whether the layer was called in this step."""
-        return self.signal.called
+        return self.signal.called or self.row[_ENTRIES] > 0
 
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""
@@ -51,10 +53,10 @@ class LayerProbe:
         elif self._detail_handles:
             _remove(self._detail_handles)
 
-    def follow(self, *, full: bool) -> None:
-        """Read the weight now and its gradient with every backward pass: `WeightReader.follow`."""
-        self.weight.follow(full=full)
-        self._followed = self._followed or self.weight.follow_grad()
+    def read_ahead(self, *, full: bool) -> None:
+        """Read the weight now and its gradient with every backward pass: `WeightReader.read_ahead`."""
+        self.weight.read_ahead(full=full)
+        self._watched = self._watched or self.weight.watch_grad()
 
     def listen(self, recording: bool, /) -> None:
         """Say whether what the hooks see from here on belongs to the step."""
@@ -72,7 +74,7 @@ class LayerProbe:
         """Remove every hook."""
         _remove(self._handles)
         _remove(self._detail_handles)
-        _remove(self._followed)
+        _remove(self._watched)
 
 
 def _remove(handles: list[RemovableHandle]) -> None:
