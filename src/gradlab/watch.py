@@ -1,9 +1,10 @@
 """The probe around anyone's own training loop."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import torch
@@ -154,7 +155,7 @@ class Watch:
         self._stop_reading_scale()
         if not self._probe.start(self._step):
             return
-        self._probe.follow()
+        self._probe.read_ahead()
         if self._scaler is not None:
             self._read_scale()
             # Before the forward pass the scale is settled, even where update() comes after probe.step().
@@ -167,3 +168,13 @@ class Watch:
         if self._scale_hook is not None:
             self._scale_hook.remove()
             self._scale_hook = None
+
+
+class _Module(ModuleType):
+    """This module, which may be called: to import it puts it where ``gradlab.watch`` was the function."""
+
+    def __call__(self, model: nn.Module, **options: Any) -> Watch:
+        return watch(model, **options)
+
+
+sys.modules[__name__].__class__ = _Module

@@ -13,6 +13,8 @@ from gradlab.probe.pool import Figure, Row
 from gradlab.probe.signal import SignalHooks
 from gradlab.probe.weight import WeightReader
 
+_ENTRIES = SLOT["preactivation_entries"]
+
 
 class LayerProbe:
     """Everything that is measured at one `Point`.
@@ -33,12 +35,12 @@ class LayerProbe:
         self._lead: Self | None = None
         self._handles: list[RemovableHandle] = []
         self._detail_handles: list[RemovableHandle] = []
-        self._followed: list[RemovableHandle] = []
+        self._watched: list[RemovableHandle] = []
 
     @property
     def called(self) -> bool:
         """Whether the layer was called in this step."""
-        return self.signal.called
+        return self.signal.called or self.row[_ENTRIES] > 0
 
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""
@@ -55,10 +57,10 @@ class LayerProbe:
         elif self._detail_handles:
             _remove(self._detail_handles)
 
-    def follow(self, *, full: bool) -> None:
-        """Read the weight now and its gradient with every backward pass: `WeightReader.follow`."""
-        self.weight.follow(full=full)
-        self._followed = self._followed or self.weight.follow_grad()
+    def read_ahead(self, *, full: bool) -> None:
+        """Read the weight now and its gradient with every backward pass: `WeightReader.read_ahead`."""
+        self.weight.read_ahead(full=full)
+        self._watched = self._watched or self.weight.watch_grad()
 
     def stand_beside(self, lead: Self) -> None:
         """Show the signal that ``lead`` measures: both hold a matrix of one layer."""
@@ -89,7 +91,7 @@ class LayerProbe:
         """Remove every hook."""
         _remove(self._handles)
         _remove(self._detail_handles)
-        _remove(self._followed)
+        _remove(self._watched)
 
 
 def _remove(handles: list[RemovableHandle]) -> None:

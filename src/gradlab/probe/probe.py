@@ -85,13 +85,13 @@ class Probe:
                 layer.start(full=self.full)
         return self.recording
 
-    def follow(self) -> None:
+    def read_ahead(self) -> None:
         """Read the weights now, and their gradients with every backward pass: in place of `after_backward`.
 
         For a loop in which nobody says when the backward pass is over: call it after `start`, then `after_update`.
         """
         for layer in self._layers if self.recording else ():
-            layer.follow(full=self.full)
+            layer.read_ahead(full=self.full)
 
     @property
     def unrolls(self) -> bool:

@@ -60,7 +60,7 @@ class WeightReader:
             self._read_weight(self._weight.detach())
             self._read_grad()
 
-    def follow(self, *, full: bool) -> None:
+    def read_ahead(self, *, full: bool) -> None:
         """Measure W before the forward pass, and dL/dW whenever a backward pass has added to it.
 
         For a loop in which nobody says when the backward pass is over and the update has not begun.
@@ -70,8 +70,8 @@ class WeightReader:
         if self._weight is not None:
             self._read_weight(self._weight)
 
-    def follow_grad(self) -> list[RemovableHandle]:
-        """Register the hook that `follow` needs and return its handle."""
+    def watch_grad(self) -> list[RemovableHandle]:
+        """Register the hook that `read_ahead` needs and return its handle."""
         weight = None if self._parametrized else self.used
         if weight is None or not (weight.is_leaf and weight.requires_grad):
             return []
@@ -93,7 +93,7 @@ class WeightReader:
         if self._weight is None or weight is None:
             return
         gauge, row = self._gauge, self._row
-        if self._parametrized and row[_GRAD] is None:  # no hook of `follow_grad` could
+        if self._parametrized and row[_GRAD] is None:  # no hook of `watch_grad` could
             self._read_grad()
         row[_UPDATE] = update = gauge.distance(weight, self._kept)
         row[_RATIO] = gauge.ratio(update, row[_NORM])
