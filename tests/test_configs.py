@@ -6,8 +6,8 @@ from gradlab import build, cli
 from gradlab.assembly import assemble
 from running import compose_config
 
-GROUPS = ["activation", "initializer", "recurrent_initializer", "normalization", "residual", "clipping", "optimizer", "lr_scheduler", "data",
-          "model", "train", "probe", "diagnosis"]  # fmt: skip
+GROUPS = ["activation", "initializer", "recurrent_initializer", "normalization", "residual", "clipping", "optimizer",
+          "lr_scheduler", "data", "model", "train", "probe", "diagnosis"]  # fmt: skip
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((cli.CONFIGS / group).glob("*.yaml"))]
 
 
