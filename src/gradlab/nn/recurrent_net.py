@@ -124,10 +124,7 @@ def _normalize(normalization: Normalization, features: int) -> nn.Module:
     """Return a cell's normalization of [..., features]: it has to work on one time step of one sample."""
     affine, module = normalization(nn.Linear(1, features), features)
     if nn.utils.parametrize.is_parametrized(affine) or not isinstance(module, _IN_A_CELL):
-        raise ValueError(
-            "normalization in a recurrent cell must be none, layer_norm or rms_norm, "
-            "which look at one sample at one time step"
-        )
+        raise ValueError("normalization in a recurrent cell must be none, layer_norm or rms_norm")
     return module
 
 

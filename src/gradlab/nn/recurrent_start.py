@@ -39,9 +39,7 @@ def initialize(
     """
     for name, rule in (("initializer", initializer), ("recurrent_initializer", recurrent_initializer)):
         if trait(rule, "finish", None) is not None:
-            raise ValueError(
-                f"{name} must not look at data, as lsuv does: it would rescale Linear and Conv layers only"
-            )
+            raise ValueError(f"{name} must not look at data, as lsuv does: it rescales Linear and Conv layers only")
     width, features = weights.hidden_size, weights.input_size
     biases = torch.zeros(len(activations), width)
     for gate, activation in enumerate(activations):

@@ -234,5 +234,5 @@ def _longest(chrono: Chrono, input_shape: tuple[int, ...], *, bias: bool) -> flo
     if chrono is False:
         return 0
     if not bias:
-        raise ValueError("chrono initializes biases, and with bias=false there are none")
+        raise ValueError("chrono draws biases, and this model is to have none")
     return sequence_shape(input_shape)[0] if chrono is True else chrono
