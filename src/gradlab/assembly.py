@@ -22,7 +22,7 @@ def assemble(cfg: DictConfig) -> Loop:
     Raises:
         GradlabError: A part refuses its arguments, or the device is not there.
     """
-    device = _device(cfg.train.device)
+    device = find_device(cfg.train.device)
     torch.set_num_threads(cfg.train.threads)
     torch.manual_seed(cfg.seed)
     dtype = getattr(torch, cfg.train.dtype)
@@ -66,7 +66,12 @@ def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
         model.finish(inputs)  # pyright: ignore[reportCallIssue]
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return the device that ``train.device`` names; ``auto`` is CUDA where there is one.
+
+    Raises:
+        GradlabError: It is not there.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise GradlabError("train.device=cuda: torch finds no CUDA device here; train.device=cpu or auto would run")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

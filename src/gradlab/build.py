@@ -19,6 +19,7 @@ from gradlab.schema import check_settings
 from gradlab.suggest import key_paths, one_line
 
 PART_GROUPS = ("activation", "initializer", "recurrent_initializer", "normalization", "residual")
+AUTO = "auto"  # the optimizer.lr that a range test finds
 
 
 def check(cfg: DictConfig) -> None:
@@ -33,6 +34,8 @@ def check(cfg: DictConfig) -> None:
     config = _resolved(cfg)
     check_settings(config)
     _check_learning_rate(config["optimizer"])
+    if config["optimizer"].get("lr") == AUTO:
+        config["optimizer"]["lr"] = config["lr_range"]["lowest"]  # for the check of the keys: a rate will stand here
     # The model's node repeats its parts by interpolation: a suggestion should name the part's own key.
     repeated = tuple(f"model.{group}." for group in PART_GROUPS)
     known = [path for path in key_paths(config) if not path.startswith(repeated)]
@@ -114,8 +117,8 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
 
 def _check_learning_rate(optimizer: Mapping[str, Any]) -> None:
     lr = optimizer.get("lr", 1.0)
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
-        raise GradlabError(f"optimizer.lr must be a positive finite number, got {lr}")
+    if lr != AUTO and (isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf):
+        raise GradlabError(f"optimizer.lr must be a positive finite number or auto, got {lr}")
 
 
 def _blamed(error: BaseException, where: str, keys: Iterable[str]) -> str:

@@ -1,11 +1,8 @@
 """One run from start to end: build, train, record, diagnose, draw."""
 
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any, cast
@@ -15,10 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab import build, checkpoint, console, runs
-from gradlab.assembly import assemble
+from gradlab import build, checkpoint, console, lr_range, runs
+from gradlab.assembly import assemble, find_device
 from gradlab.findings import find
 from gradlab.history import History
+from gradlab.interrupts import interruptible
 from gradlab.norms import quiet
 from gradlab.train import Loop
 
@@ -76,7 +74,8 @@ def execute(
         if before is None or before["status"] != "completed" or before.get("fingerprint") != fingerprint:
             (folder / "error.log").unlink(missing_ok=True)
             record |= {"fingerprint": fingerprint, "seed": cfg.seed}
-            _train(cfg, folder, record, warnings=build.unused_groups(cfg, overrides), brief=brief)
+            act = _search if cfg.train.lr_range else _train
+            act(cfg, folder, record, warnings=build.unused_groups(cfg, overrides), brief=brief)
         else:
             record = before
             console.say(f"already complete: {folder}")
@@ -89,7 +88,9 @@ def execute(
         from gradlab.view.figures import draw_run
 
         draw_run(folder, caption=console.caption(cfg, choices))
-    if record is not before:
+    if cfg.train.lr_range:
+        console.announce_rate(folder, record["lr_range"], brief=brief)
+    elif record is not before:
         console.summarize(folder, record, brief=brief, clips=choices.get("clipping", "none") != "none")
     return _objective(record)
 
@@ -102,6 +103,8 @@ def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: l
     """
     for line in warnings:
         console.say(f"warning: {line}")
+    cfg, chosen = lr_range.settle(cfg, folder, brief=brief)
+    record |= chosen
     loop = assemble(cfg)
     thresholds = build.build(cfg.diagnosis, "diagnosis")
     environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
@@ -126,22 +129,19 @@ def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: l
         raise KeyboardInterrupt
 
 
-@contextmanager
-def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C call ``interrupt``, so that a step is never left half done; a second one stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, previous)
-        interrupt()
-
-    previous = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+def _search(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: list[str], brief: bool) -> None:
+    """Do a range test in place of training; ``record`` becomes the content of run.json."""
+    for line in warnings:
+        console.say(f"warning: {line}")
+    started = time.monotonic()
+    for left in folder.glob("*.csv"):  # by an earlier run in this folder
+        left.unlink()
+    found = lr_range.search(cfg, folder)
+    environment = runs.environment(device=str(find_device(cfg.train.device)), threads=torch.get_num_threads())
+    record |= {"environment": environment, "warnings": warnings, "lr_range": found}
+    record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
+    record |= {"metrics": dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy")), "verdicts": [], "theory": None}
+    runs.write_json(folder / "run.json", record)
 
 
 def _hidden_depth(loop: Loop) -> int:

@@ -6,6 +6,7 @@ The part groups (model, activation, ...) are untyped nodes: the signature of eac
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from math import isfinite
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -21,7 +22,7 @@ def setting(default: Any, meaning: str, **limits: Any) -> Any:
     Args:
         default: The value of a config that does not mention the setting.
         meaning: One line for `gradlab --help`.
-        **limits: `minimum` and `maximum` of a number, or the `choices` of a word.
+        **limits: `minimum`, `maximum` and `above` of a number, or the `choices` of a word.
     """
     return field(default=default, metadata={"meaning": meaning, **limits})
 
@@ -41,6 +42,17 @@ class Train:
     )
     measure_only: bool = setting(False, "forward and backward passes only, no optimizer update")
     checkpoint: bool = setting(True, "write checkpoint.pt at the end of the run")
+    lr_range: bool = setting(False, "do a learning-rate range test and no training")
+
+
+@dataclass
+class LrRange:
+    """The range test that `train=lr_range` is, and that `optimizer.lr=auto` does before the training."""
+
+    lowest: float = setting(1e-6, "first learning rate of a range test", above=0)
+    highest: float = setting(10.0, "last learning rate of a range test", above=0)
+    steps: int = setting(200, "optimizer steps from the first to the last", minimum=2)
+    stop: float = setting(4.0, "a range test ends where the loss is this many times its lowest", above=1)
 
 
 @dataclass
@@ -62,6 +74,7 @@ class Root:
     figures: bool = setting(True, "draw the figures of the run")
     train: Train = field(default_factory=Train)
     probe: Probe = field(default_factory=Probe)
+    lr_range: LrRange = field(default_factory=LrRange)
     data: Any = MISSING
     activation: Any = MISSING
     initializer: Any = MISSING
@@ -74,7 +87,7 @@ class Root:
     diagnosis: Any = MISSING
 
 
-TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe}
+TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe, "lr_range": LrRange}
 
 
 def register() -> None:
@@ -101,10 +114,11 @@ def allowed(item: Field[Any]) -> str:
     """What a setting accepts, in words: `an integer of at least 1`."""
     if "choices" in item.metadata:
         return "one of " + ", ".join(item.metadata["choices"])
-    nouns = {int: "an integer", bool: "true or false", str: "a word", list[str]: "a list of names"}
+    nouns = {int: "an integer", float: "a number", bool: "true or false", str: "a word", list[str]: "a list of names"}
     low, high = item.metadata.get("minimum"), item.metadata.get("maximum")
     limits = [f"of at least {low}"] if low is not None else []
     limits += [f"at most {high}"] if high is not None else []
+    limits += [f"above {item.metadata['above']}"] if "above" in item.metadata else []
     return " ".join([nouns[item.type], " and ".join(limits)]).rstrip()  # pyright: ignore[reportArgumentType]
 
 
@@ -133,8 +147,15 @@ def check_settings(config: Mapping[str, Any]) -> None:
 
 
 def _within(value: Any, item: Field[Any]) -> bool:
-    low, high, choices = (item.metadata.get(limit) for limit in ("minimum", "maximum", "choices"))
-    return (low is None or value >= low) and (high is None or value <= high) and (choices is None or value in choices)
+    low, high, above, choices = (item.metadata.get(limit) for limit in ("minimum", "maximum", "above", "choices"))
+    if item.type is float and not isfinite(value):
+        return False
+    return (
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (above is None or value > above)
+        and (choices is None or value in choices)
+    )
 
 
 def _path(node: str, name: str) -> str:
