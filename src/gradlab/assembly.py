@@ -51,6 +51,7 @@ def assemble(cfg: DictConfig) -> Loop:
         steps=cfg.train.steps,
         update=not cfg.train.measure_only,
         eval_every=cfg.train.eval_every,
+        pause_every=cfg.train.checkpoint_every,
     )
 
 

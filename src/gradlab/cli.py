@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gradlab import __version__, helptext, refusals, schema
+from gradlab import resume as resuming
 from gradlab.compat import MAIN_OPTIONS
 from gradlab.errors import GradlabError
 from gradlab.suggest import closest, did_you_mean, one_line
@@ -56,6 +57,9 @@ def main() -> None:
             print(helptext.options(dirs, group=args.options))
         elif args.help:
             print(helptext.overview(dirs))
+        elif args.multirun and resuming.asked(args.overrides):
+            hint = "a sweep goes on where it stopped when it is given again with its hydra.sweep.dir=FOLDER"
+            raise GradlabError(f"{resuming.KEY} goes on with one run, without -m; {hint}")
         else:
             # Hydra 1.3 does not read overrides on both sides of a flag (`seed=1 -m model.depth=2`).
             flags = [word for word in sys.argv[1:] if word not in args.overrides]
@@ -113,8 +117,12 @@ def run_hydra(overrides: list[str], dirs: list[Path]) -> None:
     if removed is not None:
         raise GradlabError(f"{removed}: a key cannot be removed; write KEY=VALUE or choose another option")
     schema.register()
+    folder = resuming.asked(overrides)
     try:
-        hydra.main(config_path=str(CONFIGS), config_name="config", **MAIN_OPTIONS)(run)()
+        if folder is None:
+            hydra.main(config_path=str(CONFIGS), config_name="config", **MAIN_OPTIONS)(run)()
+        else:
+            resuming.resume(folder, overrides=overrides, dirs=dirs)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise GradlabError(refusals.explain(error, overrides=overrides, dirs=dirs)) from error
 
@@ -125,6 +133,8 @@ def run(cfg: DictConfig) -> float:
     with one_line_errors() if alone else nullcontext():
         from gradlab import job
 
+        if cfg.train.resume:
+            raise GradlabError("train.resume=FOLDER has its effect on the command line only, and without -m")
         for override in HydraConfig.get().overrides.task:
             group, _, choice = override.partition("=")
             if choice.startswith("[") and (CONFIGS / group).is_dir():  # Hydra would merge the options

@@ -17,24 +17,29 @@ class History:
 
     Args:
         folder: The run's folder.
+        state: What `state_dict` returned when the run was saved, to go on from there: rows written later are cut off.
+
+    Raises:
+        GradlabError: A table has lost rows since then.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._auxiliary: runs.Table | None = None
-        self._gradients = runs.Table(folder / "gradients.csv", COLUMNS)
-        self._metrics = runs.Table(folder / "metrics.csv", runs.METRICS)
+    def __init__(self, folder: Path, *, state: Mapping[str, Any] | None = None) -> None:
+        self._tables = runs.Tables(folder, state["tables"] if state else {})
+        self._gradients = self._tables.open("gradients.csv", COLUMNS)
+        self._metrics = self._tables.open("metrics.csv", runs.METRICS)
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
         self.first: list[Row] = []
         self.last: list[Row] = []
         self.metrics: dict[str, Any] = {}
         self.recorded_steps = self.clipped_steps = 0
+        if state:
+            self.first, self.last, self.metrics = state["first"], state["last"], state["metrics"]
+            self.recorded_steps, self.clipped_steps = state["recorded_steps"], state["clipped_steps"]
 
     def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row]) -> None:
         """Add one step's metrics and, if it was recorded, the rows of its layers and of its auxiliary heads."""
         if shares:
-            self._auxiliary = self._auxiliary or runs.Table(self._folder / "auxiliary.csv", SHARES)
-            self._auxiliary.write(shares)
+            self._tables.open("auxiliary.csv", SHARES).write(shares)
         self.metrics |= metrics
         self.recorded_steps += 1
         self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
@@ -46,13 +51,22 @@ class History:
         if len(steps) >= FLUSH:
             self._flush()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Put every row so far on the disk, and return what a resumed run needs to go on: plain numbers and words."""
+        self._flush()
+        return {
+            "tables": self._tables.sync(),
+            "first": self.first,
+            "last": self.last,
+            "metrics": self.metrics,
+            "recorded_steps": self.recorded_steps,
+            "clipped_steps": self.clipped_steps,
+        }
+
     def close(self) -> None:
         """Write what is waiting and close the files."""
         self._flush()
-        self._gradients.close()
-        self._metrics.close()
-        if self._auxiliary is not None:
-            self._auxiliary.close()
+        self._tables.close()
 
     def _flush(self) -> None:
         gradients, steps = self._waiting

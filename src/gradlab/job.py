@@ -53,9 +53,18 @@ def run(cfg: DictConfig) -> float:
 
 
 def execute(
-    cfg: DictConfig, folder: Path, *, overrides: Sequence[str] = (), choices: Mapping[str, Any], brief: bool = False
+    cfg: DictConfig,
+    folder: Path,
+    *,
+    overrides: Sequence[str] = (),
+    choices: Mapping[str, Any],
+    brief: bool = False,
+    resume: bool = False,
 ) -> float:
     """Do what `run` does, without Hydra around it; an error is written down and raised.
+
+    A run that the folder holds already, under the same fingerprint, is not done again: a finished one is reported, and
+    one that was cut off goes on from its checkpoint.
 
     Args:
         cfg: The composed config.
@@ -63,6 +72,7 @@ def execute(
         overrides: The command line, to warn of what has no effect.
         choices: The option chosen of each group, for captions.
         brief: Whether to say no more than one line, as one run of many should.
+        resume: Whether a run of another config in the folder is an error; otherwise it is written over.
     """
     record: dict[str, Any] = {"status": "failed"}
     started = time.monotonic()
@@ -70,24 +80,30 @@ def execute(
         build.check(cfg)
         config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
         fingerprint = runs.fingerprint(config, runs.foreign_sources(config))
-        before = runs.read_run(folder)
-        if before is None or before["status"] != "completed" or before.get("fingerprint") != fingerprint:
-            (folder / "error.log").unlink(missing_ok=True)
-            record |= {"fingerprint": fingerprint, "seed": cfg.seed}
-            act = _search if cfg.train.lr_range else _train
-            act(cfg, folder, record, warnings=build.unused_groups(cfg, overrides), brief=brief)
+        before, saved = checkpoint.find(folder, config=config, fingerprint=fingerprint, only_own=resume)
+        if before is None:
+            runs.clear(folder, stale=saved is None)
+            record |= {"fingerprint": fingerprint, "seed": cfg.seed, "warnings": build.unused_groups(cfg, overrides)}
+            if cfg.train.lr_range:
+                _search(cfg, folder, record)
+            else:
+                _train(cfg, folder, record, saved=saved, config=config, brief=brief)
         else:
             record = before
             console.say(f"already complete: {folder}")
+    except checkpoint.ForeignRunError:
+        raise
     except Exception as error:
         (folder / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
         record |= {"status": "failed", "error": runs.describe(error), "seconds": time.monotonic() - started}
         runs.write_json(folder / "run.json", record)
         raise
-    if cfg.figures and not (record is before and any(folder.glob("figures/*"))):
+    if cfg.figures and not (record.get("figures") and any(folder.glob("figures/*"))):
         from gradlab.view.figures import draw_run
 
         draw_run(folder, caption=console.caption(cfg, choices))
+        # Said only now: a run that was killed while it drew has to draw again.
+        runs.write_json(folder / "run.json", record | {"figures": True})
     if cfg.train.lr_range:
         console.announce_rate(folder, record["lr_range"], brief=brief)
     elif record is not before:
@@ -95,50 +111,79 @@ def execute(
     return _objective(record)
 
 
-def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: list[str], brief: bool) -> None:
+def _train(
+    cfg: DictConfig,
+    folder: Path,
+    record: dict[str, Any],
+    *,
+    saved: Mapping[str, Any] | None,
+    config: Mapping[str, Any],
+    brief: bool,
+) -> None:
     """Build, train, and write everything but the figures; ``record`` becomes the content of run.json.
+
+    Args:
+        cfg: A checked config.
+        folder: Where the files go.
+        record: What is known so far.
+        saved: The checkpoint to go on from, or None.
+        config: The config as plain dictionaries.
+        brief: Whether to show no progress.
 
     Raises:
         KeyboardInterrupt: After what was recorded has been written.
     """
-    for line in warnings:
+    for line in record["warnings"]:
         console.say(f"warning: {line}")
-    cfg, chosen = lr_range.settle(cfg, folder, brief=brief)
-    record |= chosen
+    cfg, found = lr_range.settle(cfg, folder, known=saved["lr_range"] if saved else None, brief=brief)
+    record |= {"lr_range": found} if found else {}
     loop = assemble(cfg)
     thresholds = build.build(cfg.diagnosis, "diagnosis")
     environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
-    record |= {"environment": environment, "warnings": warnings, "hidden_layers": _hidden_depth(loop)}
-    started = time.monotonic()
-    history = History(folder)
+    record |= {"environment": environment, "hidden_layers": _hidden_depth(loop)}
+    history = History(folder, state=saved and saved["history"])
+    if saved:
+        checkpoint.restore(loop, saved)
+        console.say(f"going on at step {loop.step}: {folder}")
+    began = time.monotonic() - (saved["seconds"] if saved else 0.0)
+
+    def save() -> None:
+        state = {"history": history.state_dict(), "seconds": time.monotonic() - began, "lr_range": found}
+        identity = {"fingerprint": record["fingerprint"], "config": config}
+        checkpoint.save(folder / "checkpoint.pt", loop, run=state | identity)
+
     try:
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
-                history.add(metrics, loop.probe.take(), loop.probe.take_shares())
-                report(metrics)
+                if metrics:
+                    history.add(metrics, loop.probe.take(), loop.probe.take_shares())
+                    report(metrics)
+                if loop.pauses:
+                    save()
+        if cfg.train.checkpoint:
+            save()
     finally:
         history.close()
-    record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - started}
+    record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - began}
     smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
     record |= find(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
+    # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)
-    if cfg.train.checkpoint:
-        checkpoint.save(folder / "checkpoint.pt", loop, fingerprint=record["fingerprint"])
     if loop.status == "interrupted":
         console.say(f"interrupted after {loop.step} steps: {folder}")
         raise KeyboardInterrupt
 
 
-def _search(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: list[str], brief: bool) -> None:
+def _search(cfg: DictConfig, folder: Path, record: dict[str, Any]) -> None:
     """Do a range test in place of training; ``record`` becomes the content of run.json."""
-    for line in warnings:
+    for line in record["warnings"]:
         console.say(f"warning: {line}")
     started = time.monotonic()
     for left in folder.glob("*.csv"):  # by an earlier run in this folder
         left.unlink()
     found = lr_range.search(cfg, folder)
     environment = runs.environment(device=str(find_device(cfg.train.device)), threads=torch.get_num_threads())
-    record |= {"environment": environment, "warnings": warnings, "lr_range": found}
+    record |= {"environment": environment, "lr_range": found}
     record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
     record |= {"metrics": dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy")), "verdicts": [], "theory": None}
     runs.write_json(folder / "run.json", record)

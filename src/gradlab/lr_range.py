@@ -17,32 +17,34 @@ from gradlab.optim.range_test import Rising, smooth, suggest
 COLUMNS = ("step", "lr", "train_loss", "smoothed_loss")
 
 
-def settle(cfg: DictConfig, folder: Path, *, brief: bool = False) -> tuple[DictConfig, dict[str, Any]]:
+def settle(
+    cfg: DictConfig, folder: Path, *, known: dict[str, Any] | None = None, brief: bool = False
+) -> tuple[DictConfig, dict[str, Any] | None]:
     """Put a number in the place of ``optimizer.lr=auto``.
 
     Args:
         cfg: A checked config.
         folder: Where the range test leaves its table.
+        known: What the test found before the run was cut off that now goes on.
         brief: Whether to say nothing.
 
     Returns:
-        The config to train with, and what run.json is to say of the range test: nothing where none was done.
+        The config to train with, and what run.json is to say of the range test; None where there was none.
 
     Raises:
         GradlabError: The range test suggests nothing.
         KeyboardInterrupt: The test was interrupted.
     """
     if cfg.optimizer.get("lr") != AUTO:
-        (folder / "lr_range.csv").unlink(missing_ok=True)  # of an earlier run in this folder
-        return cfg, {}
-    found = search(cfg, folder)
+        return cfg, None
+    found = known or search(cfg, folder)
     if found["suggestion"] is None:
         raise GradlabError(f"optimizer.lr=auto: {console.range_test_in_words(found)}; give a number")
-    if not brief:
+    if not brief and not known:
         console.say(f"optimizer.lr={found['suggestion']}: {console.range_test_in_words(found)}")
     settled = cfg.copy()
     settled.optimizer.lr = found["suggestion"]
-    return settled, {"lr_range": found}
+    return settled, found
 
 
 def search(cfg: DictConfig, folder: Path) -> dict[str, Any]:
@@ -88,6 +90,6 @@ def _prepared(cfg: DictConfig) -> DictConfig:
     with open_dict(tested):
         tested.lr_scheduler = {"_target_": "gradlab.optim.range_test.Rising", "_partial_": True, **limits}  # pyright: ignore[reportGeneralTypeIssues]
         tested.optimizer.lr = cfg.lr_range.lowest
-    tested.train.steps, tested.train.eval_every, tested.train.measure_only = cfg.lr_range.steps, 0, False
-    tested.probe.every = 0
+    tested.train.steps, tested.train.measure_only = cfg.lr_range.steps, False
+    tested.train.eval_every = tested.train.checkpoint_every = tested.probe.every = 0
     return tested

@@ -31,6 +31,10 @@ METRICS = (
 )
 # What may differ between two runs that would still write the same numbers.
 _NOT_FINGERPRINTED = {"hydra", "logger", "gate", "figures"}
+_NOT_FINGERPRINTED_OF_TRAIN = {"checkpoint", "checkpoint_every", "resume"}
+# What an earlier run in the same folder must not leave to this one; the other files are written over.
+_STALE = ("run.json", "checkpoint.pt", "error.log", "auxiliary.csv", "timesteps.csv", "lr_range.csv")
+_ABSENT = "absent"
 _KNOWN_PACKAGES = {"gradlab", "torch", "torchvision"}  # their versions stand in the environment
 
 
@@ -40,32 +44,101 @@ class Table:
     Args:
         path: File to write; its header is written at once.
         columns: Names of the columns.
+        keep: Size in bytes at which an earlier table is cut off and gone on with, header and all; None begins anew.
+
+    Raises:
+        GradlabError: The earlier table is gone, or shorter than that.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
+    def __init__(self, path: Path, columns: Sequence[str], *, keep: int | None = None) -> None:
+        if keep is not None and (not path.exists() or path.stat().st_size < keep):
+            raise GradlabError(
+                f"{path} lacks rows that checkpoint.pt builds on; without checkpoint.pt the run starts over"
+            )
+        self._file = path.open("w" if keep is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(columns)
+        if keep is None:
+            self._writer.writerow(columns)
+        else:
+            self._file.truncate(keep)
 
     def write(self, rows: Iterable[Sequence[Any]]) -> None:
         """Append rows and hand them to the operating system."""
         self._writer.writerows(rows)
         self._file.flush()
 
+    def sync(self) -> int:
+        """Make sure that the rows so far outlive a crash, and return the file's size in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
+class Tables:
+    """The tables of one run by file name, each begun when it is first asked for, or gone on with.
+
+    Args:
+        folder: The run's folder.
+        sizes: What `sync` returned when the run was saved; rows written after that are cut off.
+    """
+
+    def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._open = {name: Table(folder / name, (), keep=size) for name, size in sizes.items()}
+
+    def open(self, name: str, columns: Sequence[str]) -> Table:
+        """Return the table of a name, with a header of ``columns`` where it is new."""
+        if name not in self._open:
+            self._open[name] = Table(self._folder / name, columns)
+        return self._open[name]
+
+    def sync(self) -> dict[str, int]:
+        """Make sure that all rows outlive a crash, and return each file's size in bytes."""
+        return {name: table.sync() for name, table in self._open.items()}
+
+    def close(self) -> None:
+        """Close the files."""
+        for table in self._open.values():
+            table.close()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to that takes the place of ``path`` only once it is whole."""
+    """Give a path to write to that takes the place of ``path`` only once it is whole and on the disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
+        _sync(temporary)
         os.replace(temporary, path)
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def clear(folder: Path, *, stale: bool) -> None:
+    """Remove the half-written files of a run that was killed and, before a run from step 0, what an earlier one left.
+
+    Args:
+        folder: The run's folder.
+        stale: Whether the earlier run's own files go too.
+    """
+    halves = [path for name in ("run.json", "checkpoint.pt") for path in folder.glob(f".{name}.*")]
+    for path in [*halves, *(folder / name for name in (_STALE if stale else ()))]:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -95,9 +168,28 @@ def fingerprint(config: Mapping[str, Any], sources: Mapping[str, str]) -> str:
         config: The resolved config as plain dictionaries.
         sources: Source text of each ``_target_`` that belongs to neither gradlab nor torch, by its name.
     """
-    kept = {key: value for key, value in config.items() if key not in _NOT_FINGERPRINTED}
-    text = json.dumps([kept, dict(sources), __version__], sort_keys=True, default=str)
+    text = json.dumps([decisive(config), dict(sources), __version__], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a plain config that decides about the numbers: no figures, loggers or checkpoints."""
+    kept = {key: value for key, value in config.items() if key not in _NOT_FINGERPRINTED}
+    if "train" in kept:
+        kept["train"] = {key: value for key, value in kept["train"].items() if key not in _NOT_FINGERPRINTED_OF_TRAIN}
+    return kept
+
+
+def differences(there: Any, here: Any, key: str = "") -> list[str]:
+    """Say which dotted keys of two plain configs differ, as ``model.depth=10, not 50``."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        names = dict.fromkeys([*there, *here])
+        return [
+            line
+            for name in names
+            for line in differences(there.get(name, _ABSENT), here.get(name, _ABSENT), f"{key}.{name}".lstrip("."))
+        ]
+    return [] if there == here else [f"{key}={_shown(there)}, not {_shown(here)}"]
 
 
 def foreign_sources(config: Any) -> dict[str, str]:
@@ -144,6 +236,10 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _plain(value: Any) -> Any:

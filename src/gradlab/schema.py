@@ -42,6 +42,8 @@ class Train:
     )
     measure_only: bool = setting(False, "forward and backward passes only, no optimizer update")
     checkpoint: bool = setting(True, "write checkpoint.pt at the end of the run")
+    checkpoint_every: int = setting(0, "steps between checkpoints on the way, to resume from; 0: none", minimum=0)
+    resume: str = setting("", "folder of a run to go on with, under that run's own config")
     lr_range: bool = setting(False, "do a learning-rate range test and no training")
 
 

@@ -55,6 +55,7 @@ class Loop:
         steps: Number of steps.
         update: Whether the optimizer's update is applied.
         eval_every: Steps between evaluations; 0 for never, not even at the end.
+        pause_every: Steps between two moments at which the run can be saved; 0 for none before the end.
         step: Number of the step in progress; after the run, how many were done.
         status: ``running``, then ``completed``, ``interrupted`` or, once a loss was not finite, ``diverged``.
     """
@@ -70,6 +71,7 @@ class Loop:
     steps: int
     update: bool
     eval_every: int
+    pause_every: int = 0
     step: int = 0
     status: str = "running"
     _parameters: list[tuple[str, nn.Parameter]] = field(init=False)
@@ -84,9 +86,15 @@ class Loop:
         """Where the model's parameters are."""
         return self._parameters[0][1].device
 
-    def run(self) -> Iterator[Metrics]:
-        """Train, and yield the metrics of each step that is recorded or evaluated.
+    @property
+    def pauses(self) -> bool:
+        """Whether the step just done is one to pause after."""
+        return self.pause_every > 0 and self.step % self.pause_every == 0
 
+    def run(self) -> Iterator[Metrics]:
+        """Train, and yield the metrics of each step that is recorded or evaluated; none at other steps to pause after.
+
+        Wherever it has yielded, the run can be saved and taken up again: everything is between two steps.
         A loss that is not finite ends the run: that step is recorded, by a second pass where the first was not. To look
         at the loss makes the host wait for a GPU, so there it is looked at in recorded steps only.
         """
@@ -130,7 +138,8 @@ class Loop:
                 metrics |= self.evaluate() if evaluated else {}
                 if not isfinite(metrics.get("eval_loss", 0.0)):
                     self.status = "diverged"
-                yield metrics
+            if metrics is not None or self.pauses:
+                yield metrics or {}
         if self.status == "running":
             self.status = "completed"
 

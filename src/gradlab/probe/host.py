@@ -87,7 +87,7 @@ def distance(x: Tensor, kept: NDArray[np.floating]) -> float:
 def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[float, float]:
     """Return the root mean square of an activation's slopes and the share of entries at which it is saturated."""
     flat = _flat(slope)
-    flatter = np.count_nonzero(np.abs(flat) <= SATURATED * float(steepest))
+    flatter = int(np.count_nonzero(np.abs(flat) <= SATURATED * float(steepest)))
     return norm(slope) / sqrt(flat.size), flatter / flat.size
 
 
@@ -99,7 +99,7 @@ def alive(output: Tensor) -> NDArray[np.bool_]:
 
 def share_dead(alive: NDArray[np.bool_]) -> float:
     """Return the share of units that are not alive."""
-    return 1 - np.count_nonzero(alive) / alive.size
+    return 1 - int(np.count_nonzero(alive)) / alive.size
 
 
 def log_quantiles(x: Tensor) -> tuple[float, ...]:
