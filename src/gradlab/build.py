@@ -15,6 +15,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gradlab.errors import GradlabError
 from gradlab.fit import check_node
+from gradlab.probe.columns import FIGURES
 from gradlab.schema import check_settings
 from gradlab.suggest import key_paths, one_line
 
@@ -34,6 +35,8 @@ def check(cfg: DictConfig) -> None:
     config = _resolved(cfg)
     check_settings(config)
     _check_learning_rate(config["optimizer"])
+    if unknown := [name for name in config["follow"]["columns"] if name not in FIGURES]:
+        raise GradlabError(f"follow.columns: gradients.csv has no column {unknown[0]}; it has {', '.join(FIGURES)}")
     if config["optimizer"].get("lr") == AUTO:
         config["optimizer"]["lr"] = config["lr_range"]["lowest"]  # for the check of the keys: a rate will stand here
     # The model's node repeats its parts by interpolation: a suggestion should name the part's own key.

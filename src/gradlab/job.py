@@ -17,6 +17,7 @@ from gradlab.assembly import assemble, find_device
 from gradlab.findings import find
 from gradlab.history import History
 from gradlab.interrupts import interruptible
+from gradlab.loggers.following import Following
 from gradlab.norms import quiet
 from gradlab.train import Loop
 
@@ -52,16 +53,29 @@ def run(cfg: DictConfig) -> float:
         return nan
 
 
-def execute(
+def execute(cfg: DictConfig, folder: Path, **options: Any) -> float:
+    """Do what `run` does, without Hydra around it, and close the loggers once the files are whole.
+
+    Args:
+        cfg: The composed config.
+        folder: Where the files go.
+        **options: Of `do`.
+    """
+    with Following(folder, warn=console.say) as following:
+        return do(cfg, folder, following=following, **options)
+
+
+def do(
     cfg: DictConfig,
     folder: Path,
     *,
+    following: Following,
     overrides: Sequence[str] = (),
     choices: Mapping[str, Any],
     brief: bool = False,
     resume: bool = False,
 ) -> float:
-    """Do what `run` does, without Hydra around it; an error is written down and raised.
+    """Do a run and leave its files in a folder; an error is written down and raised.
 
     A run that the folder holds already, under the same fingerprint, is not done again: a finished one is reported, and
     one that was cut off goes on from its checkpoint.
@@ -69,6 +83,7 @@ def execute(
     Args:
         cfg: The composed config.
         folder: Where the files go.
+        following: Loggers of the run, to be opened.
         overrides: The command line, to warn of what has no effect.
         choices: The option chosen of each group, for captions.
         brief: Whether to say no more than one line, as one run of many should.
@@ -79,7 +94,7 @@ def execute(
     try:
         build.check(cfg)
         config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-        fingerprint = runs.fingerprint(config, runs.foreign_sources(config))
+        fingerprint = runs.fingerprint(config, runs.foreign_sources(runs.decisive(config)))
         before, saved = checkpoint.find(folder, config=config, fingerprint=fingerprint, only_own=resume)
         if before is None:
             runs.clear(folder, stale=saved is None)
@@ -87,7 +102,7 @@ def execute(
             if cfg.train.lr_range:
                 _search(cfg, folder, record)
             else:
-                _train(cfg, folder, record, saved=saved, config=config, brief=brief)
+                _train(cfg, folder, record, following, saved=saved, config=config, brief=brief)
         else:
             record = before
             console.say(f"already complete: {folder}")
@@ -115,6 +130,7 @@ def _train(
     cfg: DictConfig,
     folder: Path,
     record: dict[str, Any],
+    following: Following,
     *,
     saved: Mapping[str, Any] | None,
     config: Mapping[str, Any],
@@ -126,6 +142,7 @@ def _train(
         cfg: A checked config.
         folder: Where the files go.
         record: What is known so far.
+        following: Loggers of the run, to be opened.
         saved: The checkpoint to go on from, or None.
         config: The config as plain dictionaries.
         brief: Whether to show no progress.
@@ -145,6 +162,9 @@ def _train(
     if saved:
         checkpoint.restore(loop, saved)
         console.say(f"going on at step {loop.step}: {folder}")
+    given = {"folder": folder, "config": OmegaConf.to_container(cfg, resolve=True), "start": loop.step}
+    loggers = {name: build.build(node, f"logger.{name}", **given) for name, node in cfg.logger.items()}
+    following.open(loggers, columns=cfg.follow.columns, layers=cfg.follow.layers)
     began = time.monotonic() - (saved["seconds"] if saved else 0.0)
 
     def save() -> None:
@@ -156,7 +176,9 @@ def _train(
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
                 if metrics:
-                    history.add(metrics, loop.probe.take(), loop.probe.take_shares())
+                    rows = loop.probe.take()
+                    history.add(metrics, rows, loop.probe.take_shares())
+                    following.log(metrics, rows)
                     report(metrics)
                 if loop.pauses:
                     save()
@@ -166,6 +188,7 @@ def _train(
         history.close()
     record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - began}
     smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
+    record["warnings"] = [*record["warnings"], *following.warnings]
     record |= find(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
     # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)

@@ -30,7 +30,7 @@ METRICS = (
     "eval_accuracy",
 )
 # What may differ between two runs that would still write the same numbers.
-_NOT_FINGERPRINTED = {"hydra", "logger", "gate", "figures"}
+_NOT_FINGERPRINTED = {"hydra", "logger", "follow", "gate", "figures"}
 _NOT_FINGERPRINTED_OF_TRAIN = {"checkpoint", "checkpoint_every", "resume"}
 # What an earlier run in the same folder must not leave to this one; the other files are written over.
 _STALE = ("run.json", "checkpoint.pt", "error.log", "auxiliary.csv", "timesteps.csv", "lr_range.csv")

@@ -69,6 +69,17 @@ class Probe:
 
 
 @dataclass
+class Follow:
+    """What the options of the group logger are given beside the metrics of each recorded step."""
+
+    columns: list[str] = field(
+        default_factory=lambda: ["preactivation_grad_norm", "activation_std", "update_ratio"],
+        metadata={"meaning": "columns of gradients.csv that loggers are given"},
+    )
+    layers: int = setting(8, "layers that loggers are given, spread over the depth; 0: all", minimum=0)
+
+
+@dataclass
 class Root:
     """A whole config: the settings of the runner and one node for each group of parts."""
 
@@ -77,6 +88,8 @@ class Root:
     train: Train = field(default_factory=Train)
     probe: Probe = field(default_factory=Probe)
     lr_range: LrRange = field(default_factory=LrRange)
+    follow: Follow = field(default_factory=Follow)
+    logger: Any = field(default_factory=dict)
     data: Any = MISSING
     activation: Any = MISSING
     initializer: Any = MISSING
@@ -89,7 +102,7 @@ class Root:
     diagnosis: Any = MISSING
 
 
-TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe, "lr_range": LrRange}
+TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe, "lr_range": LrRange, "follow": Follow}
 
 
 def register() -> None:
