@@ -31,7 +31,7 @@ def history(path):
         record = wandb_internal_pb2.Record.FromString(data)
         if record.HasField("history"):
             items = {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
-            rows.append({name: json.loads(text) for name, text in items.items()} | {"_step": record.history.step.num})
+            rows.append({name: json.loads(text) for name, text in items.items()})
     return rows
 
 
