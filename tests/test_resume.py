@@ -1,12 +1,24 @@
 """A run that is cut off and gone on with is the run that was never cut."""
 
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
+from PIL import Image
 
-from gradlab import job
+from gradlab import job, resume, runs
+from gradlab.cli import CONFIGS
+from gradlab.errors import GradlabError
 from gradlab.probe.probe import Probe
+from gradlab.view import figures
 from running import compose_config
 
 SMALL = ("model.depth=4", "model.width=12", "train.steps=90", "train.eval_every=20", "probe.every=7", "figures=false",
@@ -56,26 +68,209 @@ def flat(value) -> bytes:
     return repr(value).encode()
 
 
-CONFIGS = {
+def write_images(root: Path) -> Path:
+    """Four noisy pictures of each of two classes, to train and to test."""
+    for number in range(16):
+        folder = root / ("train", "test")[number % 2] / ("light", "dark")[number // 2 % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((8, 8), 10 + 80 * (number // 2 % 2)).save(folder / f"{number}.png")
+    return root
+
+
+CASES = {
     "adam": ("optimizer=adam", "lr_scheduler=plateau", "lr_scheduler.patience=0", "clipping=autoclip"),
     "muon": ("optimizer=muon", "lr_scheduler=loss_restart", "lr_scheduler.threshold=2", "clipping=zclip",
              "clipping.warmup_steps=20"),
     "dropped blocks": ("residual=stochastic_depth", "normalization=batch_norm", "lr_scheduler=one_cycle"),
-    "augmented": ("model=cnn", "model.stages=1", "data=fake_images", "data.size=8", "data.samples=64",
-                  "train.batch_size=16", "lr_scheduler=warm_restarts", "model.auxiliary_every=2"),
+    "augmented": ("model=cnn", "model.stages=1", "data=image_folder", "data.size=8", "data.augment=true",
+                  "data.memory=0", "data.workers=0", "train.batch_size=4", "lr_scheduler=warm_restarts",
+                  "model.auxiliary_every=2"),
+    "fresh": ("data=adding", "data.length=6", "model.bias=false", "normalization=weight_norm"),
+    "short numbers": ("train.autocast=fp16", "train.accumulate=2", "lr_scheduler=multistep"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", CONFIGS.values(), ids=CONFIGS)
-def test_a_run_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, kill, overrides):
+@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES)
+def test_a_run_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, kill, capsys, caplog, overrides):
+    if "data=image_folder" in overrides:
+        overrides += (f"data.root={write_images(tmp_path / 'images')}",)
     whole = contents(do(tmp_path / "whole", *SMALL, *overrides))
     folder = tmp_path / "cut"
-    for step in (5, 37, 64, 89):  # before the first checkpoint, between two, just after one, in the last step
-        kill(step)
-        with pytest.raises(Killed):
-            do(folder, *SMALL, *overrides)
-        for path in folder.glob("*.csv"):
-            path.open("a").write("63,1,half a li")
-    kill(-1)
-    do(folder, *SMALL, *overrides, resume=True)
+    with caplog.at_level("INFO", logger="gradlab"):
+        for step in (5, 64, 89):  # before the first checkpoint, just after one, in the last step
+            kill(step)
+            with pytest.raises(Killed):
+                do(folder, *SMALL, *overrides)
+            for path in folder.glob("*.csv"):
+                with path.open("a") as table:
+                    table.write("63,1,half a li")
+        kill(-1)
+        do(folder, *SMALL, *overrides, resume=True)
+    begun = [line.split(":")[0] for line in caplog.messages if line.startswith("going on")]
+    assert begun == [f"going on at step {step}" for step in (64, 88)]
     assert contents(folder) == whole
+
+
+def test_what_an_interrupt_or_the_figures_cut_off_is_done_again(tmp_path, monkeypatch, caplog):
+    whole = contents(do(tmp_path / "whole", *SMALL))
+    interrupted = Probe.after_update
+
+    def interrupt(probe: Probe) -> None:
+        interrupted(probe)
+        if probe.step == 41:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Probe, "after_update", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        do(tmp_path / "cut", *SMALL)
+    assert runs.read_run(tmp_path / "cut")["status"] == "interrupted"
+
+    def killed_drawing(run_dir: Path, *, caption: str) -> None:
+        (run_dir / "figures").mkdir()
+        (run_dir / "figures" / "loss.png").write_bytes(b"half a pict")
+        raise Killed
+
+    drawn = figures.draw_run
+    monkeypatch.setattr(figures, "draw_run", killed_drawing)
+    with pytest.raises(Killed):
+        do(tmp_path / "cut", *SMALL, "figures=true")
+    assert contents(tmp_path / "cut") == whole
+    monkeypatch.setattr(figures, "draw_run", drawn)
+    with caplog.at_level("INFO", logger="gradlab"):
+        do(tmp_path / "cut", *SMALL, "figures=true")
+        stamp = (tmp_path / "cut" / "figures" / "loss.png").stat()
+        do(tmp_path / "cut", *SMALL, "figures=true")
+    assert [line.split(":")[0] for line in caplog.messages] == ["already complete"] * 2
+    assert stamp.st_size > 1000
+    assert (tmp_path / "cut" / "figures" / "loss.png").stat().st_mtime_ns == stamp.st_mtime_ns
+
+
+def test_a_kill_between_checkpoint_and_run_json_loses_nothing(tmp_path):
+    folder = do(tmp_path / "run", *SMALL)
+    whole, record = contents(folder), runs.read_run(folder)
+    (folder / "run.json").unlink()
+    do(folder, *SMALL)
+    assert contents(folder) == whole
+    again = runs.read_run(folder)
+    for key in ("metrics", "verdicts", "steps", "status", "hidden_layers"):
+        assert again[key] == record[key]
+
+
+def test_a_run_of_another_config_is_named_and_left_alone(tmp_path):
+    folder = do(tmp_path / "run", *SMALL)
+    (folder / "run.json").unlink()
+    before = contents(folder)
+    with pytest.raises(GradlabError) as refusal:
+        do(folder, *SMALL, "model.depth=5", "optimizer=adam", "train.threads=2", resume=True)
+    message = str(refusal.value)
+    for part in ("model.depth=4, not 5", "optimizer._target_=torch.optim.SGD, not torch.optim.Adam", "train.threads=1"):
+        assert part in message
+    assert "\n" not in message
+    assert contents(folder) == before
+    assert not (folder / "run.json").exists()
+    do(folder, *SMALL, "model.depth=5")  # without resume it starts over
+    assert runs.read_run(folder)["steps"] == 90
+    assert contents(folder) != before
+
+
+def test_lost_rows_and_a_broken_checkpoint_are_errors(tmp_path):
+    folder = do(tmp_path / "run", *SMALL)
+    (folder / "run.json").unlink()
+    (folder / "metrics.csv").write_text("step,epo")
+    with pytest.raises(GradlabError, match="lacks rows that checkpoint"):
+        do(folder, *SMALL)
+    (folder / "checkpoint.pt").write_bytes(b"PK no more")
+    with pytest.raises(GradlabError, match="cannot be read; without it the run starts over"):
+        do(folder, *SMALL)
+    (folder / "checkpoint.pt").unlink()
+    do(folder, *SMALL)
+    assert runs.read_run(folder)["status"] == "completed"
+
+
+def test_checkpoints_do_not_change_the_fingerprint():
+    prints = {
+        runs.fingerprint({"seed": 0, "train": {"steps": 3, "checkpoint_every": every, "resume": name}}, {})
+        for every, name in ((0, ""), (5, ""), (5, "outputs/runs/a"))
+    }
+    assert len(prints) == 1
+
+
+def test_the_folder_to_resume_may_be_that_of_a_sweeps_run():
+    assert resume.asked(["train.resume=outputs/a/activation=relu,model.depth=50-6d9c1e"]).endswith("depth=50-6d9c1e")
+    assert resume.asked(["train.resume='a b'"]) == "a b"
+    assert resume.asked(["train.resume="]) is None
+    assert resume.asked(["train.steps=3"]) is None
+
+
+def test_only_what_changes_no_number_may_differ_on_the_command_line(tmp_path):
+    folder = do(tmp_path / "run", *SMALL)
+    (folder / "run.json").unlink()
+    write_record(folder, *SMALL)
+    with pytest.raises(GradlabError, match=r"own config, which has model\.depth=4, not 9$"):
+        resume.resume(str(folder), overrides=[f"train.resume={folder}", "model.depth=9"], dirs=[CONFIGS])
+    resume.resume(str(folder), overrides=["model.depth=4", "figures=true", "train.checkpoint_every=30"], dirs=[CONFIGS])
+    assert (folder / "figures" / "loss.png").exists()
+    with pytest.raises(GradlabError, match=r"no run to go on with, .*config\.yaml is missing"):
+        resume.resume(str(tmp_path / "none"), overrides=[], dirs=[CONFIGS])
+
+
+def write_record(folder: Path, *overrides: str) -> None:
+    """Leave what Hydra leaves in a run's folder."""
+    command = [sys.executable, "-m", "gradlab.cli", *overrides, "--cfg", "all"]
+    whole = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    cfg = OmegaConf.create(whole)
+    (folder / ".hydra").mkdir()
+    hydra = cfg.pop("hydra")
+    OmegaConf.save(cfg, folder / ".hydra" / "config.yaml")
+    OmegaConf.save({"hydra": hydra}, folder / ".hydra" / "hydra.yaml")
+    OmegaConf.save(list(overrides), folder / ".hydra" / "overrides.yaml")
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments(tmp_path):
+    """Real processes, killed by SIGKILL and gone on with by `train.resume`, each from where the last one was killed."""
+    config = ["train.steps=4000", "train.checkpoint_every=100", "probe.every=3", "optimizer=adam", "clipping=zclip",
+              "residual=stochastic_depth", "model.depth=6"]  # fmt: skip
+    gradlab = [sys.executable, "-m", "gradlab.cli"]
+    started = time.monotonic()
+    subprocess.run([*gradlab, *config, "hydra.run.dir=whole"], cwd=tmp_path, check=True, capture_output=True)
+    seconds = time.monotonic() - started
+    moments = random.Random(time.time_ns())
+    command, killed, resumed_at = [*gradlab, *config, "hydra.run.dir=cut"], 0, []
+    while killed < 10:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        while not (tmp_path / "cut" / ".hydra" / "overrides.yaml").exists():
+            time.sleep(0.01)
+        try:
+            process.wait(moments.uniform(0.0, max(10.0, seconds / 2)))
+            shutil.rmtree(tmp_path / "cut")  # it came to its end before its moment: another round
+            command = [*gradlab, *config, "hydra.run.dir=cut"]
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+            command = [*gradlab, "train.resume=cut"]
+        resumed_at += [line for line in process.communicate()[0].splitlines() if line.startswith("going on")]
+    subprocess.run([*gradlab, "train.resume=cut"], cwd=tmp_path, check=True)
+    assert resumed_at
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"cut", "whole"}
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+    records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("cut", "whole")]
+    assert records[0]["metrics"] == records[1]["metrics"]
+
+
+@pytest.mark.slow
+def test_a_sweep_goes_on_where_it_was_killed(tmp_path):
+    command = [sys.executable, "-m", "gradlab.cli", "-m", "seed=0,1", "hydra.sweep.dir=sweep", "figures=false",
+               "train.steps=3000", "train.checkpoint_every=50"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("sweep/seed=1*/checkpoint.pt")):
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert again.count("already complete") == 1
+    assert again.count("going on at step") == 1
+    assert "2 completed, 0 diverged, 0 failed" in again

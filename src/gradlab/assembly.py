@@ -1,5 +1,6 @@
 """A config becomes a training run: everything built, seeded, and on its device."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,9 +9,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build
 from gradlab.errors import GradlabError
+from gradlab.nn.own import check_outputs
 from gradlab.optim.parameters import parameter_groups
+from gradlab.precision import Precision
 from gradlab.probe.probe import Probe
 from gradlab.train import TASKS, Loop
+
+_SHORT = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+# The compiler draws its own random numbers by default; these are the ones that a second pass can draw again.
+_COMPILER: dict[str, Any] = {"fallback_random": True}
 
 
 def assemble(cfg: DictConfig) -> Loop:
@@ -23,14 +30,17 @@ def assemble(cfg: DictConfig) -> Loop:
         GradlabError: A part refuses its arguments, or the device is not there.
     """
     device = find_device(cfg.train.device)
+    _set_float32(device, tf32=cfg.train.tf32)
     torch.set_num_threads(cfg.train.threads)
     torch.manual_seed(cfg.seed)
     dtype = getattr(torch, cfg.train.dtype)
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
-    model = build.build(cfg.model, "model", input_shape=data.input_shape, outputs=data.outputs).to(device, dtype)
+    sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
+    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
+    model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
-    _finish(model, batches, seed=cfg.seed)
+    _finish(model, batches, data, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
         optimizer = optimizer(parameter_groups(model, decay_biases=cfg.train.decay_biases))
@@ -48,15 +58,21 @@ def assemble(cfg: DictConfig) -> Loop:
         lr_scheduler=lr_scheduler,
         clip=build.build(cfg.clipping, "clipping"),
         probe=probe,
+        precision=Precision(device, _SHORT[cfg.train.autocast]),
         steps=cfg.train.steps,
         update=not cfg.train.measure_only,
         eval_every=cfg.train.eval_every,
+        accumulate=cfg.train.accumulate,
+        compiled=torch.compile(model, options=_COMPILER) if cfg.train.compile else None,
         pause_every=cfg.train.checkpoint_every,
     )
 
 
-def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
-    """Let data-dependent initializers see the first batch, under random numbers of their own."""
+def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> None:
+    """Let data-dependent initializers see the first batch, under random numbers of their own.
+
+    A network that gradlab did not make does not say what it needs or answers: it is tried on that batch.
+    """
     state = batches.state_dict()
     inputs, _ = next(batches)
     if len(inputs) == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
@@ -64,7 +80,20 @@ def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
     batches.load_state_dict(state)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model.finish(inputs)  # pyright: ignore[reportCallIssue]
+        if isinstance(finish := getattr(model, "finish", None), Callable):
+            finish(inputs)
+        if not hasattr(model, "points"):
+            with build.blame("model"):
+                check_outputs(model, inputs, outputs=data.outputs, each_step=data.each_step)
+
+
+def _set_float32(device: torch.device, *, tf32: bool) -> None:
+    """Choose how CUDA multiplies float32: torch's own default differs between matrices and convolutions."""
+    if tf32 and device.type != "cuda":
+        raise GradlabError(f"train.tf32=true: TF32 is for CUDA, and this run is on the {device.type}")
+    backends: Any = torch.backends  # what is in it is not declared
+    for operation in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        operation.fp32_precision = "tf32" if tf32 else "ieee"
 
 
 def find_device(name: str) -> torch.device:

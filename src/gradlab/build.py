@@ -1,6 +1,7 @@
 """Config nodes to objects, and the check that every key of a config fits what it configures."""
 
 import functools
+import inspect
 import json
 import math
 import re
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gradlab.errors import GradlabError
-from gradlab.fit import check_node
+from gradlab.fit import check_node, locate
 from gradlab.probe.columns import FIGURES
 from gradlab.schema import check_settings
 from gradlab.suggest import key_paths, one_line
@@ -68,6 +69,11 @@ def build(node: DictConfig, where: str, **arguments: Any) -> Any:
         return functools.partial(factory, **arguments) if node.get("_partial_") else factory(**arguments)
 
 
+def takes(node: DictConfig, name: str) -> bool:
+    """Return whether the target of a config node has a parameter of this name."""
+    return name in inspect.signature(locate(node._target_, name)).parameters
+
+
 @contextmanager
 def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
     """Turn the error with which a part refuses a value into a GradlabError that names its config node.
@@ -113,7 +119,8 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
         return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     except MissingMandatoryValue as error:
         key = error.full_key
-        raise GradlabError(f"{key} is missing; gradlab --options {key} lists the choices") from error
+        hint = f"write {key}=VALUE" if "." in str(key) else f"gradlab --options {key} lists the choices"
+        raise GradlabError(f"{key} is missing; {hint}") from error
     except OmegaConfBaseException as error:
         raise GradlabError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from error
 

@@ -115,5 +115,7 @@ def _parts(loop: Loop) -> dict[str, Any]:
         "optimizer": loop.optimizer,
         "lr_scheduler": loop.lr_scheduler,
         "clipping": loop.clip,
+        "precision": loop.precision,
+        "probe": loop.probe,
     }
     return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}

@@ -42,7 +42,7 @@ class History:
             self._tables.open("auxiliary.csv", SHARES).write(shares)
         self.metrics |= metrics
         self.recorded_steps += 1
-        self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
+        self.clipped_steps += metrics.get("clipped_grad_norm", 0.0) < metrics.get("grad_norm", 0.0)
         if rows:
             self.first, self.last = self.first or rows, rows
         gradients, steps = self._waiting

@@ -19,7 +19,6 @@ from gradlab.history import History
 from gradlab.interrupts import interruptible
 from gradlab.loggers.following import Following
 from gradlab.norms import quiet
-from gradlab.train import Loop
 
 
 def run(cfg: DictConfig) -> float:
@@ -157,7 +156,7 @@ def _train(
     loop = assemble(cfg)
     thresholds = build.build(cfg.diagnosis, "diagnosis")
     environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
-    record |= {"environment": environment, "hidden_layers": _hidden_depth(loop)}
+    record["environment"] = environment
     history = History(folder, state=saved and saved["history"])
     if saved:
         checkpoint.restore(loop, saved)
@@ -187,9 +186,11 @@ def _train(
     finally:
         history.close()
     record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - began}
+    record["hidden_layers"] = loop.probe.hidden_layers
     smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
     record["warnings"] = [*record["warnings"], *following.warnings]
     record |= find(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
+    record["metrics"]["skipped_steps"] = int(loop.precision.skipped)
     # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)
     if loop.status == "interrupted":
@@ -210,11 +211,6 @@ def _search(cfg: DictConfig, folder: Path, record: dict[str, Any]) -> None:
     record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
     record |= {"metrics": dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy")), "verdicts": [], "theory": None}
     runs.write_json(folder / "run.json", record)
-
-
-def _hidden_depth(loop: Loop) -> int:
-    """Return the depth_index of the last hidden layer: the head comes after it."""
-    return max(point.depth_index for point in loop.model.points()) - 1  # pyright: ignore[reportCallIssue]
 
 
 def _objective(record: Mapping[str, Any]) -> float:

@@ -35,6 +35,10 @@ class Train:
     batch_size: int = setting(64, "samples in a mini-batch", minimum=1)
     device: str = setting("auto", "where to run; auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
     dtype: str = setting("float32", "number type of parameters and data", choices=("float32", "float64"))
+    autocast: str = setting("none", "short number type of the matrix products", choices=("none", "bf16", "fp16"))
+    tf32: bool = setting(False, "let CUDA round the factors of float32 products to 10 bits")
+    compile: bool = setting(False, "train with torch.compile; recorded steps take a second pass to measure")
+    accumulate: int = setting(1, "mini-batches whose mean gradient one optimizer step takes", minimum=1)
     threads: int = setting(1, "CPU threads; another number may change the last digits", minimum=1)
     eval_every: int = setting(100, "steps between evaluations on the test set; 0: never", minimum=0)
     decay_biases: bool = setting(
@@ -159,6 +163,20 @@ def check_settings(config: Mapping[str, Any]) -> None:
                 raise GradlabError(f"{_path(node, item.name)} is missing")
             if not _within(values[item.name], item):
                 raise GradlabError(f"{_path(node, item.name)} must be {allowed(item)}, got {values[item.name]}")
+    _check_together(config["train"])
+
+
+def _check_together(train: Mapping[str, Any]) -> None:
+    """Check settings that make sense one by one, but not together.
+
+    Raises:
+        GradlabError: Two settings exclude each other.
+    """
+    short = "train.tf32=true" if train["tf32"] else f"train.autocast={train['autocast']}"
+    if train["dtype"] == "float64" and (train["tf32"] or train["autocast"] != "none"):
+        raise GradlabError(f"{short} shortens float32 and does nothing to train.dtype=float64: choose one of them")
+    if train["checkpoint_every"] and not train["checkpoint"]:
+        raise GradlabError(f"train.checkpoint_every={train['checkpoint_every']} needs train.checkpoint=true")
 
 
 def _within(value: Any, item: Field[Any]) -> bool:

@@ -1,6 +1,6 @@
 """The training loop, and what it needs to know of a task."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gradlab.errors import GradlabError
 from gradlab.norms import total_norm
+from gradlab.precision import Precision
 from gradlab.probe.probe import Probe
 from gradlab.supervision import Supervised
 
 Metrics = dict[str, Any]
+Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,21 @@ TASKS = {
 }
 
 
+RandomState = tuple[Tensor, Tensor | None]
+
+
+def random_state(device: torch.device) -> RandomState:
+    """Return the state of the generators, of the CPU and of a CUDA device, that a pass on ``device`` may draw from."""
+    return torch.get_rng_state(), torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def set_random_state(state: RandomState) -> None:
+    """Go back to what `random_state` returned."""
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1])
+
+
 @dataclass(kw_only=True)
 class Loop:
     """A training run: built objects in, a stream of metrics out.
@@ -52,9 +70,13 @@ class Loop:
             step's loss, 0-d, and the passes over the training set done by then.
         clip: Called with the named parameters between backward pass and update.
         probe: Records the gradient flow.
+        precision: Number type of the forward pass, and what follows from it for the gradients.
         steps: Number of steps.
         update: Whether the optimizer's update is applied.
         eval_every: Steps between evaluations; 0 for never, not even at the end.
+        accumulate: Mini-batches whose mean loss one step descends on.
+        compiled: The model made faster, whose passes no probe can look into, or None: then in recorded steps a second
+            pass through the model itself is measured.
         pause_every: Steps between two moments at which the run can be saved; 0 for none before the end.
         step: Number of the step in progress; after the run, how many were done.
         status: ``running``, then ``completed``, ``interrupted`` or, once a loss was not finite, ``diverged``.
@@ -68,18 +90,24 @@ class Loop:
     lr_scheduler: Any
     clip: Callable[[list[tuple[str, nn.Parameter]]], None]
     probe: Probe
+    precision: Precision
     steps: int
     update: bool
     eval_every: int
+    accumulate: int = 1
+    compiled: Callable[[Tensor], Any] | None = None
     pause_every: int = 0
     step: int = 0
     status: str = "running"
     _parameters: list[tuple[str, nn.Parameter]] = field(init=False)
     _observe: Callable[[Tensor, float], None] = field(init=False)
+    _share: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self._parameters = list(self.model.named_parameters())
         self._observe = getattr(self.lr_scheduler, "observe", lambda loss, epoch: None)
+        parameter = self._parameters[0][1]
+        self._share = torch.tensor(1 / self.accumulate, dtype=parameter.dtype, device=parameter.device)
 
     @property
     def device(self) -> torch.device:
@@ -102,36 +130,37 @@ class Loop:
         on_cpu = self.device.type == "cpu"
         while self.step < self.steps and self.status == "running":
             step, epoch = self.step, self.batches.epoch
-            inputs, targets = next(self.batches)
-            recorded = self.probe.start(step)
-            random = torch.get_rng_state() if on_cpu else None
-            outputs, loss, objective = self._forward(inputs, targets)
-            if (recorded or on_cpu) and not isfinite(float(objective.detach())):
+            batches = [next(self.batches) for _ in range(self.accumulate)]
+            random = random_state(self.device)
+            recorded = self.probe.start(step) if self.compiled is None else self.probe.due(step)
+            loss, objective, outputs = self._pass(batches)
+            if (recorded or on_cpu) and not isfinite(float(objective)):
                 self.status = "diverged"
-                if not recorded:
-                    recorded = self.probe.start(step, force=True)
-                    outputs, loss, objective = self._repeat(inputs, targets, random)
-            last = step == self.steps - 1 or self.status == "diverged"
+            diverged = self.status == "diverged"
+            if (recorded or diverged) and not self.probe.recording:
+                recorded = self.probe.start(step, force=diverged)
+                self._measure(batches, random)
+            last = step == self.steps - 1 or diverged
             evaluated = self.eval_every > 0 and (step % self.eval_every == 0 or last)
-            described = recorded or evaluated or last
-            metrics = self._describe(step, epoch, loss, outputs, targets) if described else None
+            metrics = None
+            if recorded or evaluated or last:
+                metrics = self._describe(step, epoch, loss, outputs, torch.cat([targets for _, targets in batches]))
 
-            self.optimizer.zero_grad()
-            objective.backward()
-            self.probe.after_backward()
+            self.probe.after_backward(scale=self.precision.unscale(self.optimizer))
             if metrics is not None:
                 metrics["grad_norm"] = self._grad_norm()
             self.clip(self._parameters)
             self.probe.after_clipping()
             if metrics is not None:
                 metrics["clipped_grad_norm"] = self._grad_norm()
-            if self.update and self.status != "diverged":
-                self.optimizer.step()
-                self._observe(loss.detach(), self.batches.epoch)
+            if self.update and not diverged:
+                self.precision.step(self.optimizer)
+                self._observe(loss, self.batches.epoch)
                 self.lr_scheduler.step()
                 self.probe.after_update()
             else:
                 self.probe.end()
+            self.precision.end()
 
             self.step += 1
             if metrics is not None:
@@ -147,34 +176,69 @@ class Loop:
         """End the run after the step in progress."""
         self.status = "interrupted"
 
-    def _repeat(self, inputs: Tensor, targets: Tensor, random: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Do the forward pass again, with the same random numbers and without a second update of running statistics."""
+    def _pass(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Do a forward and a backward pass with each mini-batch, and leave the mean of their gradients.
+
+        Returns:
+            The mean loss and the mean of what is trained on, 0-d, and the outputs of all mini-batches together.
+        """
+        self.optimizer.zero_grad()
+        model = self.model if self.compiled is None else self.compiled  # truth of a compiled model is its length
+        found: list[tuple[Tensor, ...]] = []
+        for inputs, targets in batches:
+            outputs, loss, objective = self._forward(model, inputs, targets)
+            self.precision.scale(objective).backward(self._share)
+            found.append((loss.detach(), objective.detach(), outputs.detach()))
+        if len(found) == 1:
+            return found[0]  # pyright: ignore[reportReturnType]
+        losses, objectives, outputs = zip(*found, strict=True)
+        return torch.stack(losses).mean(), torch.stack(objectives).mean(), torch.cat(outputs)
+
+    def _measure(self, batches: Sequence[Batch], random: RandomState) -> None:
+        """Do the step's passes again for the probe to look at, with the same random numbers and without a trace.
+
+        No gradient is written, no random number used up and no running statistics updated.
+        """
         buffers = [buffer.clone() for buffer in self.model.buffers()]
-        if random is not None:
-            torch.set_rng_state(random)
-        again = self._forward(inputs, targets)
+        after = random_state(self.device)
+        set_random_state(random)
+        parameters = [parameter for _, parameter in self._parameters if parameter.requires_grad]
+        for inputs, targets in batches:
+            _, _, objective = self._forward(self.model, inputs, targets)
+            torch.autograd.grad(self.precision.scale(objective), parameters, self._share, allow_unused=True)
+        self.probe.close()
+        set_random_state(after)
         for buffer, old in zip(self.model.buffers(), buffers, strict=True):
             buffer.data.copy_(old)
-        return again
 
-    def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _forward(
+        self, model: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs, their loss, and the loss to train on, which includes that of auxiliary heads."""
-        found = self.model(inputs)
+        with self.precision.autocast:
+            found = model(inputs)
+        outputs = found.outputs if isinstance(found, Supervised) else found
+        outputs = outputs.to(self._share.dtype)  # losses are computed in the long number type
+        loss = self.task.loss(outputs, targets)
         if not isinstance(found, Supervised):
-            loss = self.task.loss(found, targets)
-            return found, loss, loss
-        loss = self.task.loss(found.outputs, targets)
-        heads = {name: self.task.loss(outputs, targets) for name, outputs in found.auxiliary.items()}
-        self.probe.read_shares(loss, heads, weight=found.weight)
-        return found.outputs, loss, loss + found.weight * torch.stack(list(heads.values())).sum()
+            return outputs, loss, loss
+        if self.accumulate > 1:
+            raise GradlabError(
+                f"train.accumulate={self.accumulate}: auxiliary heads are measured one batch a step; take 1"
+            )
+        heads = {name: self.task.loss(part.to(outputs.dtype), targets) for name, part in found.auxiliary.items()}
+        self.probe.read_shares(loss, heads, weight=found.weight, scale=self.precision.scale)
+        return outputs, loss, loss + found.weight * torch.stack(list(heads.values())).sum()
 
     @torch.no_grad()
     def evaluate(self) -> Metrics:
         """Return loss and accuracy on the test set, in evaluation mode, with the parameters as they are."""
         self.model.eval()
-        parts = [(self.model(inputs), targets) for inputs, targets in self.test]
+        with self.precision.autocast:
+            parts = [(self.model(inputs), targets) for inputs, targets in self.test]
         self.model.train()
         outputs, targets = (torch.cat(column) for column in zip(*parts, strict=True))
+        outputs = outputs.to(self._share.dtype)
         metrics = {"eval_loss": float(self.task.loss(outputs, targets))}
         if self.task.accuracy is not None:
             metrics["eval_accuracy"] = float(self.task.accuracy(outputs, targets))
@@ -185,8 +249,8 @@ class Loop:
         return {
             "step": step,
             "epoch": epoch,
-            "train_loss": float(loss.detach()),
-            "train_accuracy": None if accuracy is None else float(accuracy(outputs.detach(), targets)),
+            "train_loss": float(loss),
+            "train_accuracy": None if accuracy is None else float(accuracy(outputs, targets)),
             "lr": float(self.optimizer.param_groups[0]["lr"]),
         }
 

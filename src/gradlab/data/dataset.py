@@ -17,13 +17,15 @@ class Dataset:
 
     Attributes:
         train_inputs: Training inputs [n, *input_shape], floating.
-        train_targets: Training targets: class indices [n], int64, or regression values [n, outputs], floating.
+        train_targets: Training targets: class indices [n], int64, or regression values [n, outputs], floating; class
+            indices [n, T] where every time step has a class of its own.
         test_inputs: Test inputs [m, *input_shape].
         test_targets: Test targets, shaped like those for training.
         outputs: Number of classes, or of values to predict.
         task: What the targets are, and so which loss fits: ``linear`` minimizes the mean of output times target.
         ordered: Whether the training samples come in their own order, not shuffled.
         augment: Changes the inputs of a training batch at random.
+        each_step: Whether a model must answer at every time step of its input, with logits [n, outputs, T].
     """
 
     train_inputs: Tensor
@@ -34,6 +36,7 @@ class Dataset:
     task: Literal["classification", "regression", "linear"]
     ordered: bool = False
     augment: Augment = unchanged
+    each_step: bool = False
 
     @property
     def input_shape(self) -> tuple[int, ...]:

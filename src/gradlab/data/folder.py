@@ -43,6 +43,7 @@ class Streamed:
     device: torch.device | str = "cpu"
     dtype: torch.dtype = torch.float32
     task: ClassVar[Literal["classification"]] = "classification"
+    each_step: ClassVar[bool] = False
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Streamed":
         """Return the data set with batches on ``device``, inputs as ``dtype``."""

@@ -6,6 +6,7 @@ import torch
 from annotated_types import Ge, Gt
 
 from gradlab.data.dataset import Dataset
+from gradlab.data.seeds import generator
 
 
 def gaussian(
@@ -28,10 +29,10 @@ def gaussian(
     Returns:
         Inputs [n, features] in float32 and int64 labels [n].
     """
-    generator = _generator(seed)
+    numbers = generator(seed)
     total = samples + _test_samples(samples)
-    inputs = scale * torch.randn(total, features, generator=generator)
-    targets = torch.randint(classes, (total,), generator=generator)
+    inputs = scale * torch.randn(total, features, generator=numbers)
+    targets = torch.randint(classes, (total,), generator=numbers)
     return Dataset(
         train_inputs=inputs[:samples],
         train_targets=targets[:samples],
@@ -66,10 +67,10 @@ def linear_regression(
     Returns:
         Inputs [n, 1] and targets [n, 1] in float32.
     """
-    generator = _generator(seed)
+    numbers = generator(seed)
     total = samples + _test_samples(samples)
-    x = torch.randn(total, 1, generator=generator)
-    y = slope * x + intercept + noise * torch.randn(total, 1, generator=generator)
+    x = torch.randn(total, 1, generator=numbers)
+    y = slope * x + intercept + noise * torch.randn(total, 1, generator=numbers)
     return Dataset(
         train_inputs=scale * x[:samples],
         train_targets=y[:samples],
@@ -82,9 +83,3 @@ def linear_regression(
 
 def _test_samples(samples: int) -> int:
     return max(1, samples // 4)
-
-
-def _generator(seed: int) -> torch.Generator:
-    # A network initialized under the same seed draws the same normal numbers: its first weights would equal the inputs.
-    # Only the low 32 bits of a seed count, so the offset must stand there.
-    return torch.Generator().manual_seed((seed + 0x64617461) % 2**32)

@@ -93,7 +93,7 @@ def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[float, float]:
 
 def alive(output: Tensor) -> NDArray[np.bool_]:
     """Return for each unit (dimension 1) whether it is other than 0 for any sample or position of the batch."""
-    units = output.numpy()
+    units = (output if output.element_size() >= 4 else output.float()).numpy()
     return np.asarray(units.any(axis=tuple(i for i in range(units.ndim) if i != 1)))
 
 

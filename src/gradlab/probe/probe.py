@@ -1,18 +1,19 @@
 """The probe: which steps are recorded, and the rows of gradients.csv that come of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import count
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gradlab.points import UNNUMBERED
+from gradlab.points import Point
 from gradlab.probe import device as device_gauge
 from gradlab.probe import host as host_gauge
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
+from gradlab.probe.numbering import Numbering
 from gradlab.probe.shares import gradient_shares
 
 Row = tuple[Any, ...]
@@ -29,11 +30,11 @@ class Probe:
         model: Any module; one that has a method ``points()`` says itself where to measure.
         every: Each ``every``-th step is recorded, and the first and the last; 0 records nothing.
         full_every: Each ``full_every``-th recorded step, the first and the last record the F columns too.
-        last: Number of the last step.
+        last: Number of the last step, or -1 where nobody knows it.
         layers: Patterns of layer names (as in a shell) to record.
 
     Raises:
-        ValueError: If ``layers`` matches no layer.
+        ValueError: If ``layers`` matches no layer, or the model has none.
     """
 
     def __init__(
@@ -43,17 +44,26 @@ class Probe:
         self.step = -1
         self.recording = self.full = False
         gauge = host_gauge if all(p.device.type == "cpu" for p in model.parameters()) else device_gauge
-        points = find_points(model) if every else []
-        names = {module: name for name, module in model.named_modules()}
-        chosen = [p for p in points if any(fnmatchcase(names[p.affine], pattern) for pattern in layers)]
-        if points and not chosen:
-            known = ", ".join(names[p.affine] for p in points[:5])
+        points = find_points(model)
+        self._numbering = Numbering(points)
+        names = _names(model, points)
+        chosen = [p for p in points if any(fnmatchcase(names[p], pattern) for pattern in layers)]
+        if not chosen:
+            known = ", ".join(names[p] for p in points[:5])
             raise ValueError(f"layers={list(layers)} matches no layer; there are {known}, …")
-        turns = count()
-        self._layers = [LayerProbe(point, names[point.affine], gauge, turns) for point in chosen]
+        self._layers = [LayerProbe(point, names[point], gauge) for point in chosen] if every else []
         self._waits = gauge is device_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
+
+    def due(self, step: int) -> bool:
+        """Return whether a step is one to record."""
+        return bool(self._layers) and (step in (0, self.last) or step % self.every == 0)
+
+    @property
+    def hidden_layers(self) -> int | None:
+        """Number of layers on the main path without the head; None where it would take a recorded step to know."""
+        return self._numbering.hidden_layers
 
     def start(self, step: int, *, force: bool = False) -> bool:
         """Begin a step, before its forward pass; return whether it is recorded.
@@ -63,14 +73,31 @@ class Probe:
             force: Record it in full whatever the interval says.
         """
         edge = step in (0, self.last) or force
-        self.recording = bool(self._layers) and (edge or step % self.every == 0)
+        self.recording = bool(self._layers) and (force or self.due(step))
         self.full = self.recording and (edge or (step // self.every) % self.full_every == 0)
         self.step = step
-        for layer in self._layers if self.recording else ():
-            layer.start(full=self.full)
+        if self.recording:
+            self._numbering.start()
+            for layer in self._layers:
+                layer.start(full=self.full)
         return self.recording
 
-    def read_shares(self, main: Tensor, heads: Mapping[str, Tensor], *, weight: float) -> None:
+    def follow(self) -> None:
+        """Read the weights now, and their gradients with every backward pass: in place of `after_backward`.
+
+        For a loop in which nobody says when the backward pass is over: call it after `start`, then `after_update`.
+        """
+        for layer in self._layers if self.recording else ():
+            layer.follow(full=self.full)
+
+    def read_shares(
+        self,
+        main: Tensor,
+        heads: Mapping[str, Tensor],
+        *,
+        weight: float,
+        scale: Callable[[Tensor], Tensor] = lambda loss: loss,
+    ) -> None:
         """Read what auxiliary heads bring to each layer, between forward and backward pass.
 
         A step that is not recorded in full records their losses only.
@@ -79,6 +106,7 @@ class Probe:
             main: The model's own loss.
             heads: Each head's loss by its name.
             weight: Factor on the heads' losses in the loss that is trained on.
+            scale: What is done to a loss before its backward pass: a multiplication.
         """
         if not self.recording:
             return
@@ -86,7 +114,10 @@ class Probe:
         for layer in self._layers:
             layer.listen(False)  # the hooks would take these gradients for the step's own
         shares = gradient_shares(
-            main, {name: weight * loss for name, loss in heads.items()}, [layer.weight.used for layer in layers]
+            main,
+            {name: weight * loss for name, loss in heads.items()},
+            [layer.weight.used for layer in layers],
+            scale=scale,
         )
         for layer in self._layers:
             layer.listen(True)
@@ -99,9 +130,16 @@ class Probe:
             ]
             self._shares.extend(found or [(*key, None, None, None, None)])
 
-    def after_backward(self) -> None:
-        """Read the weights and their gradients, before they are clipped."""
+    def after_backward(self, *, scale: Tensor | None = None) -> None:
+        """Read the weights and their gradients, before they are clipped.
+
+        Args:
+            scale: What the loss was multiplied by in the backward pass, a power of two, if anything; the parameters'
+                own gradients have been divided by it again.
+        """
         for layer in self._called():
+            if scale is not None:
+                layer.unscale(scale if self._waits else float(scale))
             layer.weight.read(full=self.full)
 
     def after_clipping(self) -> None:
@@ -120,10 +158,12 @@ class Probe:
         """End the step without an update: its rows are complete, the hooks go unless the next step wants them."""
         if not self.recording:
             return
-        for place, layer in enumerate(self._called(), start=1):
-            depth_index = place if layer.point.depth_index == UNNUMBERED else layer.point.depth_index
-            key = (self.step, depth_index, layer.name, layer.point.role)
-            self._rows.append((*key, *layer.figures(full=self.full)))
+        self._numbering.finish()
+        rows = []
+        for layer in self._called():
+            depth_index, role = self._numbering.place(layer.point)
+            rows.append((self.step, depth_index, layer.name, role, *layer.figures(full=self.full)))
+        self._rows.extend(sorted(rows, key=itemgetter(1)) if self._numbering.by_calls else rows)
         self.recording = False
         if self.every > 1 or self.step == self.last:
             self.close()
@@ -141,17 +181,30 @@ class Probe:
         rows, self._shares = self._shares, []
         return _brought_over(rows)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what outlives a step: how the layers are numbered."""
+        return self._numbering.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``."""
+        self._numbering.load_state_dict(state)
+
     def close(self) -> None:
         """Remove every hook."""
+        self._numbering.stop()
         for layer in self._layers:
             layer.stop()
 
     def _called(self) -> Sequence[LayerProbe]:
-        """Return the layers that were called in this step; those without a number in the order of their calls."""
-        called = [layer for layer in self._layers if layer.called] if self.recording else []
-        if called and called[0].point.depth_index == UNNUMBERED:
-            called.sort(key=lambda layer: layer.signal.turn)
-        return called
+        """Return the layers that were called in this step."""
+        return [layer for layer in self._layers if layer.called] if self.recording else []
+
+
+def _names(model: nn.Module, points: Sequence[Point]) -> dict[Point, str]:
+    """Return each layer's name: that of the module that holds the weight, and the weight's own if unusual."""
+    modules = {module: name for name, module in model.named_modules()}
+    own = {point: "" if point.weight == "weight" else point.weight for point in points}
+    return {p: ".".join(filter(None, (modules[p.affine], own[p]))) or type(p.affine).__name__ for p in points}
 
 
 def _brought_over(rows: list[Row]) -> list[Row]:

@@ -1,0 +1,108 @@
+"""Data without end: every training batch is drawn anew from a formula, and no sample is seen twice."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gradlab.data.seeds import generator
+
+Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fresh:
+    """A data set that is drawn as it is needed; it offers what `gradlab.data.dataset.Dataset` offers.
+
+    Attributes:
+        draw: Draws n samples from a CPU generator: inputs [n, *input_shape], and targets.
+        seed: Seed of the test set, which is drawn once.
+        test_samples: Number of test samples.
+        epoch_samples: Number of training samples that count as an epoch.
+        outputs: Number of classes, or of values to predict.
+        task: What the targets are, and so which loss fits.
+        each_step: Whether a model must answer at every time step of its input, with logits [n, outputs, T].
+        device: Where batches are wanted.
+        dtype: Number type of their inputs and regression values.
+    """
+
+    draw: Draw
+    seed: int
+    test_samples: int
+    epoch_samples: int
+    outputs: int
+    task: Literal["classification", "regression"]
+    each_step: bool = False
+    device: torch.device | str = "cpu"
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without the sample dimension."""
+        return tuple(self.draw(1, torch.Generator())[0].shape[1:])
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "Fresh":
+        """Return the data set with batches on ``device``, inputs and regression values as ``dtype``."""
+        return replace(self, device=device, dtype=dtype)
+
+    def batches(self, *, batch_size: int, seed: int) -> "FreshBatches":
+        """Return training batches without end, which ``seed`` fixes."""
+        return FreshBatches(self._draw, batch_size=batch_size, seed=seed, epoch_samples=self.epoch_samples)
+
+    def test_batches(self, *, batch_size: int = 1024) -> Iterable[tuple[Tensor, Tensor]]:
+        """Return the test set in batches."""
+        inputs, targets = self._draw(self.test_samples, generator(self.seed, purpose="test"))
+        return list(zip(inputs.split(batch_size), targets.split(batch_size), strict=True))
+
+    def _draw(self, count: int, numbers: torch.Generator) -> tuple[Tensor, Tensor]:
+        # Drawn on the CPU, so that every device sees the same samples.
+        inputs, targets = self.draw(count, numbers)
+        kind = self.dtype if targets.is_floating_point() else targets.dtype
+        return inputs.to(self.device, self.dtype), targets.to(self.device, kind)
+
+
+class FreshBatches:
+    """An endless iterator over mini-batches of samples that are drawn for the occasion.
+
+    Args:
+        draw: Draws n samples from a CPU generator.
+        batch_size: Samples per batch, at least 1.
+        seed: Seed of the samples.
+        epoch_samples: Number of samples that count as an epoch.
+
+    Raises:
+        ValueError: If ``batch_size`` is below 1.
+    """
+
+    def __init__(self, draw: Draw, *, batch_size: int, seed: int, epoch_samples: int) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self._draw = draw
+        self._size = batch_size
+        self._epoch_samples = epoch_samples
+        self._numbers = generator(seed)
+        self._drawn = 0
+
+    @property
+    def epoch(self) -> float:
+        """Samples drawn so far, in epochs."""
+        return self._drawn * self._size / self._epoch_samples
+
+    def __iter__(self) -> "FreshBatches":
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
+        """Return the next batch: inputs [batch, ...] and targets [batch, ...]."""
+        self._drawn += 1
+        return self._draw(self._size, self._numbers)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""
+        return {"generator": self._numbers.get_state(), "drawn": self._drawn}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where ``state`` was taken, with the same batch size."""
+        self._numbers.set_state(state["generator"])
+        self._drawn = state["drawn"]
