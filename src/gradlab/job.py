@@ -189,7 +189,10 @@ def _train(
     record["hidden_layers"] = loop.probe.hidden_layers
     smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
     record["warnings"] = [*record["warnings"], *following.warnings]
-    record |= find(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
+    hidden, growth = record["hidden_layers"], loop.structure.events
+    record |= {"growth": growth} if growth else {}
+    first = growth[0]["depth_before"] if growth else None
+    record |= find(history, thresholds, hidden=hidden, hidden_at_first=first, smallest=smallest)
     record["metrics"]["skipped_steps"] = int(loop.precision.skipped)
     # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)

@@ -91,5 +91,6 @@ def _prepared(cfg: DictConfig) -> DictConfig:
         tested.lr_scheduler = {"_target_": "gradlab.optim.range_test.Rising", "_partial_": True, **limits}  # pyright: ignore[reportGeneralTypeIssues]
         tested.optimizer.lr = cfg.lr_range.lowest
     tested.train.steps, tested.train.measure_only = cfg.lr_range.steps, False
+    tested.train.grow = None
     tested.train.eval_every = tested.train.checkpoint_every = tested.probe.every = 0
     return tested

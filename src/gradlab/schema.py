@@ -45,6 +45,17 @@ class Train:
         True, "optimizer.weight_decay acts on biases and normalizations too, not on weights only"
     )
     measure_only: bool = setting(False, "forward and backward passes only, no optimizer update")
+    freeze: list[Any] = field(
+        default_factory=list,
+        metadata={
+            "meaning": "layers that do not learn, such as [{layers: stem, until: 100}, {depth: [1,5], from: 50}]"
+        },
+    )
+    # null, because Hydra would not let a command line put new keys into a dictionary that is there
+    grow: Any = field(
+        default=None,
+        metadata={"meaning": "hidden layers to grow to, by step, such as {100: 8, 200: 16}; null: the network stays"},
+    )
     checkpoint: bool = setting(True, "write checkpoint.pt at the end of the run")
     checkpoint_every: int = setting(0, "steps between checkpoints on the way, to resume from; 0: none", minimum=0)
     resume: str = setting("", "folder of a run to go on with, under that run's own config")
@@ -134,6 +145,7 @@ def allowed(item: Field[Any]) -> str:
     if "choices" in item.metadata:
         return "one of " + ", ".join(item.metadata["choices"])
     nouns = {int: "an integer", float: "a number", bool: "true or false", str: "a word", list[str]: "a list of names"}
+    nouns |= {list[Any]: "a list of rules", Any: "depths by step"}
     low, high = item.metadata.get("minimum"), item.metadata.get("maximum")
     limits = [f"of at least {low}"] if low is not None else []
     limits += [f"at most {high}"] if high is not None else []

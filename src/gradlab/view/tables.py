@@ -93,11 +93,13 @@ def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
     cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *columns])
     rows = [row for row, role in enumerate(cells["role"]) if role == "main"]
     row_steps = np.array([int(cells["step"][row]) for row in rows], dtype=np.int64)
-    row_layers = [(int(cells["depth_index"][row]), cells["layer"][row]) for row in rows]
+    row_layers = [cells["layer"][row] for row in rows]
     steps, step_of_row = np.unique(row_steps, return_inverse=True)
-    layers = sorted(set(row_layers))
-    place = {layer: number for number, layer in enumerate(layers)}
-    layer_of_row = np.array([place[layer] for layer in row_layers], dtype=np.int64)
+    # A layer of a network that grows is where it was last: the head has a higher number after each growth.
+    last_depth = dict(zip(row_layers, (int(cells["depth_index"][row]) for row in rows), strict=True))
+    layers = sorted((depth, name) for name, depth in last_depth.items())
+    place = {name: number for number, (_, name) in enumerate(layers)}
+    layer_of_row = np.array([place[name] for name in row_layers], dtype=np.int64)
 
     matrices = {}
     for name in columns:
