@@ -45,7 +45,7 @@ def network(kind: str) -> Recurrent:
 def arms(kind: str) -> dict[str, Callable[[], None]]:
     """Return one training step each: recorded in full, D columns only, not recorded, and torch's module twice."""
     model, inputs, targets = network(kind), torch.rand(BATCH, LENGTH, FEATURES), torch.rand(BATCH, 1)
-    own, head = KINDS[kind][1](FEATURES, WIDTH, batch_first=True), nn.Linear(WIDTH, 1)
+    own, head = KINDS[kind][1](FEATURES, WIDTH, batch_first=True), nn.Linear(WIDTH, 1)  # pyright: ignore[reportCallIssue]
     own.load_state_dict(model.stem.weights.state_dict())
     update = torch.optim.Adam(model.parameters(), lr=1e-3)
     bare_update = torch.optim.Adam([*own.parameters(), *head.parameters()], lr=1e-3)

@@ -77,7 +77,7 @@ REFUSALS = [
     ("train.batch_size=-1", "gradlab: train.batch_size must be an integer of at least 1, got -1"),
     ("train.device=gpu", "gradlab: train.device must be one of auto, cpu, cuda, got gpu"),
     ("model.depth=true", "gradlab: model.depth must be a valid integer, got true"),
-    ("optimizer.lr=abc", "gradlab: optimizer.lr must be a positive finite number, got abc"),
+    ("optimizer.lr=abc", "gradlab: optimizer.lr must be a positive finite number or auto, got abc"),
     ("~activation", "gradlab: ~activation: a key cannot be removed; write KEY=VALUE or choose another option"),
     ("seed=1,2", "gradlab: seed=1,2 means a sweep: add -m, or write a list as KEY=[A,B]"),
     ("model.depth==3", "gradlab: cannot read 'model.depth==3': extraneous input '='; write KEY=VALUE"),

@@ -1,18 +1,20 @@
 """A config becomes a training run: everything built, seeded, and on its device."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build
 from gradlab.errors import GradlabError
+from gradlab.freeze import Freeze, read_freeze
 from gradlab.nn.own import check_outputs
 from gradlab.optim.parameters import parameter_groups
 from gradlab.precision import Precision
 from gradlab.probe.probe import Probe
+from gradlab.structure import Structure
 from gradlab.train import TASKS, Loop
 
 _SHORT = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -29,7 +31,7 @@ def assemble(cfg: DictConfig) -> Loop:
     Raises:
         GradlabError: A part refuses its arguments, or the device is not there.
     """
-    device = _device(cfg.train.device)
+    device = find_device(cfg.train.device)
     _set_float32(device, tf32=cfg.train.tf32)
     torch.set_num_threads(cfg.train.threads)
     torch.manual_seed(cfg.seed)
@@ -41,14 +43,22 @@ def assemble(cfg: DictConfig) -> Loop:
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, data, seed=cfg.seed)
-    optimizer = build.build(cfg.optimizer, "optimizer")
-    with build.blame("optimizer", keys=cfg.optimizer):
-        optimizer = optimizer(parameter_groups(model, decay_biases=cfg.train.decay_biases))
+    factory = build.build(cfg.optimizer, "optimizer")
+
+    def optimize() -> torch.optim.Optimizer:
+        with build.blame("optimizer", keys=cfg.optimizer):
+            return factory(parameter_groups(model, decay_biases=cfg.train.decay_biases))
+
+    optimizer = optimize()
     lr_scheduler = build.build(cfg.lr_scheduler, "lr_scheduler")
     with build.blame("lr_scheduler", keys=cfg.lr_scheduler):
         lr_scheduler = lr_scheduler(optimizer)
+    with build.blame("train", keys=("freeze", "grow")):
+        freeze, grow = _read_structure(cfg)
     with build.blame("probe", keys=cfg.probe):
-        probe = Probe(model, last=cfg.train.steps - 1, **cfg.probe)
+        probe = Probe(model, last=cfg.train.steps - 1, also=grow, **cfg.probe)
+    with build.blame("train", keys=("freeze", "grow")):
+        structure = Structure(model, optimizer, probe, freeze=freeze, grow=grow, anew=optimize, seed=cfg.seed)
     return Loop(
         model=model,
         batches=batches,
@@ -58,6 +68,7 @@ def assemble(cfg: DictConfig) -> Loop:
         lr_scheduler=lr_scheduler,
         clip=build.build(cfg.clipping, "clipping"),
         probe=probe,
+        structure=structure,
         precision=Precision(device, _SHORT[cfg.train.autocast]),
         steps=cfg.train.steps,
         update=not cfg.train.measure_only,
@@ -95,6 +106,23 @@ def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> No
                 check_outputs(model, inputs, outputs=data.outputs, each_step=data.each_step)
 
 
+def _read_structure(cfg: DictConfig) -> tuple[list[Freeze], dict[int, int]]:
+    """Return which layers are frozen, and the depths to grow to by step.
+
+    Raises:
+        ValueError: That makes no sense.
+    """
+    train = cast(dict[str, Any], OmegaConf.to_container(cfg.train))
+    grow = train["grow"] if train["grow"] is not None else {}
+    if not isinstance(grow, dict) or not all(type(number) is int for pair in grow.items() for number in pair):
+        raise ValueError(f"grow: must be a depth for each step, such as {{100: 8, 200: 16}}; got {grow}")
+    if late := [step for step in grow if not 0 < step < cfg.train.steps]:
+        raise ValueError(f"grow: step {late[0]} is not among the steps 1 to {cfg.train.steps - 1}")
+    if grow and cfg.train.compile:
+        raise ValueError("grow: a compiled network cannot change; take train.compile=false")
+    return read_freeze(train["freeze"]), grow
+
+
 def _set_float32(device: torch.device, *, tf32: bool) -> None:
     """Choose how CUDA multiplies float32: torch's own default differs between matrices and convolutions."""
     if tf32 and device.type != "cuda":
@@ -104,7 +132,12 @@ def _set_float32(device: torch.device, *, tf32: bool) -> None:
         operation.fp32_precision = "tf32" if tf32 else "ieee"
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """Return the device that ``train.device`` names; ``auto`` is CUDA where there is one.
+
+    Raises:
+        GradlabError: It is not there.
+    """
     if name == "cuda" and not torch.cuda.is_available():
         raise GradlabError("train.device=cuda: torch finds no CUDA device here; train.device=cpu or auto would run")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

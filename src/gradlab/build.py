@@ -16,10 +16,12 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from gradlab.errors import GradlabError
 from gradlab.fit import check_node, locate
+from gradlab.probe.columns import FIGURES
 from gradlab.schema import check_settings
 from gradlab.suggest import key_paths, one_line
 
 PART_GROUPS = ("activation", "initializer", "recurrent_initializer", "normalization", "residual")
+AUTO = "auto"  # the optimizer.lr that a range test finds
 
 
 def check(cfg: DictConfig) -> None:
@@ -34,6 +36,10 @@ def check(cfg: DictConfig) -> None:
     config = _resolved(cfg)
     check_settings(config)
     _check_learning_rate(config["optimizer"])
+    if unknown := [name for name in config["follow"]["columns"] if name not in FIGURES]:
+        raise GradlabError(f"follow.columns: gradients.csv has no column {unknown[0]}; it has {', '.join(FIGURES)}")
+    if config["optimizer"].get("lr") == AUTO:
+        config["optimizer"]["lr"] = config["lr_range"]["lowest"]  # for the check of the keys: a rate will stand here
     # The model's node repeats its parts by interpolation: a suggestion should name the part's own key.
     repeated = tuple(f"model.{group}." for group in PART_GROUPS)
     known = [path for path in key_paths(config) if not path.startswith(repeated)]
@@ -126,8 +132,8 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
 
 def _check_learning_rate(optimizer: Mapping[str, Any]) -> None:
     lr = optimizer.get("lr", 1.0)
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
-        raise GradlabError(f"optimizer.lr must be a positive finite number, got {lr}")
+    if lr != AUTO and (isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf):
+        raise GradlabError(f"optimizer.lr must be a positive finite number or auto, got {lr}")
 
 
 def _blamed(error: BaseException, where: str, keys: Iterable[str]) -> str:

@@ -59,6 +59,7 @@ def restore(loop: Loop, content: Mapping[str, Any]) -> None:
     """
     for name, part in _parts(loop).items():
         part.load_state_dict(content[name])
+    loop.refresh()
     loop.batches.load_state_dict(content["rng"]["batches"])
     loop.step = content["step"]
     loop.status = "running" if content["status"] == "interrupted" else content["status"]
@@ -111,6 +112,7 @@ def _parts(loop: Loop) -> dict[str, Any]:
     optimizer's state can be loaded.
     """
     parts = {
+        "structure": loop.structure,
         "model": loop.model,
         "optimizer": loop.optimizer,
         "lr_scheduler": loop.lr_scheduler,

@@ -31,6 +31,7 @@ from gradlab.sweep import naming  # noqa: F401  (its import registers the resolv
 
 PACKAGE = Path(__file__).resolve().parent
 CONFIGS = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parents[1] / "configs"
+MERGED = ("logger",)  # groups of which several options can be taken: Hydra merges them
 INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
 CLOSED_PIPE = 141  # … and for one that wrote to a closed pipe
 WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
@@ -138,7 +139,7 @@ def run(cfg: DictConfig) -> float | None:
             raise GradlabError("train.resume=FOLDER has its effect on the command line only, and without -m")
         for override in HydraConfig.get().overrides.task:
             group, _, choice = override.partition("=")
-            if choice.startswith("[") and (CONFIGS / group).is_dir():  # Hydra would merge the options
+            if choice.startswith("[") and (CONFIGS / group).is_dir() and group not in MERGED:
                 raise GradlabError(f"{override}: {group} takes one option; a sweep is -m {group}={choice[1:-1]}")
         return job.run(cfg)
 

@@ -16,8 +16,8 @@ from gradlab.view.summary import layer_table
 
 _LINES = 10  # plain lines of progress in a whole run
 _CAPTIONED = (
-    "activation", "initializer", "recurrent_initializer", "normalization", "residual", "data", "clipping", "lr_scheduler",
-    "optimizer",
+    "activation", "initializer", "recurrent_initializer", "normalization", "residual", "data", "clipping",
+    "lr_scheduler", "optimizer",
 )  # fmt: skip
 _UNREMARKABLE = (None, "none", "constant")
 _log = logging.getLogger("gradlab")
@@ -52,7 +52,7 @@ def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     sizes = [f"{key} {cfg.model[key]}" for key in ("depth", "width", "block_depth") if cfg.model.get(key, 1) != 1]
     remarkable = [group for group in _CAPTIONED if choices.get(group) not in _UNREMARKABLE and uses(cfg, group)]
     parts = [f"{group} {choices[group]}" for group in remarkable]
-    lr = [f"lr {cfg.optimizer.lr}"] if "lr" in cfg.optimizer else []
+    lr = [f"lr {cfg.optimizer.lr}"] if "lr" in cfg.optimizer and not cfg.train.lr_range else []
     numbers = [f"batch {cfg.train.batch_size}", f"seed {cfg.seed}"]
     return ", ".join([f"model {choices.get('model')}", *sizes, *parts, *lr, *numbers])
 
@@ -86,6 +86,32 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
         console.print(f"{skipped} steps were skipped: their float16 gradients overflowed")
     console.print(end, markup=False)
     console.print(str(folder), markup=False)
+
+
+def announce_rate(folder: Path, found: Mapping[str, Any], *, brief: bool = False) -> None:
+    """Print what a range test found, the override to paste, and the folder.
+
+    Args:
+        folder: The run's folder.
+        found: What run.json says of the range test.
+        brief: Whether to print one line.
+    """
+    override = [] if found["suggestion"] is None else [f"optimizer.lr={found['suggestion']}"]
+    lines = [range_test_in_words(found), *override, folder.name if brief else str(folder)]
+    if brief:
+        say("; ".join(lines))
+    else:
+        print(*lines, sep="\n")
+
+
+def range_test_in_words(found: Mapping[str, Any]) -> str:
+    """Say in one line what a range test found."""
+    if found["suggestion"] is None:
+        return "the range test found no learning rate at which the loss falls"
+    lowest = f"the loss is lowest at a learning rate of {found['lowest_at']:.2g}"
+    if found["blew_up_at"] is None:
+        return f"{lowest} and had not blown up at the highest tried (lr_range.highest)"
+    return f"{lowest} and blows up by {found['blew_up_at']:.2g}"
 
 
 def _telling(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

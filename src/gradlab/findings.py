@@ -14,13 +14,16 @@ _ROLE, _SIGNAL, _GRAD, _OUTPUT_GRAD, _SKIP = (
 )
 
 
-def find(history: History, thresholds: Thresholds, *, hidden: int | None, smallest: float) -> dict[str, Any]:
+def find(
+    history: History, thresholds: Thresholds, *, hidden: int | None, hidden_at_first: int | None = None, smallest: float
+) -> dict[str, Any]:
     """Return ``metrics`` and ``verdicts`` of run.json; what was not measured is None.
 
     Args:
         history: The first and last recorded rows.
         thresholds: What counts as vanishing and exploding.
         hidden: Number of hidden layers; None only where there are no rows.
+        hidden_at_first: Number of them at the start, where the network has grown since; None where it has not.
         smallest: Smallest normal number of the gradients' type.
     """
     measured: dict[str, Any] = {
@@ -28,14 +31,17 @@ def find(history: History, thresholds: Thresholds, *, hidden: int | None, smalle
     }
     measured |= {"recorded_steps": history.recorded_steps, "clipped_steps": history.clipped_steps}
     verdicts: list[dict[str, Any]] = []
-    moments = (("initial", history.first, history.first_times), ("final", history.last, history.last_times))
-    for when, rows, times in moments:
-        inner = [row for row in rows if row[_ROLE] == "main" and row[1] <= (hidden or 0)]
+    moments = (
+        ("initial", history.first, history.first_times, hidden_at_first or hidden),
+        ("final", history.last, history.last_times, hidden),
+    )
+    for when, rows, times, depth in moments:
+        inner = [row for row in rows if row[_ROLE] == "main" and row[1] <= (depth or 0)]
         # Inside of torch's own kernels no z can be seen: the ratio is that of the first and last layer where it can.
         seen = [row for row in inner if row[_SIGNAL] is not None]
         main = [row for row in seen if row[_GRAD] is not None]
         depths, norms = [row[1] for row in main], [row[_GRAD] for row in main]
-        whole = bool(main) and (inner[0][1], inner[-1][1]) == (1, hidden)
+        whole = bool(main) and (inner[0][1], inner[-1][1]) == (1, depth)
         whole = whole and (main[0], main[-1]) == (seen[0], seen[-1])
         measured |= _flow(depths, norms, f"gradient_ratio_{when}", f"decades_per_layer_{when}", whole=whole)
         if rows:

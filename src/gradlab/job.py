@@ -1,11 +1,8 @@
 """One run from start to end: build, train, record, diagnose, draw."""
 
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,13 +11,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab import build, checkpoint, console, runs
-from gradlab.assembly import assemble
+from gradlab import build, checkpoint, console, lr_range, runs
+from gradlab.assembly import assemble, find_device
 from gradlab.diagnosis.gate import Gate
 from gradlab.errors import GateError
 from gradlab.findings import find
 from gradlab.history import History
+from gradlab.interrupts import interruptible
 from gradlab.junit import write_junit
+from gradlab.loggers.following import Following
 from gradlab.norms import quiet
 
 
@@ -56,16 +55,29 @@ def run(cfg: DictConfig) -> float | None:
         return None
 
 
-def execute(
+def execute(cfg: DictConfig, folder: Path, **options: Any) -> float | None:
+    """Do what `run` does, without Hydra around it, and close the loggers once the files are whole.
+
+    Args:
+        cfg: The composed config.
+        folder: Where the files go.
+        **options: Of `do`.
+    """
+    with Following(folder, warn=console.say) as following:
+        return do(cfg, folder, following=following, **options)
+
+
+def do(
     cfg: DictConfig,
     folder: Path,
     *,
+    following: Following,
     overrides: Sequence[str] = (),
     choices: Mapping[str, Any],
     brief: bool = False,
     resume: bool = False,
 ) -> float | None:
-    """Do what `run` does, without Hydra around it; an error is written down and raised.
+    """Do a run and leave its files in a folder; an error is written down and raised.
 
     A run that the folder holds already, under the same fingerprint, is not done again: a finished one is reported, and
     one that was cut off goes on from its checkpoint.
@@ -73,6 +85,7 @@ def execute(
     Args:
         cfg: The composed config.
         folder: Where the files go.
+        following: Loggers of the run, to be opened.
         overrides: The command line, to warn of what has no effect.
         choices: The option chosen of each group, for captions.
         brief: Whether to say no more than one line, as one run of many should.
@@ -84,12 +97,15 @@ def execute(
         build.check(cfg)
         gate = build.build(cfg.gate, "gate")
         config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-        fingerprint = runs.fingerprint(config, runs.foreign_sources(config))
+        fingerprint = runs.fingerprint(config, runs.foreign_sources(runs.decisive(config)))
         before, saved = checkpoint.find(folder, config=config, fingerprint=fingerprint, only_own=resume)
         if before is None:
             runs.clear(folder, stale=saved is None)
             record |= {"fingerprint": fingerprint, "seed": cfg.seed, "warnings": build.unused_groups(cfg, overrides)}
-            _train(cfg, folder, record, saved=saved, config=config, brief=brief)
+            if cfg.train.lr_range:
+                _search(cfg, folder, record)
+            else:
+                _train(cfg, folder, record, following, saved=saved, config=config, brief=brief)
         else:
             record = before
             console.say(f"already complete: {folder}")
@@ -107,16 +123,19 @@ def execute(
 
         draw_run(folder, caption=console.caption(cfg, choices))
         record["figures"] = True  # said only now: a run that was killed while it drew has to draw again
-    if record is not before:
+    if cfg.train.lr_range:
+        console.announce_rate(folder, record["lr_range"], brief=brief)
+    elif record is not before:
         console.summarize(folder, record, brief=brief, clips=choices.get("clipping", "none") != "none")
     _judge(record, gate, folder, alone=not brief)
-    return record["metrics"][cfg.objective] if record["status"] == "completed" else None
+    return record["metrics"].get(cfg.objective) if record["status"] == "completed" else None
 
 
 def _train(
     cfg: DictConfig,
     folder: Path,
     record: dict[str, Any],
+    following: Following,
     *,
     saved: Mapping[str, Any] | None,
     config: Mapping[str, Any],
@@ -128,6 +147,7 @@ def _train(
         cfg: A checked config.
         folder: Where the files go.
         record: What is known so far.
+        following: Loggers of the run, to be opened.
         saved: The checkpoint to go on from, or None.
         config: The config as plain dictionaries.
         brief: Whether to show no progress.
@@ -137,6 +157,8 @@ def _train(
     """
     for line in record["warnings"]:
         console.say(f"warning: {line}")
+    cfg, found = lr_range.settle(cfg, folder, known=saved["lr_range"] if saved else None, brief=brief)
+    record |= {"lr_range": found} if found else {}
     loop = assemble(cfg)
     thresholds = build.build(cfg.diagnosis, "diagnosis")
     environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
@@ -146,10 +168,13 @@ def _train(
         checkpoint.restore(loop, saved)
         _warn_of_elsewhere(saved["environment"], record)
         console.say(f"going on at step {loop.step}: {folder}")
+    given = {"folder": folder, "config": OmegaConf.to_container(cfg, resolve=True), "start": loop.step}
+    loggers = {name: build.build(node, f"logger.{name}", **given) for name, node in cfg.logger.items()}
+    following.open(loggers, columns=cfg.follow.columns, layers=cfg.follow.layers)
     began = time.monotonic() - (saved["seconds"] if saved else 0.0)
 
     def save() -> None:
-        state = {"history": history.state_dict(), "seconds": time.monotonic() - began}
+        state = {"history": history.state_dict(), "seconds": time.monotonic() - began, "lr_range": found}
         identity = {"fingerprint": record["fingerprint"], "config": config, "environment": environment}
         checkpoint.save(folder / "checkpoint.pt", loop, run=state | identity)
 
@@ -157,7 +182,9 @@ def _train(
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
                 if metrics:
-                    history.add(metrics, loop.probe.take(), loop.probe.take_shares(), loop.probe.take_timesteps())
+                    rows = loop.probe.take()
+                    history.add(metrics, rows, loop.probe.take_shares(), loop.probe.take_timesteps())
+                    following.log(metrics, rows)
                     report(metrics)
                 if loop.pauses:
                     save()
@@ -168,7 +195,11 @@ def _train(
     record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - began}
     record["hidden_layers"] = loop.probe.hidden_layers
     smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
-    record |= find(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
+    record["warnings"] = [*record["warnings"], *following.warnings]
+    hidden, growth = record["hidden_layers"], loop.structure.events
+    record |= {"growth": growth} if growth else {}
+    first = growth[0]["depth_before"] if growth else None
+    record |= find(history, thresholds, hidden=hidden, hidden_at_first=first, smallest=smallest)
     record["metrics"]["skipped_steps"] = int(loop.precision.skipped)
     # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)
@@ -186,22 +217,19 @@ def _warn_of_elsewhere(there: Mapping[str, Any], record: dict[str, Any]) -> None
         console.say(f"warning: {record['warnings'][-1]}")
 
 
-@contextmanager
-def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C call ``interrupt``, so that a step is never left half done; a second one stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, previous)
-        interrupt()
-
-    previous = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+def _search(cfg: DictConfig, folder: Path, record: dict[str, Any]) -> None:
+    """Do a range test in place of training; ``record`` becomes the content of run.json."""
+    for line in record["warnings"]:
+        console.say(f"warning: {line}")
+    started = time.monotonic()
+    for left in folder.glob("*.csv"):  # by an earlier run in this folder
+        left.unlink()
+    found = lr_range.search(cfg, folder)
+    environment = runs.environment(device=str(find_device(cfg.train.device)), threads=torch.get_num_threads())
+    record |= {"environment": environment, "lr_range": found}
+    record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
+    record |= {"metrics": dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy")), "verdicts": [], "theory": None}
+    runs.write_json(folder / "run.json", record)
 
 
 def _judge(record: dict[str, Any], gate: Gate, folder: Path, *, alone: bool) -> None:

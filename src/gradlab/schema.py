@@ -6,6 +6,7 @@ The part groups (model, activation, ...) are untyped nodes: the signature of eac
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from math import isfinite
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
@@ -31,7 +32,7 @@ def setting(default: Any, meaning: str, **limits: Any) -> Any:
     Args:
         default: The value of a config that does not mention the setting.
         meaning: One line for `gradlab --help`.
-        **limits: `minimum` and `maximum` of a number, or the `choices` of a word.
+        **limits: `minimum`, `maximum` and `above` of a number, or the `choices` of a word.
     """
     return field(default=default, metadata={"meaning": meaning, **limits})
 
@@ -54,9 +55,31 @@ class Train:
         True, "optimizer.weight_decay acts on biases and normalizations too, not on weights only"
     )
     measure_only: bool = setting(False, "forward and backward passes only, no optimizer update")
+    freeze: list[Any] = field(
+        default_factory=list,
+        metadata={
+            "meaning": "layers that do not learn, such as [{layers: stem, until: 100}, {depth: [1,5], from: 50}]"
+        },
+    )
+    # null, because Hydra would not let a command line put new keys into a dictionary that is there
+    grow: Any = field(
+        default=None,
+        metadata={"meaning": "hidden layers to grow to, by step, such as {100: 8, 200: 16}; null: the network stays"},
+    )
     checkpoint: bool = setting(True, "write checkpoint.pt at the end of the run")
     checkpoint_every: int = setting(0, "steps between checkpoints on the way, to resume from; 0: none", minimum=0)
     resume: str = setting("", "folder of a run to go on with, under that run's own config")
+    lr_range: bool = setting(False, "do a learning-rate range test and no training")
+
+
+@dataclass
+class LrRange:
+    """The range test that `train=lr_range` is, and that `optimizer.lr=auto` does before the training."""
+
+    lowest: float = setting(1e-6, "first learning rate of a range test", above=0)
+    highest: float = setting(10.0, "last learning rate of a range test", above=0)
+    steps: int = setting(200, "optimizer steps from the first to the last", minimum=2)
+    stop: float = setting(4.0, "a range test ends where the loss is this many times its lowest", above=1)
 
 
 @dataclass
@@ -71,6 +94,17 @@ class Probe:
 
 
 @dataclass
+class Follow:
+    """What the options of the group logger are given beside the metrics of each recorded step."""
+
+    columns: list[str] = field(
+        default_factory=lambda: ["preactivation_grad_norm", "activation_std", "update_ratio"],
+        metadata={"meaning": "columns of gradients.csv that loggers are given"},
+    )
+    layers: int = setting(8, "layers that loggers are given, spread over the depth; 0: all", minimum=0)
+
+
+@dataclass
 class Root:
     """A whole config: the settings of the runner and one node for each group of parts."""
 
@@ -81,6 +115,9 @@ class Root:
     )
     train: Train = field(default_factory=Train)
     probe: Probe = field(default_factory=Probe)
+    lr_range: LrRange = field(default_factory=LrRange)
+    follow: Follow = field(default_factory=Follow)
+    logger: Any = field(default_factory=dict)
     data: Any = MISSING
     activation: Any = MISSING
     initializer: Any = MISSING
@@ -95,7 +132,7 @@ class Root:
     gate: Any = MISSING
 
 
-TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe}
+TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe, "lr_range": LrRange, "follow": Follow}
 
 
 def register() -> None:
@@ -122,10 +159,12 @@ def allowed(item: Field[Any]) -> str:
     """What a setting accepts, in words: `an integer of at least 1`."""
     if "choices" in item.metadata:
         return "one of " + ", ".join(item.metadata["choices"])
-    nouns = {int: "an integer", bool: "true or false", str: "a word", list[str]: "a list of names"}
+    nouns = {int: "an integer", float: "a number", bool: "true or false", str: "a word", list[str]: "a list of names"}
+    nouns |= {list[Any]: "a list of rules", Any: "depths by step"}
     low, high = item.metadata.get("minimum"), item.metadata.get("maximum")
     limits = [f"of at least {low}"] if low is not None else []
     limits += [f"at most {high}"] if high is not None else []
+    limits += [f"above {item.metadata['above']}"] if "above" in item.metadata else []
     return " ".join([nouns[item.type], " and ".join(limits)]).rstrip()  # pyright: ignore[reportArgumentType]
 
 
@@ -168,8 +207,15 @@ def _check_together(train: Mapping[str, Any]) -> None:
 
 
 def _within(value: Any, item: Field[Any]) -> bool:
-    low, high, choices = (item.metadata.get(limit) for limit in ("minimum", "maximum", "choices"))
-    return (low is None or value >= low) and (high is None or value <= high) and (choices is None or value in choices)
+    low, high, above, choices = (item.metadata.get(limit) for limit in ("minimum", "maximum", "above", "choices"))
+    if item.type is float and not isfinite(value):
+        return False
+    return (
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (above is None or value > above)
+        and (choices is None or value in choices)
+    )
 
 
 def _path(node: str, name: str) -> str:

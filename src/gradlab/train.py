@@ -13,6 +13,7 @@ from gradlab.errors import GradlabError
 from gradlab.norms import total_norm
 from gradlab.precision import Precision
 from gradlab.probe.probe import Probe
+from gradlab.structure import Structure
 from gradlab.supervision import Supervised
 
 Metrics = dict[str, Any]
@@ -70,6 +71,7 @@ class Loop:
             step's loss, 0-d, and the passes over the training set done by then.
         clip: Called with the named parameters between backward pass and update.
         probe: Records the gradient flow.
+        structure: Freezes layers and adds new ones.
         precision: Number type of the forward pass, and what follows from it for the gradients.
         steps: Number of steps.
         update: Whether the optimizer's update is applied.
@@ -90,6 +92,7 @@ class Loop:
     lr_scheduler: Any
     clip: Callable[[list[tuple[str, nn.Parameter]]], None]
     probe: Probe
+    structure: Structure
     precision: Precision
     steps: int
     update: bool
@@ -104,7 +107,7 @@ class Loop:
     _share: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._parameters = list(self.model.named_parameters())
+        self.refresh()
         self._observe = getattr(self.lr_scheduler, "observe", lambda loss, epoch: None)
         parameter = self._parameters[0][1]
         self._share = torch.tensor(1 / self.accumulate, dtype=parameter.dtype, device=parameter.device)
@@ -113,6 +116,10 @@ class Loop:
     def device(self) -> torch.device:
         """Where the model's parameters are."""
         return self._parameters[0][1].device
+
+    def refresh(self) -> None:
+        """Take notice of parameters that the model did not have before."""
+        self._parameters = list(self.model.named_parameters())
 
     @property
     def pauses(self) -> bool:
@@ -130,6 +137,8 @@ class Loop:
         on_cpu = self.device.type == "cpu"
         while self.step < self.steps and self.status == "running":
             step, epoch = self.step, self.batches.epoch
+            if self.structure.grows(step):
+                self._grow(step)
             batches = [next(self.batches) for _ in range(self.accumulate)]
             random = random_state(self.device)
             recorded = self._record(step, batches) if self.compiled is None else self.probe.due(step)
@@ -147,6 +156,7 @@ class Loop:
                 metrics = self._describe(step, epoch, loss, outputs, torch.cat([targets for _, targets in batches]))
 
             self.probe.after_backward(scale=self.precision.unscale(self.optimizer))
+            self.structure.hold(step)
             if metrics is not None:
                 metrics["grad_norm"] = self._grad_norm()
             self.clip(self._parameters)
@@ -176,6 +186,13 @@ class Loop:
         """End the run after the step in progress, unless that ends it anyway."""
         if self.status == "running":
             self.status = "interrupted"
+
+    def _grow(self, step: int) -> None:
+        """Add the layers that are due, and note the loss on the test set on either side: it should be the same."""
+        before = self.evaluate()["eval_loss"]
+        event = self.structure.grow(step)
+        self.refresh()
+        event |= {"eval_loss_before": before, "eval_loss": self.evaluate()["eval_loss"]}
 
     def _pass(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
         """Do a forward and a backward pass with each mini-batch, and leave the mean of their gradients.

@@ -49,7 +49,7 @@ class Gate:
         Args:
             record: Content of the run's run.json, as written (infinities and nan may be words).
         """
-        metrics, ratio = record["metrics"], record["metrics"]["gradient_ratio_final"]
+        metrics, ratio = record["metrics"], record["metrics"].get("gradient_ratio_final")
         found = []
         if self.min_gradient_ratio > 0 or self.max_gradient_ratio < inf:
             limits = f"[{self.min_gradient_ratio:g}, {self.max_gradient_ratio:g}]"

@@ -1,5 +1,6 @@
 """Convolutional networks in stages: the plain and residual nets of He et al., at any depth."""
 
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from gradlab.nn.layers import (
     block_lengths,
     layer,
     require_positive,
+    signal_before,
     trait,
 )
 from gradlab.nn.network import Network
@@ -86,7 +88,9 @@ class CNN(Network):
             raise ValueError(f"kernel_size {kernel_size} reaches around the last map, {smallest} pixels wide")
         order = trait(residual, "order", AFFINE_FIRST)
 
-        def build(channels: int, out: int, stride: int, parts: tuple[str, ...]) -> nn.Sequential:
+        def build(
+            channels: int, out: int, stride: int, parts: tuple[str, ...], rule: Initializer = initializer
+        ) -> nn.Sequential:
             return layer(
                 nn.Conv2d(
                     channels,
@@ -100,7 +104,7 @@ class CNN(Network):
                 order=parts,
                 features=channels if parts[0] == "normalization" else out,
                 activation=activation,
-                initializer=initializer,
+                initializer=rule,
                 normalization=normalization,
             )
 
@@ -121,18 +125,25 @@ class CNN(Network):
             branch = nn.Sequential(first, *(build(out, out, 1, order) for _ in range(length - 1)))
             return residual(branch, skip(channels, out, stride), index, len(lengths))
 
-        behind = [width * 2 ** (i * stages // len(lengths)) for i in range(len(lengths))]
+        def another(index: int, length: int, blocks: int, rule: Initializer) -> nn.Module:
+            branch = nn.Sequential(*(build(features[-1], features[-1], 1, order, rule) for _ in range(length)))
+            return residual(branch, nn.Identity(), index, blocks)
+
+        features = [width, *(width * 2 ** (i * stages // len(lengths)) for i in range(len(lengths)))]
         super().__init__(
             stem=build(input_shape[0], width, 1, order if order == AFFINE_FIRST else ("affine",)),
             blocks=[block(index, length) for index, length in enumerate(lengths)],
             lengths=lengths,
-            features=[width, *behind],
+            features=features,
             outputs=outputs,
             bias=bias,
             initializer=initializer,
             residual=residual,
             auxiliary_every=auxiliary_every,
             auxiliary_weight=auxiliary_weight,
+            another=another,
+            block_depth=block_depth,
+            signal=partial(signal_before, order, activation, (features[-1], kernel_size, kernel_size)),
         )
 
     def summary(self, x: Tensor) -> Tensor:

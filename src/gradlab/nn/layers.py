@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 AFFINE_FIRST = ("affine", "normalization", "activation")
@@ -79,6 +80,19 @@ def layer(
 def block_lengths(depth: int, block_depth: int) -> list[int]:
     """Return the number of layers in each block: ``block_depth``, fewer in a last block that is not filled."""
     return [min(block_depth, depth - start) for start in range(0, depth, block_depth)]
+
+
+def signal_before(order: tuple[str, ...], activation: Activation, shape: tuple[int, ...], *, batch: int = 64) -> Tensor:
+    """Return random signals [batch, *shape] with values such as stand before a block: behind an activation, or bare.
+
+    Args:
+        order: How the layers are arranged.
+        activation: Factory of the activation.
+        shape: Shape of one signal.
+        batch: Number of signals.
+    """
+    signal = 4 * torch.randn(batch, *shape)
+    return activation()(signal).detach() if order == AFFINE_FIRST else signal
 
 
 def require_positive(**sizes: int) -> None:

@@ -1,6 +1,7 @@
 """Multilayer perceptrons and the linear model they start from."""
 
 from collections.abc import Iterator
+from functools import partial
 from math import prod
 
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from gradlab.nn.layers import (
     block_lengths,
     layer,
     require_positive,
+    signal_before,
     trait,
 )
 from gradlab.nn.network import Network
@@ -64,23 +66,24 @@ class MLP(Network):
         require_positive(depth=depth, width=width, block_depth=block_depth)
         order = trait(residual, "order", AFFINE_FIRST)
 
-        def build(features: int, parts: tuple[str, ...]) -> nn.Sequential:
+        def build(features: int, parts: tuple[str, ...], rule: Initializer = initializer) -> nn.Sequential:
             return layer(
                 nn.Linear(features, width, bias=bias),
                 order=parts,
                 features=width,
                 activation=activation,
-                initializer=initializer,
+                initializer=rule,
                 normalization=normalization,
             )
+
+        def block(index: int, length: int, blocks: int, rule: Initializer = initializer) -> nn.Module:
+            branch = nn.Sequential(*(build(width, order, rule) for _ in range(length)))
+            return residual(branch, nn.Identity(), index, blocks)
 
         lengths = block_lengths(depth - 1, block_depth)
         super().__init__(
             stem=build(prod(input_shape), order if order == AFFINE_FIRST else ("affine",)),
-            blocks=[
-                residual(nn.Sequential(*(build(width, order) for _ in range(n))), nn.Identity(), index, len(lengths))
-                for index, n in enumerate(lengths)
-            ],
+            blocks=[block(index, length, len(lengths)) for index, length in enumerate(lengths)],
             lengths=lengths,
             features=[width] * (len(lengths) + 1),
             outputs=outputs,
@@ -89,6 +92,9 @@ class MLP(Network):
             residual=residual,
             auxiliary_every=auxiliary_every,
             auxiliary_weight=auxiliary_weight,
+            another=block,
+            block_depth=block_depth,
+            signal=partial(signal_before, order, activation, (width,)),
         )
 
     def forward(self, x: Tensor) -> Tensor | Supervised:

@@ -189,10 +189,10 @@ class Fixup(PreActivation):
         for block in (module for module in model.modules() if isinstance(module, Fixup)):
             *inner, last = block_layers(block)
             for layer in inner:
-                _length(layer.affine).mul_(block.blocks ** (-1 / (2 * len(inner))))
-            _length(last.affine).zero_()
+                weight_scale(layer.affine).mul_(block.blocks ** (-1 / (2 * len(inner))))
+            weight_scale(last.affine).zero_()
             if block.zero_head:
-                _length(model.head).zero_()
+                weight_scale(model.head).zero_()
 
 
 class ScalarBias(nn.Module):
@@ -221,8 +221,8 @@ def _gate_map(first: Any) -> Any:
     )
 
 
-def _length(affine: Any) -> Tensor:
-    """Return what the effective weight is proportional to: the weight, or under weight_norm its length g."""
+def weight_scale(affine: Any) -> Tensor:
+    """Return what a layer's effective weight is proportional to: the weight, or under weight_norm its length g."""
     if nn.utils.parametrize.is_parametrized(affine, "weight"):
         return affine.parametrizations.weight.original0
     return affine.weight

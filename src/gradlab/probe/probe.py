@@ -1,6 +1,6 @@
 """The probe: which steps are recorded, and the rows of gradients.csv that come of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from operator import itemgetter
 from typing import Any
@@ -33,35 +33,52 @@ class Probe:
         full_every: Each ``full_every``-th recorded step, the first and the last record the F columns too.
         last: Number of the last step, or -1 where nobody knows it.
         layers: Patterns of layer names (as in a shell) to record.
+        also: Further steps to record in full.
 
     Raises:
         ValueError: If ``layers`` matches no layer, or the model has none.
     """
 
     def __init__(
-        self, model: nn.Module, *, every: int, full_every: int, last: int, layers: Sequence[str] = ("*",)
+        self,
+        model: nn.Module,
+        *,
+        every: int,
+        full_every: int,
+        last: int,
+        layers: Sequence[str] = ("*",),
+        also: Iterable[int] = (),
     ) -> None:
         self.every, self.full_every, self.last = every, full_every, last
+        self._edges = {0, last, *also}
         self.step = -1
         self.recording = self.full = False
-        gauge = host_gauge if all(p.device.type == "cpu" for p in model.parameters()) else device_gauge
-        points = find_points(model)
-        self._numbering = Numbering(points)
-        names = _names(model, points)
-        chosen = [p for p in points if any(fnmatchcase(names[p], pattern) for pattern in layers)]
-        if not chosen:
-            known = ", ".join(names[p] for p in points[:5])
-            raise ValueError(f"layers={list(layers)} matches no layer; there are {known}, …")
-        self._model = model
-        self._layers = [LayerProbe(point, names[point], gauge) for point in chosen] if every else []
-        self._waits = gauge is device_gauge
+        self._model, self._patterns = model, layers
+        self._gauge = host_gauge if all(p.device.type == "cpu" for p in model.parameters()) else device_gauge
+        self._waits = self._gauge is device_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
         self._times: list[tuple[Row, Tensor]] = []
+        self.look()
+
+    def look(self) -> None:
+        """Find the layers of the model, at first and, between two steps, whenever they have become others.
+
+        Raises:
+            ValueError: If the patterns match no layer, or the model has none.
+        """
+        points = find_points(self._model)
+        self._numbering = Numbering(points)
+        names = _names(self._model, points)
+        chosen = [p for p in points if any(fnmatchcase(names[p], pattern) for pattern in self._patterns)]
+        if not chosen:
+            known = ", ".join(names[p] for p in points[:5])
+            raise ValueError(f"layers={list(self._patterns)} matches no layer; there are {known}, …")
+        self._layers = [LayerProbe(point, names[point], self._gauge) for point in chosen] if self.every else []
 
     def due(self, step: int) -> bool:
         """Return whether a step is one to record."""
-        return bool(self._layers) and (step in (0, self.last) or step % self.every == 0)
+        return bool(self._layers) and (step in self._edges or step % self.every == 0)
 
     @property
     def hidden_layers(self) -> int | None:
@@ -75,7 +92,7 @@ class Probe:
             step: Number of the step.
             force: Record it in full whatever the interval says.
         """
-        edge = step in (0, self.last) or force
+        edge = step in self._edges or force
         self.recording = bool(self._layers) and (force or self.due(step))
         self.full = self.recording and (edge or (step // self.every) % self.full_every == 0)
         self.step = step

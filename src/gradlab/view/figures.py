@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradlab.view import flow, heatmap, style, tables, timesteps, training
+from gradlab.view import flow, heatmap, range_test, style, tables, timesteps, training
 
 
 def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
@@ -21,6 +21,11 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
         FileNotFoundError: One of the two tables is missing.
         ValueError: A table lacks a column, or a row is broken.
     """
+    folder = run_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    drawn = _draw_range_test(run_dir, folder, caption=caption) if (run_dir / "lr_range.csv").exists() else []
+    if drawn and not (run_dir / "metrics.csv").exists():  # nothing else was done
+        return drawn
     layers = tables.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
     metrics = tables.read_metrics(run_dir, ("step", "train_loss", "eval_loss", "eval_accuracy", "lr"))
     figures = [
@@ -39,7 +44,11 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
             ("timestep_flow", times.steps.size, lambda: timesteps.timestep_flow(times, caption=caption)),
             ("timestep_heatmap", times.steps.size, lambda: timesteps.timestep_heatmap(times, caption=caption)),
         ]
-    folder = run_dir / "figures"
-    folder.mkdir(exist_ok=True)
     with style.look():
-        return [path for name, recorded, draw in figures if recorded for path in draw().save(folder, name)]
+        return drawn + [path for name, recorded, draw in figures if recorded for path in draw().save(folder, name)]
+
+
+def _draw_range_test(run_dir: Path, folder: Path, *, caption: str) -> list[Path]:
+    table = tables.read_metrics(run_dir, range_test.COLUMNS, name="lr_range.csv")
+    with style.look():
+        return range_test.lr_range(table, range_test.read_found(run_dir), caption=caption).save(folder, "lr_range")

@@ -58,11 +58,14 @@ def headline(layers: Layers) -> str:
             f"layer {layers.depths[0]}, the only hidden one," if layers.hidden else "the head, the only layer measured,"
         )
         return f"Gradient norm of {name} is {_at_steps([condition(row[0]) for row in gradients], steps)}"
-    first, last = layers.depths[0], layers.depths[layers.hidden - 1]
-    ends = gradients[:, [0, layers.hidden - 1]]
+    inner = gradients[:, : layers.hidden]
+    lasts = [int(np.flatnonzero(~np.ma.getmaskarray(row))[-1]) if row.count() else layers.hidden - 1 for row in inner]
+    first, last = layers.depths[0], layers.depths[lasts[-1]]
+    ends = np.ma.stack([row[[0, end]] for row, end in zip(inner, lasts, strict=True)])
     if np.isfinite(lanes.positions(ends)).all():
         shares = [quotient(part, whole, digits=2) for part, whole in ends.data]
-        shares[0] += f" {'of' if ends[0, 0] < ends[0, 1] else 'times'} layer {last}'s"
+        whose = f"layer {last}'s" if len(set(lasts)) == 1 else "the last hidden layer's"  # else it has grown
+        shares[0] += f" {'of' if ends[0, 0] < ends[0, 1] else 'times'} {whose}"
         return f"Gradient reaching layer {first} is {_at_steps(shares, steps)}"
     pairs = [(condition(row[0]), condition(row[1])) for row in ends]
     states = [part if part == whole else f"{part} (layer {last}: {whole})" for part, whole in pairs]

@@ -6,12 +6,14 @@ things, so columns are masked arrays: empty cells are masked, nan and inf are or
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+Metrics = Mapping[str, np.ma.MaskedArray]
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,15 @@ def numbers(cells: Sequence[str]) -> np.ma.MaskedArray:
     return np.ma.MaskedArray(values, mask=[not cell for cell in cells])
 
 
-def read_metrics(run_dir: Path, columns: Sequence[str]) -> dict[str, np.ma.MaskedArray]:
-    """Return columns of a run's ``metrics.csv``, each of shape (S,), masked where nothing was measured.
+def read_metrics(run_dir: Path, columns: Sequence[str], *, name: str = "metrics.csv") -> dict[str, np.ma.MaskedArray]:
+    """Return columns of a run's table of steps, each of shape (S,), masked where nothing was measured.
 
     Args:
         run_dir: The run's folder.
         columns: Names of the columns wanted.
+        name: Name of the table.
     """
-    return {name: numbers(cells) for name, cells in read_columns(run_dir / "metrics.csv", columns).items()}
+    return {column: numbers(cells) for column, cells in read_columns(run_dir / name, columns).items()}
 
 
 def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
@@ -90,11 +93,13 @@ def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
     cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *columns])
     rows = [row for row, role in enumerate(cells["role"]) if role == "main"]
     row_steps = np.array([int(cells["step"][row]) for row in rows], dtype=np.int64)
-    row_layers = [(int(cells["depth_index"][row]), cells["layer"][row]) for row in rows]
+    row_layers = [cells["layer"][row] for row in rows]
     steps, step_of_row = np.unique(row_steps, return_inverse=True)
-    layers = sorted(set(row_layers))
-    place = {layer: number for number, layer in enumerate(layers)}
-    layer_of_row = np.array([place[layer] for layer in row_layers], dtype=np.int64)
+    # A layer of a network that grows is where it was last: the head has a higher number after each growth.
+    last_depth = dict(zip(row_layers, (int(cells["depth_index"][row]) for row in rows), strict=True))
+    layers = sorted((depth, name) for name, depth in last_depth.items())
+    place = {name: number for number, (_, name) in enumerate(layers)}
+    layer_of_row = np.array([place[name] for name in row_layers], dtype=np.int64)
 
     matrices = {}
     for name in columns:
@@ -125,3 +130,11 @@ def _has_head(run_dir: Path, deepest: int) -> bool:
 def spread_out(count: int, most: int) -> list[int]:
     """Return at most ``most`` evenly spread indices out of ``range(count)``, the first and the last among them."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
+
+
+def in_decades(*series: np.ma.MaskedArray) -> bool:
+    """Whether the series are best seen in decades: none is negative, and the finite ones span two or more."""
+    values = np.concatenate([one.compressed() for one in series])
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    return bool(positive.size and values.min() >= 0 and np.log10(positive.max()) - np.log10(positive.min()) >= 2)
