@@ -72,9 +72,11 @@ def read_metrics(run_dir: Path, columns: Sequence[str]) -> dict[str, np.ma.Maske
     """Return columns of a run's ``metrics.csv``, each of shape (S,), masked where nothing was measured.
 
     Args:
-        run_dir: The run's folder.
+        run_dir: The run's folder; without a ``metrics.csv`` S is 0.
         columns: Names of the columns wanted.
     """
+    if not (run_dir / "metrics.csv").exists():
+        return {name: numbers(()) for name in columns}
     return {name: numbers(cells) for name, cells in read_columns(run_dir / "metrics.csv", columns).items()}
 
 
