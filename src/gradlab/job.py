@@ -64,7 +64,7 @@ def execute(
         folder: Where the files go.
         overrides: The command line, to warn of what has no effect.
         choices: The option chosen of each group, for captions.
-        brief: Whether to say no more than one line, as one run of many should.
+        brief: Whether to say no more than one line and to draw nothing, as one run of many should.
     """
     record: dict[str, Any] = {"status": "failed"}
     started = time.monotonic()
@@ -85,10 +85,11 @@ def execute(
         record |= {"status": "failed", "error": runs.describe(error), "seconds": time.monotonic() - started}
         runs.write_json(folder / "run.json", record)
         raise
-    if cfg.figures and not (record is before and any(folder.glob("figures/*"))):
-        from gradlab.view.figures import draw_run
+    # A sweep draws its runs together, at its end: one by one, that would take longer than small runs themselves.
+    if cfg.figures and not brief and not (record is before and any(folder.glob("figures/*"))):
+        from gradlab.sweep.rebuild import rebuild_run
 
-        draw_run(folder, caption=console.caption(cfg, choices))
+        rebuild_run(folder, caption=console.caption(cfg, choices))
     if record is not before:
         console.summarize(folder, record, brief=brief, clips=choices.get("clipping", "none") != "none")
     return _objective(record)

@@ -7,14 +7,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+
+from gradlab.runs import describe
+from gradlab.sweep.folders import find_runs
+from gradlab.sweep.rebuild import rebuild
+from gradlab.sweep.rows import read_value
+from gradlab.sweep.summary import add_run
 
 
 class Sweep(Callback):
-    """Refuses a sweep that would run as a single run, and ends a sweep with one honest count.
+    """Refuses a sweep that would run as a single run, keeps its summary, and ends it with one honest count.
 
-    Hydra turns exceptions of callbacks into warnings, so both methods leave by SystemExit.
+    Hydra turns exceptions of callbacks into warnings, so what has to be heard leaves by SystemExit.
     """
 
     began = 0.0
@@ -29,9 +37,15 @@ class Sweep(Callback):
         """Note when the sweep began: its folder may hold the runs of earlier ones."""
         self.began = time.time() - 1  # file systems keep times less exactly than the clock
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """Put a run of a sweep into its summary; this is called in the process of the run."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            add_run(Path(config.hydra.sweep.dir), Path(config.hydra.runtime.output_dir))
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print how the runs of the sweep ended, and exit with 1 if one failed."""
+        """Write tables, figures and report, print how the runs of the sweep ended, and exit with 1 if one failed."""
         folder = Path(config.hydra.sweep.dir)
+        _summarize(folder)
         endings = read_endings(folder, since=self.began)
         counts = Counter(status for status, _ in endings.values())
         words = [f"{counts[status]} {status}" for status in ("completed", "diverged", "failed")]
@@ -42,6 +56,16 @@ class Sweep(Callback):
                 print(f"gradlab: {name} failed: {reason}", file=sys.stderr)
         if counts["failed"]:
             raise SystemExit(1)
+
+
+def _summarize(folder: Path) -> None:
+    """Write what is made of all runs; where that fails, say so in a line, and let the sweep end as it would."""
+    runs = list(find_runs(folder))
+    try:
+        # Hydra does not tell its callbacks what the runs of a sweep were told.
+        rebuild(folder, runs, draw=read_value(runs[-1], "figures") != "false")
+    except Exception as error:
+        print(f"gradlab: no report: {describe(error)}", file=sys.stderr)
 
 
 def read_endings(folder: Path, *, since: float = 0.0) -> dict[str, tuple[str, str]]:
