@@ -9,6 +9,8 @@ from gradlab.suggest import closest, did_you_mean
 from gradlab.sweep.rows import read_row
 from gradlab.sweep.summary import SUMMARY, keys, summarize
 
+PAGE = "report.html"
+
 
 def rebuild(
     folder: Path,
@@ -47,13 +49,12 @@ def rebuild(
     sweep = read_sweep(folder / SUMMARY, summary.runs, name=name or folder.resolve().name)
     chosen = next((one for one in sweep.metrics if metric in ("", one.column)), None)
     if metric and chosen is None:
-        known = [one.column for one in METRICS]
-        raise GradlabError(f"metric {metric}: no run has it{did_you_mean(closest(metric, known))}: {', '.join(known)}")
+        names = [one.column for one in METRICS]
+        raise GradlabError(f"metric {metric}: no run has it{did_you_mean(closest(metric, names))}: {', '.join(names)}")
+    known = [*sweep.keys, "seed"]
     for key in (key for pair in pairs or () for key in pair):
-        if key not in sweep.keys:
-            raise GradlabError(
-                f"key {key} was not swept{did_you_mean(closest(key, sweep.keys))}: {', '.join(sweep.keys)}"
-            )
+        if key not in known:
+            raise GradlabError(f"key {key} was not swept{did_you_mean(closest(key, known))}: {', '.join(known)}")
     drawings = draw_sweep(sweep, folder, metric=chosen, pairs=pairs)
     records = [read_run(run) or {} for run in summary.runs]
     broken = {

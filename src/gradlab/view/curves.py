@@ -65,7 +65,7 @@ def _draw(
     everything = np.ma.MaskedArray(np.concatenate([quartiles.ravel() for _, _, quartiles in curves]))
     log = "loss" in name
     scale = lanes.fit(everything, log=log)
-    for (label, steps, quartiles), color in zip(curves, style.shades(len(curves)), strict=True):
+    for (label, steps, quartiles), color in zip(curves, style.DISTINCT, strict=False):
         low, middle, high = np.ma.MaskedArray(quartiles)
         axes.fill_between(
             steps, lanes.positions(low, log=log), lanes.positions(high, log=log), color=color, alpha=0.18, linewidth=0
@@ -74,5 +74,5 @@ def _draw(
     lanes.dress(axes, scale)
     style.keep_small(axes)
     style.step_axis(axes, sorted({int(step) for _, steps, _ in curves for step in steps}))
-    style.note_colours(axes, "best" if len(curves) > 1 else "")
+    style.note_colours(axes, "best first" if len(curves) > 1 else "")
     return sheet

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradlab.view.digest import detail, digest
 from gradlab.view.page.render import NAME, cell, figure, story, write_page
@@ -96,9 +97,14 @@ def _ends(sweep: Sweep, metric: Metric, records: Sequence[Mapping[str, Any]]) ->
         verdicts = records[middle].get("verdicts") or ()
         sentence = verdicts[-1]["sentence"] if verdicts else records[middle].get("error") or ""
         measured = values.iloc[rows].dropna()
-        value = f"{condition(measured.median(), digits=3)} {metric.label}" if measured.size else "no result"
+        value = f"{condition(measured.median(), digits=3)} {metric.label}" if measured.size else _endings(sweep, rows)
         found.append({"kind": kind, "label": name, "value": value, "sentence": sentence, "row": middle})
     return found
+
+
+def _endings(sweep: Sweep, rows: NDArray[np.int64]) -> str:
+    counts = Counter(sweep.table["status"].iloc[rows])
+    return ", ".join(f"{count} of {len(rows)} {status}" for status, count in counts.items())
 
 
 def _listed(values: Sequence[str]) -> str:
