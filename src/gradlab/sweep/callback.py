@@ -1,4 +1,7 @@
-"""What Hydra calls at the start of a run and at the end of a sweep."""
+"""What Hydra calls at the start of a run and at the end of a sweep.
+
+It loads this module for every command, `--cfg job` and mistyped keys included: what takes time is imported when needed.
+"""
 
 import json
 import sys
@@ -13,10 +16,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab.runs import describe
-from gradlab.sweep.folders import find_runs
-from gradlab.sweep.rebuild import rebuild
-from gradlab.sweep.rows import read_value
-from gradlab.sweep.summary import add_run
 
 
 class Sweep(Callback):
@@ -40,6 +39,8 @@ class Sweep(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Put a run of a sweep into its summary; this is called in the process of the run."""
         if config.hydra.mode == RunMode.MULTIRUN:
+            from gradlab.sweep.summary import add_run
+
             add_run(Path(config.hydra.sweep.dir), Path(config.hydra.runtime.output_dir))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -60,8 +61,12 @@ class Sweep(Callback):
 
 def _summarize(folder: Path) -> None:
     """Write what is made of all runs; where that fails, say so in a line, and let the sweep end as it would."""
-    runs = list(find_runs(folder))
+    from gradlab.sweep.folders import find_runs
+    from gradlab.sweep.rebuild import rebuild
+    from gradlab.sweep.rows import read_value
+
     try:
+        runs = list(find_runs(folder))
         # Hydra does not tell its callbacks what the runs of a sweep were told.
         rebuild(folder, runs, draw=read_value(runs[-1], "figures") != "false")
     except Exception as error:

@@ -1,6 +1,6 @@
 """The table of a sweep as the drawings need it: what was varied, what was measured, and what counts as better."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-_PLAIN = {"none", "true", "false", "null", ""}  # values that say nothing without their key
+from gradlab.view.words import label
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,6 @@ def read_sweep(path: Path, folders: Sequence[Path], *, name: str) -> Sweep:
     return Sweep(name=name, table=table, keys=keys, folders=list(folders))
 
 
-def label(values: Mapping[str, str]) -> str:
-    """Return a config in words: ``relu, depth 20`` for activation=relu, model.depth=20."""
-    return ", ".join(value if _speaks(value) else f"{key.split('.')[-1]} {value}" for key, value in values.items())
-
-
 def in_order(values: Sequence[str]) -> list[str]:
     """Return the distinct values of a key: numbers by size, else as they come."""
     distinct = list(dict.fromkeys(values))
@@ -135,10 +130,6 @@ def in_order(values: Sequence[str]) -> list[str]:
         return sorted(distinct, key=float)
     except ValueError:
         return distinct
-
-
-def _speaks(value: str) -> bool:
-    return value not in _PLAIN and not value[:1].isdigit() and value[:1] not in "-.["
 
 
 def _median(score: NDArray[np.float64]) -> float:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from gradlab.view.digest import detail, digest
 from gradlab.view.page.render import NAME, cell, figure, story, write_page
 from gradlab.view.sweep_figures import Drawing
-from gradlab.view.sweeps import Metric, Sweep, in_order, label
-from gradlab.view.words import condition
+from gradlab.view.sweeps import Metric, Sweep, in_order
+from gradlab.view.words import condition, label
 
 # Beside the swept keys; the others come with a tick.
 _SHOWN = (
-    "seed", "status", "verdict_final", "eval_accuracy", "eval_loss", "train_loss", "gradient_ratio_initial",
+    "seed", "status", "error", "verdict_final", "eval_accuracy", "eval_loss", "train_loss", "gradient_ratio_initial",
     "gradient_ratio_final", "seconds",
 )  # fmt: skip
 
@@ -76,7 +76,7 @@ def _data(sweep: Sweep, runs: Sequence[Mapping[str, Any]], *, metric: Metric | N
     metrics = sorted(sweep.metrics, key=lambda one: one != metric)
     return {
         "columns": columns,
-        "shown": [*sweep.swept, *(column for column in _SHOWN if column in columns)],
+        "shown": [*sweep.swept, *(column for column in _SHOWN if column in columns and column not in empty)],
         "swept": sweep.swept,
         "labels": labels if telling else table["run"].tolist(),
         "metrics": [

@@ -6,6 +6,7 @@ from typing import Any
 
 from gradlab.view.digest import Detail, digest
 from gradlab.view.page.render import NAME, cell, figure, story, write_page
+from gradlab.view.words import label
 
 _WHOLE = Detail(lines=4, layers=400, points=400)
 _LEFT_OUT = "gradient_flow"  # the page draws it itself, with values to point at
@@ -32,7 +33,8 @@ def write_run_page(
         ValueError: A table is broken.
     """
     data = {
-        "columns": list(row), "shown": [], "swept": [], "metrics": [], "labels": [row["run"]], "single": True,
+        "columns": list(row), "shown": [], "swept": [], "metrics": [], "single": True,
+        "labels": [label(overrides) or "defaults"],
         "rows": [[cell(value) for value in row.values()]],
         "runs": [{"flow": digest(run, detail=_WHOLE), "verdicts": story(record)}],
     }  # fmt: skip

@@ -19,6 +19,7 @@ NAME = "report.html"
 _HERE = Path(__file__).parent
 _SCRIPTS = ("chart.js", "run.js", "table.js", "grid.js", "start.js")
 _COLORS = {style.TEXT: "ink", style.QUIET: "quiet", style.FAINT: "faint", style.LANE: "lane", "#FFFFFF": "page"}
+_DARK = 150  # of 255 in the strongest of red, green and blue
 
 
 def write_page(path: Path, content: Mapping[str, Any]) -> None:
@@ -82,4 +83,12 @@ def _inline(path: Path) -> str:
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", svg)
     for color, name in _COLORS.items():
         svg = re.sub(rf"(fill|stroke): {color}\b", rf"\1: var(--{name})", svg, flags=re.IGNORECASE)
-    return svg
+    return re.sub(r"(fill|stroke): (#[0-9a-fA-F]{6})\b", _readable, svg)
+
+
+def _readable(found: re.Match[str]) -> str:
+    """Lighten a colour that would not be seen on a dark page; a browser that cannot keeps the colour as it is."""
+    name, color = found.groups()
+    if max(bytes.fromhex(color[1:])) > _DARK:
+        return found[0]
+    return f"{found[0]}; {name}: light-dark({color}, color-mix(in srgb, {color}, white 45%))"

@@ -47,6 +47,7 @@ function drawTable() {
       const made = make("td", {className: numeric(name) ? "number" : ""}, show(cell(row, name)));
       if (name.startsWith("verdict_") && cell(row, name)) made.prepend(make("span", {className: `dot ${cell(row, name)}`}));
       if (name === "status") made.classList.add(cell(row, name));
+      if (name === "error") Object.assign(made, {className: "failed", title: show(cell(row, name))});
       return made;
     });
     const line = make("tr", {}, make("td", {}, open), ...cells);
