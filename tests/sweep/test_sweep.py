@@ -3,6 +3,7 @@ import os
 
 import pytest
 from hydra.core.utils import JobReturn
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from gradlab.sweep import rebuild
@@ -70,7 +71,7 @@ def test_runs_of_an_earlier_sweep_in_the_folder_are_not_counted(tmp_path, capsys
     assert capsys.readouterr().out.startswith("1 completed, 0 diverged, 0 failed")
 
 
-def config_of(folder, run, mode="MULTIRUN"):
+def config_of(folder, run, mode=RunMode.MULTIRUN):
     hydra = {"mode": mode, "sweep": {"dir": str(folder)}, "runtime": {"output_dir": str(run)}}
     return OmegaConf.create({"hydra": hydra})
 
@@ -82,7 +83,7 @@ def test_the_summary_grows_with_every_run(tmp_path):
         assert len(read_rows(tmp_path / "summary.csv")[1]) == done
     assert not (tmp_path / "report.html").exists()
     alone = make_sweep(tmp_path / "alone", [["seed=0"]])[0]
-    Sweep().on_job_end(config_of(tmp_path / "alone", alone, mode="RUN"), JobReturn())
+    Sweep().on_job_end(config_of(tmp_path / "alone", alone, mode=RunMode.RUN), JobReturn())
     assert not (tmp_path / "alone" / "summary.csv").exists()
 
 

@@ -157,7 +157,13 @@ def test_the_grid_shows_any_two_keys_and_any_metric(page):
 
 
 def test_the_page_of_one_run_shows_its_flow_at_once(driver, sweep):
+    lines = [f"{step},1,cell,{time},1.0,{0.5**time}" for step in (0, 9) for time in range(20)]
+    text = "\n".join(["step,depth_index,layer,time,hidden_norm,hidden_grad_norm", *lines])
+    (sweep / "run0" / "timesteps.csv").write_text(text + "\n")
     driver.get(rebuild_run(sweep / "run0", caption="c")[-1].as_uri())
-    assert len(driver.find_elements("css selector", "#run .charts svg")) >= 3
+    titles = [chart.get_attribute("aria-label") for chart in driver.find_elements("css selector", "#run .charts svg")]
+    assert {"Gradient norm (dL/dz) against depth", "Gradient norm (dL/dh) against time", "Loss while training"} <= {
+        *titles
+    }
     assert driver.find_elements("css selector", "#figure-gradient_heatmap svg")
     assert driver.get_log("browser") == []

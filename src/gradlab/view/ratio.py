@@ -33,8 +33,8 @@ def gradient_ratio(sweep: Sweep) -> style.Sheet:
     everything = [np.ma.MaskedArray(table[column].to_numpy(dtype=float), mask=table[column].isna()) for column in drawn]
     shown = np.ma.concatenate(everything)
     low = np.nanmin(lanes.positions(shown), initial=0.0)
-    # The rule at float32's end would press ordinary ratios flat: it is drawn where they come at all near it.
-    rules = [1.0, FLOAT32_SMALLEST] if low < -12 else [1.0]
+    # The rule at float32's end would press ordinary ratios flat: it is drawn where they come half way to it.
+    rules = [1.0, FLOAT32_SMALLEST] if low < np.log10(FLOAT32_SMALLEST) / 2 else [1.0]
     scale = lanes.fit(shown, np.ma.MaskedArray(rules))
     kinds = groups(sweep)
     width = 6.35 / len(drawn) - (0.25 if len(drawn) > 1 else 0)
@@ -49,7 +49,7 @@ def gradient_ratio(sweep: Sweep) -> style.Sheet:
         if place:
             axes.tick_params(labelleft=False)
     if len(rules) == 1:
-        note = f"float32's smallest normal number, {short(FLOAT32_SMALLEST, digits=2)}, lies far below"
+        note = f"float32's smallest normal number, {short(FLOAT32_SMALLEST, digits=2)}, lies below"
         axes = sheet.figure.axes[0]
         axes.annotate(note, (0, -0.19), xycoords="axes fraction", size=7.5, color=style.QUIET, annotation_clip=False)
     _legend(sheet.figure.axes[-1], sweep)
