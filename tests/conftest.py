@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gradlab import job
+from made_up import make_run
 from running import Run, compose_config
 
 torch.set_num_threads(1)
@@ -23,3 +24,9 @@ def run(tmp_path: Path) -> Callable[..., Run]:
         return Run(folder)
 
     return do
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> Callable[..., Path]:
+    """Write the tables of a made-up run."""
+    return lambda *, name="run", **shape: make_run(tmp_path / name, **shape)

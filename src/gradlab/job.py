@@ -88,7 +88,7 @@ def do(
         following: Loggers of the run, to be opened.
         overrides: The command line, to warn of what has no effect.
         choices: The option chosen of each group, for captions.
-        brief: Whether to say no more than one line, as one run of many should.
+        brief: Whether to say no more than one line and to draw nothing, as one run of many should.
         resume: Whether a run of another config in the folder is an error; otherwise it is written over.
     """
     record: dict[str, Any] = {"status": "failed"}
@@ -118,10 +118,11 @@ def do(
         if cfg.gate.junit and not brief:
             write_junit(Path(cfg.gate.junit), {folder.name: record})
         raise
-    if cfg.figures and not (record.get("figures") and any(folder.glob("figures/*"))):
-        from gradlab.view.figures import draw_run
+    # A sweep draws its runs together, at its end: one by one, that would take longer than small runs themselves.
+    if cfg.figures and not brief and not (record.get("figures") and any(folder.glob("figures/*"))):
+        from gradlab.sweep.rebuild import rebuild_run
 
-        draw_run(folder, caption=console.caption(cfg, choices))
+        rebuild_run(folder, caption=console.caption(cfg, choices))
         record["figures"] = True  # said only now: a run that was killed while it drew has to draw again
     if cfg.train.lr_range:
         console.announce_rate(folder, record["lr_range"], brief=brief)

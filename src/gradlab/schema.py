@@ -109,7 +109,7 @@ class Root:
     """A whole config: the settings of the runner and one node for each group of parts."""
 
     seed: int = setting(0, "seed of every random number", minimum=0, maximum=2**32 - 1)
-    figures: bool = setting(True, "draw the figures of the run")
+    figures: bool = setting(True, "draw figures and write report.html; in a sweep, those of all its runs together")
     objective: str = setting(
         "eval_loss", "metric in run.json that a sweeper such as hydra/sweeper=optuna optimizes", choices=OBJECTIVES
     )

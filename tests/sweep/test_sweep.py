@@ -2,10 +2,15 @@ import json
 import os
 
 import pytest
+from hydra.core.utils import JobReturn
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from gradlab.sweep import rebuild
 from gradlab.sweep.callback import Sweep, read_records
 from gradlab.sweep.naming import MAX_LENGTH, run_name
+from gradlab.sweep.summary import read_rows
+from made_up import make_sweep
 
 
 def test_a_name_does_not_depend_on_the_order_of_overrides():
@@ -64,3 +69,44 @@ def test_runs_of_an_earlier_sweep_in_the_folder_are_not_counted(tmp_path, capsys
     record(tmp_path, "new", status="completed")
     sweep.on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert capsys.readouterr().out.startswith("1 completed, 0 diverged, 0 failed")
+
+
+def config_of(folder, run, mode=RunMode.MULTIRUN):
+    hydra = {"mode": mode, "sweep": {"dir": str(folder)}, "runtime": {"output_dir": str(run)}}
+    return OmegaConf.create({"hydra": hydra})
+
+
+def test_the_summary_grows_with_every_run(tmp_path):
+    runs = make_sweep(tmp_path, [["seed=0"], ["seed=1"]])
+    for done, run in enumerate(runs, start=1):
+        Sweep().on_job_end(config_of(tmp_path, run), JobReturn())
+        assert len(read_rows(tmp_path / "summary.csv")[1]) == done
+    assert not (tmp_path / "report.html").exists()
+    alone = make_sweep(tmp_path / "alone", [["seed=0"]])[0]
+    Sweep().on_job_end(config_of(tmp_path / "alone", alone, mode=RunMode.RUN), JobReturn())
+    assert not (tmp_path / "alone" / "summary.csv").exists()
+
+
+def test_a_sweep_ends_with_its_report_unless_it_wants_no_figures(tmp_path):
+    for wanted in (True, False):
+        folder = tmp_path / str(wanted)
+        for run in make_sweep(folder, [["seed=0"], ["seed=1"]]):
+            (run / ".hydra" / "hydra.yaml").touch()
+            (run / ".hydra" / "config.yaml").write_text(json.dumps({"figures": wanted}))
+        finish(folder)
+        assert (folder / "summary_by_config.csv").exists()
+        assert (folder / "report.html").exists() == wanted
+
+
+def test_a_report_that_fails_hides_nothing(tmp_path, capsys, monkeypatch):
+    record(tmp_path, "a", status="failed", error="why")
+
+    def broken(*arguments, **options):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(rebuild, "rebuild", broken)
+    with pytest.raises(SystemExit):
+        finish(tmp_path)
+    out, err = capsys.readouterr()
+    assert out.startswith("0 completed, 0 diverged, 1 failed")
+    assert err.splitlines() == ["gradlab: no report: ValueError: no ink", "gradlab: a failed: why"]

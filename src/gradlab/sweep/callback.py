@@ -1,4 +1,7 @@
-"""What Hydra calls at the start of a run and at the end of a sweep."""
+"""What Hydra calls at the start of a run and at the end of a sweep.
+
+It loads this module for every command, `--cfg job` and mistyped keys included: what takes time is imported when needed.
+"""
 
 import sys
 import time
@@ -6,18 +9,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab import runs
 from gradlab.errors import GateError, GradlabError
-from gradlab.junit import write_junit
 
 
 class Sweep(Callback):
-    """Refuses a sweep that would run as a single run, and ends a sweep with one honest count.
+    """Refuses a sweep that would run as a single run, keeps its summary, and ends it with one honest count.
 
-    Hydra turns exceptions of callbacks into warnings, so both methods leave by SystemExit.
+    Hydra turns exceptions of callbacks into warnings, so what has to be heard leaves by SystemExit.
     """
 
     began = 0.0
@@ -32,9 +36,20 @@ class Sweep(Callback):
         """Note when the sweep began: its folder may hold the runs of earlier ones."""
         self.began = time.time() - 1  # file systems keep times less exactly than the clock
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """Put a run of a sweep into its summary; this is called in the process of the run."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            from gradlab.sweep.summary import add_run
+
+            add_run(Path(config.hydra.sweep.dir), Path(config.hydra.runtime.output_dir))
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print how the runs of the sweep ended; exit with 1 if one failed, with 3 if one did not pass its gate."""
+        """Write tables, figures and report, and print how the runs ended.
+
+        Exit with 1 if one failed, with 3 if one did not pass its gate.
+        """
         folder = Path(config.hydra.sweep.dir)
+        _summarize(folder)
         records = read_records(folder, since=self.began)
         counts = Counter(record["status"] for record in records.values())
         words = [f"{counts[status]} {status}" for status in ("completed", "diverged", "failed")]
@@ -46,11 +61,27 @@ class Sweep(Callback):
             elif record.get("gate"):
                 print(f"gradlab: {name} does not pass its gate: {'; '.join(record['gate'])}", file=sys.stderr)
         if junit := OmegaConf.select(config, "gate.junit"):
+            from gradlab.junit import write_junit
+
             write_junit(Path(junit), records)
         if counts["failed"]:
             raise SystemExit(GradlabError.exit_code)
         if any(record.get("gate") for record in records.values()):
             raise SystemExit(GateError.exit_code)
+
+
+def _summarize(folder: Path) -> None:
+    """Write what is made of all runs; where that fails, say so in a line, and let the sweep end as it would."""
+    from gradlab.sweep.folders import find_runs
+    from gradlab.sweep.rebuild import rebuild
+    from gradlab.sweep.rows import read_value
+
+    try:
+        found = list(find_runs(folder))
+        # Hydra does not tell its callbacks what the runs of a sweep were told.
+        rebuild(folder, found, draw=read_value(found[-1], "figures") != "false")
+    except Exception as error:
+        print(f"gradlab: no report: {runs.describe(error)}", file=sys.stderr)
 
 
 def read_records(folder: Path, *, since: float = 0.0) -> dict[str, dict[str, Any]]:

@@ -11,14 +11,14 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
     A figure for which nothing was recorded is left out: update ratios where no update was made, for instance.
 
     Args:
-        run_dir: A run's folder with ``gradients.csv`` and ``metrics.csv``.
+        run_dir: A run's folder with ``gradients.csv``, and ``metrics.csv`` unless nobody measured a loss.
         caption: The configuration that was run, printed small below each figure.
 
     Returns:
         The files written.
 
     Raises:
-        FileNotFoundError: One of the two tables is missing.
+        FileNotFoundError: There is no ``gradients.csv``.
         ValueError: A table lacks a column, or a row is broken.
     """
     folder = run_dir / "figures"

@@ -4,7 +4,7 @@ import textwrap
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 
 # Okabe & Ito 2008, "Color Universal Design"
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
+DISTINCT = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#8A8A00", "#666666")
+MARKERS = "osD^vP*X"
 TEXT, QUIET, FAINT, LANE = "#222222", "#666666", "#E4E4E4", "#F1F1F1"
 # Short of viridis' yellow end, which is hard to see as a line on white.
 SEQUENCE = ListedColormap(colormaps["viridis"](np.linspace(0, 0.87, 256)), name="sequence")
@@ -48,10 +50,12 @@ class Sheet:
     Attributes:
         figure: The figure.
         floor: Where the room for axes begins, in inches above the bottom edge.
+        marks: What a reader may point at: axes, place in them, and row of the table.
     """
 
     figure: Figure
     floor: float
+    marks: list[tuple[Axes, float, float, int]] = field(default_factory=list)
 
     def axes(self, left: float, bottom: float, width: float, height: float, *, name: str = "") -> Axes:
         """Return new axes at a place in inches.
@@ -69,6 +73,18 @@ class Sheet:
             axes.set_ylabel(name)
             axes.yaxis.set_label_coords(-0.70 / width, 0.5)
         return axes
+
+    def places(self) -> list[tuple[float, float, int]]:
+        """Return the marks as (x, y, row) in the units of the SVG, 1/72 inch from its upper left corner.
+
+        Limits and scales of the axes must be set. A mark outside its axes is left out.
+        """
+        found = []
+        for axes, x, y, row in self.marks:
+            across, up = axes.transData.transform((x, y)) / self.figure.dpi
+            if np.isfinite((across, up)).all() and axes.bbox.padded(5).contains(*axes.transData.transform((x, y))):
+                found.append((round(72 * across, 1), round(72 * (self.figure.get_size_inches()[1] - up), 1), row))
+        return found
 
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write the figure as PNG and SVG, without a date, and return the two paths."""

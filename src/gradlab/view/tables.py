@@ -40,18 +40,20 @@ class Layers:
         return len(self.names) - self.head
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> dict[str, Sequence[str]]:
+def read_columns(path: Path, columns: Sequence[str], *, steps: int | None = None) -> dict[str, Sequence[str]]:
     """Return the named columns of a CSV file as text.
 
     Args:
         path: The file; its first line names the columns.
         columns: The columns wanted; only they are kept in memory.
+        steps: Of a table whose first column is the step, read the rows of at most so many steps, evenly spread, the
+            first and the last among them: a hundred times as fast as reading them all.
 
     Raises:
         ValueError: A column is missing, or a row has another number of cells than the header.
     """
     with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file if steps is None else _thin_out(file.readlines(), steps))
         header = next(reader, [])
         if missing := [name for name in columns if name not in header]:
             raise ValueError(f"{path}: no column {missing[0]!r}; it has {', '.join(header) or 'no header'}")
@@ -59,9 +61,18 @@ def read_columns(path: Path, columns: Sequence[str]) -> dict[str, Sequence[str]]
         rows = []
         for row in reader:
             if len(row) != len(header):
-                raise ValueError(f"{path}, line {reader.line_num}: {len(row)} cells instead of {len(header)}")
+                place = f"line {reader.line_num}" if steps is None else f"step {row[0] if row else ''}"
+                raise ValueError(f"{path}, {place}: {len(row)} cells instead of {len(header)}")
             rows.append([row[place] for place in places])
     return dict(zip(columns, zip(*rows, strict=True) if rows else ((),) * len(columns), strict=True))
+
+
+def _thin_out(lines: Sequence[str], most: int) -> list[str]:
+    """Return the header and the lines of at most ``most`` steps."""
+    steps = [line.partition(",")[0] for line in lines]
+    names = list(dict.fromkeys(steps[1:]))
+    wanted = {names[place] for place in spread_out(len(names), most)}
+    return [*lines[:1], *(line for line, step in zip(lines[1:], steps[1:], strict=True) if step in wanted)]
 
 
 def numbers(cells: Sequence[str]) -> np.ma.MaskedArray:
@@ -74,14 +85,16 @@ def read_metrics(run_dir: Path, columns: Sequence[str], *, name: str = "metrics.
     """Return columns of a run's table of steps, each of shape (S,), masked where nothing was measured.
 
     Args:
-        run_dir: The run's folder.
+        run_dir: The run's folder; without a ``metrics.csv`` S is 0.
         columns: Names of the columns wanted.
         name: Name of the table.
     """
+    if not (run_dir / name).exists():
+        return {column: numbers(()) for column in columns}
     return {column: numbers(cells) for column, cells in read_columns(run_dir / name, columns).items()}
 
 
-def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
+def read_layers(run_dir: Path, columns: Sequence[str], *, steps: int | None = None) -> Layers:
     """Return columns of a run's ``gradients.csv`` for the main path.
 
     Rows of another role (gates, shortcut projections, auxiliary heads) are left out.
@@ -89,12 +102,13 @@ def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
     Args:
         run_dir: The run's folder.
         columns: Names of the measured columns wanted.
+        steps: How many steps to read, evenly spread; all by default.
     """
-    cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *columns])
+    cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *columns], steps=steps)
     rows = [row for row, role in enumerate(cells["role"]) if role == "main"]
     row_steps = np.array([int(cells["step"][row]) for row in rows], dtype=np.int64)
     row_layers = [cells["layer"][row] for row in rows]
-    steps, step_of_row = np.unique(row_steps, return_inverse=True)
+    found_steps, step_of_row = np.unique(row_steps, return_inverse=True)
     # A layer of a network that grows is where it was last: the head has a higher number after each growth.
     last_depth = dict(zip(row_layers, (int(cells["depth_index"][row]) for row in rows), strict=True))
     layers = sorted((depth, name) for name, depth in last_depth.items())
@@ -104,11 +118,11 @@ def read_layers(run_dir: Path, columns: Sequence[str]) -> Layers:
     matrices = {}
     for name in columns:
         column = numbers([cells[name][row] for row in rows])
-        matrix = np.ma.masked_all((len(steps), len(layers)))
+        matrix = np.ma.masked_all((len(found_steps), len(layers)))
         matrix[step_of_row, layer_of_row] = column
         matrices[name] = matrix
     return Layers(
-        steps=steps,
+        steps=found_steps,
         depths=np.array([depth for depth, _ in layers], dtype=np.int64),
         names=[name for _, name in layers],
         head=bool(layers) and _has_head(run_dir, layers[-1][0]),

@@ -1,10 +1,12 @@
 """Numbers as a reader wants them, also where float64 cannot hold the quotient of two of them."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from math import isfinite
 
 from numpy import ma
 
+_PLAIN = {"none", "true", "false", "null", ""}  # values that say nothing without their key
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -41,3 +43,12 @@ def condition(value: float, *, digits: int = 2) -> str:
     if not isfinite(value):
         return "not finite"
     return "exactly 0" if value == 0 else short(value, digits=digits)
+
+
+def label(values: Mapping[str, str]) -> str:
+    """Return a config in words: ``relu, depth 20`` for activation=relu, model.depth=20."""
+    return ", ".join(value if _speaks(value) else f"{key.split('.')[-1]} {value}" for key, value in values.items())
+
+
+def _speaks(value: str) -> bool:
+    return value not in _PLAIN and not value[:1].isdigit() and value[:1] not in "-.["

@@ -1,0 +1,88 @@
+"""Everything that is made of the files of runs, made again: tables, figures, report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradlab.errors import GradlabError
+from gradlab.runs import read_run
+from gradlab.suggest import closest, did_you_mean
+from gradlab.sweep.rows import read_row
+from gradlab.sweep.summary import SUMMARY, keys, summarize
+
+PAGE = "report.html"
+
+
+def rebuild(
+    folder: Path,
+    runs: Sequence[Path],
+    *,
+    draw: bool = True,
+    name: str = "",
+    metric: str = "",
+    pairs: Sequence[tuple[str, str]] | None = None,
+) -> dict[Path, str]:
+    """Write ``summary.csv``, ``summary_by_config.csv``, the figures and ``report.html`` of a sweep.
+
+    Args:
+        folder: Where they go.
+        runs: The runs.
+        draw: Whether to draw the figures and write the report, too.
+        name: What to call the sweep; its folder's name by default.
+        metric: Column of the summary by which configs are compared; the best known that was measured by default.
+        pairs: Pairs of keys to draw against each other; the first three pairs of swept keys by default.
+
+    Returns:
+        The runs that were left out or shown without figures, because their files are broken, and why.
+
+    Raises:
+        GradlabError: There is no such metric or key, or not one run whose files can be read.
+    """
+    summary = summarize(folder, runs)
+    if not draw:
+        return dict(summary.skipped)
+    if not summary.rows:
+        raise GradlabError(f"{folder}: no run in it can be read: {next(iter(summary.skipped.values()), 'it is empty')}")
+    from gradlab.view.page.many_runs import write_sweep_page
+    from gradlab.view.sweep_figures import draw_sweep
+    from gradlab.view.sweeps import METRICS, read_sweep
+
+    sweep = read_sweep(folder / SUMMARY, summary.runs, name=name or folder.resolve().name)
+    chosen = next((one for one in sweep.metrics if metric in ("", one.column)), None)
+    if metric and chosen is None:
+        names = [one.column for one in METRICS]
+        raise GradlabError(f"metric {metric}: no run has it{did_you_mean(closest(metric, names))}: {', '.join(names)}")
+    known = [*sweep.keys, "seed"]
+    for key in (key for pair in pairs or () for key in pair):
+        if key not in known:
+            raise GradlabError(f"key {key} was not swept{did_you_mean(closest(key, known))}: {', '.join(known)}")
+    drawings = draw_sweep(sweep, folder, metric=chosen, pairs=pairs)
+    records = [read_run(run) or {} for run in summary.runs]
+    broken = {
+        run: "it left no readable run.json" for run, record in zip(summary.runs, records, strict=True) if not record
+    }
+    unread = write_sweep_page(folder, sweep, records=records, drawings=drawings, metric=chosen)
+    return {**summary.skipped, **broken, **unread}
+
+
+def rebuild_run(run: Path, *, caption: str) -> list[Path]:
+    """Draw the figures of one run, and write its ``report.html``.
+
+    Args:
+        run: Its folder.
+        caption: Its configuration in words.
+
+    Returns:
+        The files written.
+
+    Raises:
+        FileNotFoundError: There is no ``gradients.csv``.
+        ValueError: A table is broken.
+    """
+    from gradlab.view.figures import draw_run
+    from gradlab.view.page.one_run import write_run_page
+
+    figures = draw_run(run, caption=caption)
+    row = read_row(run, name=run.resolve().name)
+    overrides = {key: row[key] for key in keys(list(row))}
+    page = write_run_page(run, row=row, overrides=overrides, record=read_run(run) or {}, figures=figures)
+    return [*figures, page]

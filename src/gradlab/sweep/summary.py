@@ -1,0 +1,191 @@
+"""The two tables of a sweep: `summary.csv`, one row a run, and `summary_by_config.csv`, the seeds of a config together.
+
+Runs of one sweep end in several processes at once. Each puts its own row in under a lock and by rename, so that
+nobody reads half a table and no row is lost, and without opening the folders of the others.
+"""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from pathlib import Path
+
+from filelock import FileLock
+
+from gradlab.runs import replacing
+from gradlab.sweep.rows import MEASURED, RESULTS, read_row, read_value
+
+SUMMARY, BY_CONFIG = "summary.csv", "summary_by_config.csv"
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Content of a ``summary.csv``.
+
+    Attributes:
+        columns: Its columns.
+        rows: Its rows.
+        runs: The folder of each row's run.
+        skipped: The runs that have no row because their files are broken, and why.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Row]
+    runs: Sequence[Path]
+    skipped: Mapping[Path, str]
+
+
+def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
+    """Write both tables of a sweep from the files of its runs.
+
+    A key that only some of the runs override is looked up in the configs of the others.
+
+    Args:
+        folder: Where the tables go.
+        runs: The runs. Those of several sweeps are named by sweep and run, and get a column ``sweep``.
+    """
+    parents = {run.resolve().parent for run in runs}
+    base = Path(os.path.commonpath(parents)) if parents else folder
+    read: list[tuple[Path, dict[str, str]]] = []
+    skipped: dict[Path, str] = {}
+    for run in runs:
+        place = run.resolve().relative_to(base)
+        sweep = {"sweep": place.parent.as_posix()} if len(parents) > 1 else {}
+        try:
+            read.append((run, {"run": ""} | sweep | read_row(run, name=place.as_posix())))
+        except ValueError as error:
+            skipped[run] = str(error)
+    columns = _columns(row for _, row in read)
+    for run, row in read:
+        row |= {key: read_value(run, key) for key in keys(columns) if key not in row}
+    rows = [row for _, row in read]
+    with _lock(folder):
+        _write(folder / SUMMARY, columns, rows)
+        _write(folder / BY_CONFIG, *aggregate(columns, rows))
+    return Summary(columns=columns, rows=rows, runs=[run for run, _ in read], skipped=skipped)
+
+
+def add_run(folder: Path, run: Path) -> None:
+    """Put a run that has just ended into the tables of its sweep, in place of its older row if there is one.
+
+    ``summary.csv`` is whole after every run; ``summary_by_config.csv`` follows each time it has grown by 5%.
+
+    Args:
+        folder: The sweep's folder.
+        run: The run's folder in it.
+    """
+    name = run.name
+    row = read_row(run, name=name)
+    path = folder / SUMMARY
+    with _lock(folder):
+        head, _, body = (path.read_text(encoding="utf-8") if path.exists() else "").partition("\n")
+        columns = next(csv.reader([head]), [])
+        if set(row) <= set(columns):
+            start = f"\n{body}".find(f"\n{_line([name])[:-1]},")
+            before, after = (body, "") if start < 0 else (body[:start], body[start:].partition("\n")[2])
+            line = _line([row.get(column, "") for column in columns])
+            with replacing(path) as temporary:
+                temporary.write_text(f"{head}\n{before}{line}{after}", encoding="utf-8")
+            count = body.count("\n") + 1
+            if start >= 0 or count % max(1, count // 20):
+                return
+        rows = [*(old for old in read_rows(path)[1] if old["run"] != name), row]
+        columns = _columns([dict.fromkeys(columns, ""), *rows])
+        _write(path, columns, rows)
+        _write(folder / BY_CONFIG, *aggregate(columns, rows))
+
+
+def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and rows of a table; both are empty where there is none."""
+    if not path.exists():
+        return [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        return list(reader.fieldnames or ()), list(reader)
+
+
+def keys(columns: Sequence[str]) -> list[str]:
+    """Return those of the columns that are overrides: they stand between the run's name and its seed."""
+    return list(columns[1 : columns.index(RESULTS[0])]) if RESULTS[0] in columns else []
+
+
+def aggregate(columns: Sequence[str], rows: Iterable[Row]) -> tuple[list[str], list[dict[str, str]]]:
+    """Put runs that differ in nothing but their seed into one row.
+
+    Args:
+        columns: Columns of ``summary.csv``.
+        rows: Its rows.
+
+    Returns:
+        Columns and rows of ``summary_by_config.csv``: the overrides, ``n`` runs, how many of them completed, diverged
+        and ended otherwise, their most frequent last verdict, and median and quartiles of all that was measured.
+    """
+    names = keys(columns)
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(key, "") for key in names), []).append(row)
+    measures = [f"{figure}_{part}" for figure in MEASURED for part in ("median", "q1", "q3")]
+    found = []
+    for config, members in groups.items():
+        endings = Counter(row["status"] for row in members)
+        counts = {"n": len(members), "completed": endings.pop("completed", 0), "diverged": endings.pop("diverged", 0)}
+        cells = dict(zip(names, config, strict=True)) | {name: str(count) for name, count in counts.items()}
+        cells["failed"] = str(endings.total())
+        cells["verdict_final"] = Counter(row["verdict_final"] for row in members).most_common(1)[0][0]
+        for figure in MEASURED:
+            values = [float(row[figure]) for row in members if row.get(figure)]
+            if values:
+                for part, share in (("q1", 0.25), ("median", 0.5), ("q3", 0.75)):
+                    cells[f"{figure}_{part}"] = repr(quantile(values, share))
+        found.append(cells)
+    return [*names, "n", "completed", "diverged", "failed", "verdict_final", *measures], found
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return a quantile by linear interpolation (Hyndman & Fan 1996, type 7), with nan as the largest of numbers.
+
+    A diverged run's loss is nan. Left out, it would improve the median; as the largest it counts as the bad result
+    that it is.
+
+    Args:
+        values: One or more numbers.
+        share: Which quantile, from 0 to 1.
+    """
+    ranked = sorted(values, key=lambda value: (isnan(value), value))
+    place = share * (len(ranked) - 1)
+    low, high = ranked[int(place)], ranked[min(int(place) + 1, len(ranked) - 1)]
+    weight = place - int(place)
+    return low if weight == 0 or low == high else low * (1 - weight) + high * weight
+
+
+def _columns(rows: Iterable[Row]) -> list[str]:
+    """Return the columns of a table of these rows: the name, every override, the results, and what else there is."""
+    order: dict[str, None] = {}
+    extra: dict[str, None] = {}
+    for row in rows:
+        names = list(row)
+        overrides = keys(names)
+        order |= dict.fromkeys(overrides)
+        extra |= dict.fromkeys(name for name in names if name not in overrides)
+    return ["run", *order, *RESULTS, *(name for name in extra if name not in ("run", *RESULTS))]
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _line(cells: Sequence[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    return buffer.getvalue()
+
+
+def _lock(folder: Path) -> FileLock:
+    return FileLock(os.path.join(folder, ".summary.lock"))

@@ -1,0 +1,91 @@
+"""Two swept keys against each other: a table of colours with the median of all runs that share the two values."""
+
+from itertools import combinations, islice
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Normalize, to_rgba
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from gradlab.view import lanes, style
+from gradlab.view.sweeps import Metric, Sweep, in_order
+from gradlab.view.words import short
+
+_MOST, _WITH_TEXT, _PAIRS = 40, 14, 3
+_PREFERRED = ("activation", "initializer", "model.depth")
+_COLORS = colormaps["viridis"]
+_NOTHING = ("no finite value", "#EFC4DC")
+
+
+def pairs(sweep: Sweep) -> list[tuple[str, str]]:
+    """Return the pairs of swept keys that are drawn unless others are asked for, the most telling first."""
+    keys = [key for key in sweep.swept if sweep.table[key].nunique() <= _MOST]
+    keys.sort(key=lambda key: _PREFERRED.index(key) if key in _PREFERRED else len(_PREFERRED))
+    return list(islice(combinations(keys, 2), _PAIRS))
+
+
+def grid(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> style.Sheet:
+    """Draw a metric for every pair of values of two keys.
+
+    Args:
+        sweep: The sweep.
+        metric: What the colours show.
+        rows: Key whose values are the rows.
+        columns: Key whose values are the columns.
+    """
+    table = sweep.table
+    down, across = in_order(list(table[rows])), in_order(list(table[columns]))
+    values = medians(sweep, metric, rows=rows, columns=columns)
+    height = 0.65 + min(5.0, max(1.4, 0.34 * len(down)))
+    others = [key for key in sweep.swept if key not in (rows, columns)]
+    title = f"Median {metric.label} by {rows} and {columns}" + (
+        f", over {', '.join(others)} and seed" if others else ""
+    )
+    sheet = style.sheet(title, caption=sweep.caption, height=height)
+    axes = sheet.axes(1.75, 0.55, 5.7, height - 0.65)
+    shown = lanes.positions(values, log=metric.log)
+    scale = lanes.fit(values, log=metric.log)
+    pixels = _COLORS(Normalize(scale.low, scale.high)(np.nan_to_num(shown)))
+    pixels[~np.isfinite(shown)] = to_rgba(_NOTHING[1])
+    pixels[np.ma.getmaskarray(values)] = to_rgba("#FFFFFF")
+    axes.imshow(pixels, aspect="auto", interpolation="none")
+    missing = np.ma.getmaskarray(values)
+    if max(values.shape) <= _WITH_TEXT:
+        for (row, column), value in np.ndenumerate(values.data):
+            dark = np.mean(pixels[row, column, :3]) < 0.5
+            text = "" if missing[row, column] else short(float(value), digits=2)
+            axes.text(column, row, text, ha="center", va="center", size=8, color="white" if dark else "black")
+    axes.set_xticks(range(len(across)), [value[:16] for value in across], rotation=0 if len(across) <= 7 else 60)
+    axes.set_yticks(range(len(down)), [value[:24] for value in down])
+    axes.set_xlabel(columns)
+    axes.set_ylabel(rows)
+    if (~np.isfinite(shown) & ~missing).any():
+        axes.legend(
+            handles=[Patch(facecolor=_NOTHING[1], label=_NOTHING[0])],
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1),
+            fontsize=8,
+        )
+    return sheet
+
+
+def medians(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> np.ma.MaskedArray:
+    """Return the median of a metric over the runs of each pair of values; masked where there is no run.
+
+    A run that did not complete counts as worse than all others.
+    """
+    table, values = sweep.table, sweep.values(metric)
+    down, across = in_order(list(table[rows])), in_order(list(table[columns]))
+    found = np.ma.masked_all((len(down), len(across)))
+    pairs = list(zip(table[rows], table[columns], strict=True))
+    for first, second in set(pairs):
+        chosen = np.array([pair == (first, second) for pair in pairs])
+        found[down.index(first), across.index(second)] = _middle(values.to_numpy(dtype=float)[chosen], metric)
+    return found
+
+
+def _middle(values: NDArray[np.float64], metric: Metric) -> float:
+    ranked = np.sort(np.where(np.isnan(values), -np.inf if metric.better == "high" else np.inf, values))
+    low, high = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
+    return float(low if low == high else (low + high) / 2)

@@ -1,0 +1,111 @@
+"""The page of a sweep."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradlab.view.digest import detail, digest
+from gradlab.view.page.render import NAME, cell, figure, story, write_page
+from gradlab.view.sweep_figures import Drawing
+from gradlab.view.sweeps import Metric, Sweep, in_order
+from gradlab.view.words import condition, label
+
+# Beside the swept keys; the others come with a tick.
+_SHOWN = (
+    "seed", "status", "error", "verdict_final", "eval_accuracy", "eval_loss", "train_loss", "gradient_ratio_initial",
+    "gradient_ratio_final", "seconds",
+)  # fmt: skip
+
+
+def write_sweep_page(
+    folder: Path,
+    sweep: Sweep,
+    *,
+    records: Sequence[Mapping[str, Any]],
+    drawings: Sequence[Drawing],
+    metric: Metric | None,
+) -> dict[Path, str]:
+    """Write ``report.html`` into a sweep's folder.
+
+    Args:
+        folder: The folder.
+        sweep: The runs.
+        records: Content of each one's run.json, as far as it can be read.
+        drawings: Figures to put in.
+        metric: What configs are compared by; None where nothing was measured.
+
+    Returns:
+        The runs whose tables cannot be read, and why: they are listed without their gradient flow.
+    """
+    depth = detail(len(sweep.table))
+    runs, broken = [], {}
+    for run, record in zip(sweep.folders, records, strict=True):
+        try:
+            flow = digest(run, detail=depth)
+        except (OSError, ValueError) as error:
+            flow, broken[run] = {}, str(error)
+        runs.append({"flow": flow, "verdicts": story(record)})
+    # The page has a grid of its own, for any two keys.
+    shown = [one for one in drawings if not one.path.stem.startswith("grid_")]
+    content = {
+        "title": sweep.name,
+        "endings": [(count, status) for status, count in Counter(sweep.table["status"]).most_common()],
+        "swept": [(key, _listed(in_order(list(sweep.table[key])))) for key in sweep.swept],
+        "fixed": list(sweep.fixed.items()),
+        "ends": _ends(sweep, metric, records) if metric and len(sweep.configs()) > 1 else [],
+        "single": False,
+        "figures": [figure(one.path, one.places) for one in shown],
+        "data": _data(sweep, runs, metric=metric),
+    }
+    write_page(folder / NAME, content)
+    return broken
+
+
+def _data(sweep: Sweep, runs: Sequence[Mapping[str, Any]], *, metric: Metric | None) -> dict[str, Any]:
+    """Return what the script works on."""
+    table = sweep.table
+    always = ("run", "seed", "status", "error")
+    empty = [column for column in table.columns if (table[column].isna() | (table[column] == "")).all()]
+    columns = [column for column in table.columns if column in always or column not in empty]
+    telling = [*sweep.swept, *(["seed"] if table["seed"].nunique() > 1 else [])]
+    labels = [label(dict(zip(telling, row, strict=True))) for row in table[telling].itertuples(index=False)]
+    metrics = sorted(sweep.metrics, key=lambda one: one != metric)
+    return {
+        "columns": columns,
+        "shown": [*sweep.swept, *(column for column in _SHOWN if column in columns and column not in empty)],
+        "swept": sweep.swept,
+        "labels": labels if telling else table["run"].tolist(),
+        "metrics": [
+            {"column": one.column, "label": one.label, "better": one.better, "log": one.log} for one in metrics
+        ],
+        "rows": [[cell(value) for value in row] for row in table[columns].itertuples(index=False)],
+        "runs": list(runs),
+        "single": False,
+    }
+
+
+def _ends(sweep: Sweep, metric: Metric, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the best config and the worst, each with a run that stands for it and what was found there."""
+    order, values = sweep.ranked(metric), sweep.values(metric)
+    found = []
+    for kind, (name, rows) in (("best", order[0]), ("worst", order[-1])):
+        middle = int(rows[np.argsort(metric.score(values.iloc[rows]), kind="stable")[(len(rows) - 1) // 2]])
+        verdicts = records[middle].get("verdicts") or ()
+        sentence = verdicts[-1]["sentence"] if verdicts else records[middle].get("error") or ""
+        measured = values.iloc[rows].dropna()
+        value = f"{condition(measured.median(), digits=3)} {metric.label}" if measured.size else _endings(sweep, rows)
+        found.append({"kind": kind, "label": name, "value": value, "sentence": sentence, "row": middle})
+    return found
+
+
+def _endings(sweep: Sweep, rows: NDArray[np.int64]) -> str:
+    counts = Counter(sweep.table["status"].iloc[rows])
+    return ", ".join(f"{count} of {len(rows)} {status}" for status, count in counts.items())
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(values) if len(values) <= 8 else f"{', '.join(values[:3])} … {values[-1]}: {len(values)} values"

@@ -1,0 +1,94 @@
+"""The page itself: template, style and script, and what goes into them unharmed."""
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from gradlab import __version__
+from gradlab.view import style
+
+NAME = "report.html"
+_HERE = Path(__file__).parent
+_SCRIPTS = ("chart.js", "run.js", "table.js", "grid.js", "start.js")
+_COLORS = {style.TEXT: "ink", style.QUIET: "quiet", style.FAINT: "faint", style.LANE: "lane", "#FFFFFF": "page"}
+_DARK = 150  # of 255 in the strongest of red, green and blue
+
+
+def write_page(path: Path, content: Mapping[str, Any]) -> None:
+    """Fill in the template and write it by rename.
+
+    Every value is escaped, data too; besides, the page's own policy lets nothing run but the script known by its hash,
+    and nothing be fetched.
+
+    Args:
+        path: The file to write.
+        content: Values of the template.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    page = environment.get_template("report.html").render(
+        content,
+        version=__version__,
+        style=Markup((_HERE / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def figure(path: Path, places: Sequence[tuple[float, float, int]] = ()) -> dict[str, Any]:
+    """Return what the template needs of a figure.
+
+    Args:
+        path: Its SVG.
+        places: What a reader may point at: (x, y) in the SVG's units, and the row of the run.
+    """
+    return {"name": path.stem, "places": places, "svg": Markup(_inline(path))}
+
+
+def cell(value: Any) -> Any:
+    """Return a cell for JSON: a text that is a number as one, six digits of a float, None where nothing is known."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d*)?([eE][-+]?\d+)?", value):
+        value = int(value) if value.lstrip("-").isdigit() else float(value)
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if isfinite(value) else None
+    return None if value == "" else value
+
+
+def story(record: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the verdicts of a run.json as (step, sentence)."""
+    return [[verdict["step"], verdict["sentence"]] for verdict in record.get("verdicts") or ()]
+
+
+def _inline(path: Path) -> str:
+    """Return an SVG file as an element of a page: without a prolog, with names of its own and the page's colours."""
+    svg = path.read_text(encoding="utf-8")
+    svg = re.sub(
+        r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
+    )
+    own = re.sub(r"\W", "_", path.stem)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", svg)
+    for color, name in _COLORS.items():
+        svg = re.sub(rf"(fill|stroke): {color}\b", rf"\1: var(--{name})", svg, flags=re.IGNORECASE)
+    return re.sub(r"(fill|stroke): (#[0-9a-fA-F]{6})\b", _readable, svg)
+
+
+def _readable(found: re.Match[str]) -> str:
+    """Lighten a colour that would not be seen on a dark page; a browser that cannot keeps the colour as it is."""
+    name, color = found.groups()
+    if max(bytes.fromhex(color[1:])) > _DARK:
+        return found[0]
+    return f"{found[0]}; {name}: light-dark({color}, color-mix(in srgb, {color}, white 45%))"

@@ -1,0 +1,107 @@
+"""Which config of a sweep is the best, which the worst, and how far its seeds agree."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from gradlab.view import lanes, style
+from gradlab.view.sweeps import Metric, Sweep
+from gradlab.view.words import short
+
+_MOST = 24  # configs that a reader can take in
+_LETTERS = 50  # of a config's label
+_LEFT, _WIDTH, _LINE = 3.6, 3.4, 0.215  # inches
+COLORS = {"healthy": style.GREEN, "vanishing": style.BLUE, "exploding": style.VERMILLION}
+
+
+class Line(NamedTuple):
+    """One config in the drawing: its height, label, and the rows of its runs (none: configs were left out here)."""
+
+    y: int
+    label: str
+    rows: NDArray[np.int64]
+
+
+def ranking(sweep: Sweep, metric: Metric) -> style.Sheet:
+    """Draw the configs of a sweep from the best to the worst: every run, and the median over seeds.
+
+    Of many configs the twelve best and the twelve worst are drawn. Colours are those of the last verdict.
+
+    Args:
+        sweep: The sweep.
+        metric: What it is ranked by.
+    """
+    lines = _lines(sweep, metric)
+    height = 0.75 + _LINE * len(lines)
+    sheet = style.sheet(headline(sweep, metric), caption=sweep.caption, height=height)
+    axes = sheet.axes(_LEFT, 0.6, _WIDTH, height - 0.65)
+    values = sweep.values(metric)
+    places = lanes.positions(np.ma.MaskedArray(values.to_numpy(dtype=float)), log=metric.log)
+    for line in lines:
+        _draw(sheet, axes, line, places, verdicts=sweep.table["verdict_final"])
+        text = _remark(sweep, values, line.rows)
+        axes.text(1.02, line.y, text, transform=axes.get_yaxis_transform(), va="center", size=8)
+    axes.set_yticks([line.y for line in lines], [line.label for line in lines], fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(lines[-1].y - 0.7, lines[0].y + 0.7)
+    scale = lanes.fit(np.ma.MaskedArray(values.dropna().to_numpy(dtype=float)), log=metric.log)
+    axes.set_xlim(scale.low, scale.high)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=metric.log and scale.high - scale.low > 3))
+    if metric.log:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda exponent, _: short(10**exponent)))
+    axes.set_xlabel(metric.label)
+    axes.grid(color=style.FAINT, linewidth=0.6)
+    present = [name for name in COLORS if (sweep.table["verdict_final"] == name).any()]
+    handles = [Line2D([], [], color=COLORS[name], marker="o", linewidth=0, label=name) for name in present]
+    axes.legend(handles=handles, loc="upper right", bbox_to_anchor=(0, -0.1 / (height - 0.65)), fontsize=8)
+    return sheet
+
+
+def headline(sweep: Sweep, metric: Metric) -> str:
+    """Name the best config and the worst."""
+    order, values = sweep.ranked(metric), sweep.values(metric)
+    (best, first), (worst, last) = order[0], order[-1]
+    if len(order) == 1:
+        return f"{metric.label.capitalize()}: {_remark(sweep, values, first)}"
+    ends = f"{best} ({_remark(sweep, values, first)}); worst: {worst} ({_remark(sweep, values, last)})"
+    return f"Best {metric.label}: {ends}"
+
+
+def _lines(sweep: Sweep, metric: Metric) -> list[Line]:
+    order = [
+        (name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…", rows) for name, rows in sweep.ranked(metric)
+    ]
+    if len(order) > _MOST:
+        gap = (f"… {len(order) - _MOST} more …", np.arange(0))
+        order = [*order[: _MOST // 2], gap, *order[-_MOST // 2 :]]
+    return [Line(-place, name, rows) for place, (name, rows) in enumerate(order)]
+
+
+def _draw(sheet: style.Sheet, axes: Axes, line: Line, places: NDArray[np.float64], *, verdicts: pd.Series) -> None:
+    """Draw the runs of one config as small dots and, of several, their median as a bar."""
+    found = places[line.rows]
+    for row, x in zip(line.rows.tolist(), found.tolist(), strict=True):
+        axes.plot([x], [line.y], "o", color=COLORS.get(verdicts.iloc[row], style.QUIET), markersize=5, alpha=0.8)
+        sheet.marks.append((axes, x, line.y, row))
+    seen = found[np.isfinite(found)]
+    if seen.size > 1:
+        axes.plot([seen.min(), seen.max()], [line.y, line.y], color=style.QUIET, linewidth=1, zorder=1)
+        axes.plot([np.median(seen)], [line.y], "|", color=style.TEXT, markersize=11, markeredgewidth=1.6)
+
+
+def _remark(sweep: Sweep, values: pd.Series, rows: NDArray[np.int64]) -> str:
+    """Say a config's median and its verdict, or how many of its runs did not complete."""
+    if not rows.size:
+        return ""
+    endings = Counter(sweep.table["status"].iloc[rows])
+    bad = [f"{count} of {rows.size} {status}" for status, count in endings.items() if status != "completed"]
+    verdict = Counter(sweep.table["verdict_final"].iloc[rows]).most_common(1)[0][0]
+    found = values.iloc[rows].dropna()
+    words = ([short(found.median())] if found.size else []) + (bad or [verdict])
+    return ", ".join(word for word in words if word)

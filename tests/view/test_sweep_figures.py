@@ -1,0 +1,151 @@
+"""The figures of a sweep: right for two runs and for thousands, and absent where they have nothing to say."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from gradlab.sweep.summary import SUMMARY, summarize
+from gradlab.view import curves, grid, ranking, ratio
+from gradlab.view.sweep_figures import draw_sweep
+from gradlab.view.sweeps import METRICS, in_order, read_sweep
+from gradlab.view.words import label
+from made_up import make_sweep
+
+ACCURACY = METRICS[0]
+
+
+def read(folder, overrides, **shape):
+    runs = make_sweep(folder, overrides, **shape)
+    summary = summarize(folder, runs)
+    return read_sweep(folder / SUMMARY, summary.runs, name="made up")
+
+
+def product_of(**values):
+    return [[f"{key}={value}" for key, value in zip(values, one, strict=True)] for one in product(*values.values())]
+
+
+def names(drawings):
+    return {drawing.path.stem for drawing in drawings}
+
+
+SMALL = {"activation": ("relu", "tanh"), "initializer": ("a", "b"), "depth": (5, 20), "seed": (0, 1)}
+
+
+def test_all_figures_of_a_small_sweep(tmp_path):
+    sweep = read(
+        tmp_path, product_of(**SMALL), hidden=lambda number: (5, 20)[number // 2 % 2], steps=(0, 10),
+        ratio=lambda number: 10.0 ** -(number % 40),
+    )  # fmt: skip
+    drawings = draw_sweep(sweep, tmp_path)
+    pairs = {"grid_activation_initializer", "grid_activation_depth", "grid_initializer_depth"}
+    assert names(drawings) == {"ranking", "gradient_ratio", "learning_curves"} | pairs
+    for drawing in drawings:
+        assert drawing.path.stat().st_size > 2000
+        assert drawing.path.with_suffix(".png").exists()
+    rows = {row for drawing in drawings if drawing.path.stem == "gradient_ratio" for *_, row in drawing.places}
+    assert rows == set(range(16)), "every run can be pointed at"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "absent"),
+    [
+        (product_of(seed=(0, 1)), {"gradient_ratio", "grid"}),
+        (product_of(activation=("relu", "tanh")), {"gradient_ratio", "grid"}),
+        ([["seed=0"]], {"ranking", "gradient_ratio", "grid"}),
+    ],
+)
+def test_what_was_not_swept_is_left_out(tmp_path, overrides, absent):
+    drawn = names(draw_sweep(read(tmp_path, overrides, steps=(0, 10)), tmp_path))
+    assert {name.split("_a")[0] for name in drawn} == {"ranking", "gradient_ratio", "learning_curves", "grid"} - absent
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"ratio": lambda number: 0.0}, {"ratio": lambda number: "inf"}, {"ratio": lambda number: 1e-300 * number},
+        {"status": lambda number: "failed"}, {"status": lambda number: "diverged"},
+        {"accuracy": lambda number: None, "loss": "nan"}, {"steps": ()},
+    ],
+)  # fmt: skip
+def test_every_kind_of_result_is_drawn(tmp_path, shape):
+    shape = {"steps": (0, 10)} | shape
+    if shape.get("ratio") and shape["ratio"](1) == "inf":
+        shape["ratio"] = lambda number: float("inf")
+    sweep = read(tmp_path, product_of(**SMALL), hidden=lambda number: 5 + number % 2, **shape)
+    draw_sweep(sweep, tmp_path, pairs=[("activation", "depth")])
+
+
+def test_nothing_is_drawn_where_all_failed(tmp_path):
+    assert draw_sweep(read(tmp_path, product_of(**SMALL), status=lambda number: "failed"), tmp_path) == []
+
+
+def test_the_ranking_is_by_the_median_and_what_did_not_complete_is_last(tmp_path):
+    accuracy = {"relu": (0.5, 0.6, 0.9), "tanh": (0.7, 0.7, 0.1), "elu": (1.0, 1.0, 1.0), "gelu": (0.2, 0.3, 0.4)}
+    flat = [value for values in accuracy.values() for value in values]
+    sweep = read(
+        tmp_path, product_of(activation=tuple(accuracy), seed=(0, 1, 2)), accuracy=lambda number: flat[number],
+        status=lambda number: "diverged" if number in (6, 7) else "completed",
+    )  # fmt: skip
+    assert [name for name, _ in sweep.ranked(ACCURACY)] == ["tanh", "relu", "gelu", "elu"]
+    said = ranking.headline(sweep, ACCURACY)
+    assert said == "Best test accuracy: tanh (0.7, healthy); worst: elu (1, 2 of 3 diverged)"
+
+
+def test_the_ranking_of_many_shows_both_ends(tmp_path):
+    sweep = read(tmp_path, product_of(a=range(40)), accuracy=lambda number: number / 40, steps=())
+    sheet = ranking.ranking(sweep, ACCURACY)
+    labels = [text.get_text() for text in sheet.figure.axes[0].get_yticklabels()]
+    assert (labels[0], labels[12], labels[-1]) == ("a 39", "… 16 more …", "a 0")
+    assert len(labels) == 25
+
+
+def test_the_grid_holds_the_medians(tmp_path):
+    values = np.random.default_rng(0).random((2, 2, 3)).round(3)
+    sweep = read(
+        tmp_path, product_of(a=("x", "y"), b=(10, 9), seed=(0, 1, 2)),
+        accuracy=lambda number: float(values.flat[number]),
+        status=lambda number: "failed" if number < 2 else "completed", steps=(),
+    )  # fmt: skip
+    found = grid.medians(sweep, ACCURACY, rows="a", columns="b")
+    expected = np.median(values, axis=2)[:, ::-1]  # numbers are ordered by size
+    expected[0, 1] = -np.inf  # two of the three failed
+    assert found.tolist() == expected.tolist()
+
+
+def test_curves_are_quartiles_over_the_seeds_that_got_there(tmp_path):
+    sweep = read(tmp_path, product_of(seed=range(4)), steps=(0, 10))
+    losses = np.array([[1.0, 4.0], [2.0, 3.0], [3.0, 1.0], [4.0, np.nan]])
+    for folder, values in zip(sweep.folders, losses, strict=True):
+        (folder / "metrics.csv").write_text(f"step,train_loss\n0,{values[0]}\n10,{values[1]}\n")
+    steps, quartiles = curves._curve(sweep, np.arange(4), "train_loss")
+    assert steps.tolist() == [0, 10]
+    assert quartiles[:, 0].tolist() == np.quantile(losses[:, 0], [0.25, 0.5, 0.75]).tolist()
+    assert quartiles[:, 1].tolist() == [2.5, 3.5, np.inf]
+
+
+def test_the_ratio_figure_shows_float32s_end_where_ratios_come_near_it(tmp_path):
+    shape = {"hidden": lambda number: 5 + 15 * number}
+    near = read(tmp_path / "near", product_of(depth=(5, 20)), ratio=lambda number: 10.0 ** (-40 * number), **shape)
+    far = read(tmp_path / "far", product_of(depth=(5, 20)), **shape)
+    (tmp_path / "near" / "figures").mkdir()
+    for sweep, text in ((near, "float32's smallest normal"), (far, "1.2e-38, lies below")):
+        svg = ratio.gradient_ratio(sweep).save(tmp_path / "near" / "figures", "r")[1].read_text()
+        assert text in svg
+
+
+def test_labels_say_what_a_value_alone_does_not():
+    config = {"activation": "relu", "model.depth": "20", "residual": "none", "optimizer.lr": "0.1"}
+    assert label(config) == "relu, depth 20, residual none, lr 0.1"
+    assert in_order(["10", "9", "1e-3", "9"]) == ["1e-3", "9", "10"]
+    assert in_order(["b", "a"]) == ["b", "a"]
+
+
+def test_a_large_sweep_is_drawn_in_seconds(tmp_path):
+    sweep = read(
+        tmp_path, product_of(activation="abcdefghij", initializer="abcde", depth=(5, 20), seed=range(3)), steps=(),
+        hidden=lambda number: (5, 20)[number // 3 % 2], ratio=lambda number: 0.5 ** (number % 90),
+    )  # fmt: skip
+    drawings = draw_sweep(sweep, tmp_path)
+    assert "gradient_ratio" in names(drawings)
+    assert all(drawing.path.stat().st_size < 500_000 for drawing in drawings)
