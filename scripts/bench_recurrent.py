@@ -24,7 +24,7 @@ from gradlab.nn.rnn import gru, lstm, rnn
 from gradlab.probe.probe import Probe
 
 LENGTH, BATCH, WIDTH, FEATURES = 100, 50, 64, 2
-KINDS: dict[str, tuple[Any, type[nn.RNNBase], dict[str, Any]]] = {
+KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "rnn": (rnn, nn.RNN, {"activation": nn.Tanh}),
     "lstm": (lstm, nn.LSTM, {"forget_bias": 1.0, "chrono": False}),
     "gru": (gru, nn.GRU, {"chrono": False}),

@@ -51,7 +51,7 @@ def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
     return call
 
 
-def run_with_marks(cfg: Any, **kwargs: Any) -> float:
+def run_with_marks(cfg: Any, **kwargs: Any) -> float | None:
     """Do a run, and note when it began and ended: between two runs Hydra composes."""
     SPENT["begun"].append(time.perf_counter())
     marks = {part: len(SPENT[part]) for part in PARTS}

@@ -16,8 +16,8 @@ from gradlab.view.summary import layer_table
 
 _LINES = 10  # plain lines of progress in a whole run
 _CAPTIONED = (
-    "activation", "initializer", "recurrent_initializer", "normalization", "residual", "data", "clipping",
-    "lr_scheduler", "optimizer",
+    "activation", "initializer", "recurrent_initializer", "normalization", "residual",
+    "data", "clipping", "lr_scheduler", "optimizer",
 )  # fmt: skip
 _UNREMARKABLE = (None, "none", "constant")
 _log = logging.getLogger("gradlab")
