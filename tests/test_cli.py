@@ -83,6 +83,10 @@ REFUSALS = [
     ("model.depth==3", "gradlab: cannot read 'model.depth==3': extraneous input '='; write KEY=VALUE"),
     ("model.depth", "gradlab: cannot read 'model.depth': missing EQUAL at '<EOF>'; write KEY=VALUE"),
     ("=3", "gradlab: cannot read '=3'; write KEY=VALUE"),
+    (
+        "train.resume=nowhere",
+        "gradlab: train.resume=nowhere: no run to go on with, nowhere/.hydra/config.yaml is missing",
+    ),
     ("--cfgg", "gradlab: unknown flag --cfgg; did you mean --cfg?"),
     ("--cfg", "gradlab: argument --cfg/-c: expected one argument; gradlab --help lists the flags"),
     ("--config-dir=nowhere", "gradlab: --config-dir nowhere: there is no such folder"),
@@ -181,6 +185,14 @@ def test_a_sweep_experiment_needs_the_flag(call, tmp_path):
     assert call("-cd", "mine", "experiment=two") == (1, "", "gradlab: this experiment is a sweep: add -m\n")
     assert not (tmp_path / "outputs").exists()
     assert "  two                  Two seeds" in call("-cd", "mine", "--options", "experiment")[1]
+
+
+def test_resume_is_for_one_run_and_leaves_nothing_behind(call, tmp_path):
+    code, out, err = call("-m", "train.resume=a,b")
+    assert (code, out) == (1, "")
+    assert err.startswith("gradlab: train.resume goes on with one run, without -m; a sweep goes on where it stopped")
+    assert call("train.resume=nowhere", "model.depth=3")[0] == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_of_one_second_have_two_folders(call, tmp_path):

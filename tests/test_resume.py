@@ -156,6 +156,17 @@ def test_a_kill_between_checkpoint_and_run_json_loses_nothing(tmp_path):
         assert again[key] == record[key]
 
 
+def test_another_torch_is_a_warning(tmp_path):
+    folder = do(tmp_path / "run", *SMALL)
+    (folder / "run.json").unlink()
+    saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+    saved["environment"]["torch"] = "1.0"
+    torch.save(saved, folder / "checkpoint.pt")
+    do(folder, *SMALL)
+    (warning,) = runs.read_run(folder)["warnings"]
+    assert warning.startswith("begun with torch=1.0, not ")
+
+
 def test_a_run_of_another_config_is_named_and_left_alone(tmp_path):
     folder = do(tmp_path / "run", *SMALL)
     (folder / "run.json").unlink()
@@ -214,6 +225,13 @@ def test_only_what_changes_no_number_may_differ_on_the_command_line(tmp_path):
         resume.resume(str(tmp_path / "none"), overrides=[], dirs=[CONFIGS])
 
 
+def wait_for(folder: Path, pattern: str) -> None:
+    deadline = time.monotonic() + 120
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {pattern} after two minutes"
+        time.sleep(0.01)
+
+
 def write_record(folder: Path, *overrides: str) -> None:
     """Leave what Hydra leaves in a run's folder."""
     command = [sys.executable, "-m", "gradlab.cli", *overrides, "--cfg", "all"]
@@ -239,8 +257,7 @@ def test_ten_kills_at_random_moments(tmp_path):
     command, killed, resumed_at = [*gradlab, *config, "hydra.run.dir=cut"], 0, []
     while killed < 10:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-        while not (tmp_path / "cut" / ".hydra" / "overrides.yaml").exists():
-            time.sleep(0.01)
+        wait_for(tmp_path, "cut/.hydra/overrides.yaml")
         try:
             process.wait(moments.uniform(0.0, max(10.0, seconds / 2)))
             shutil.rmtree(tmp_path / "cut")  # it came to its end before its moment: another round
@@ -266,8 +283,7 @@ def test_a_sweep_goes_on_where_it_was_killed(tmp_path):
     command = [sys.executable, "-m", "gradlab.cli", "-m", "seed=0,1", "hydra.sweep.dir=sweep", "figures=false",
                "train.steps=3000", "train.checkpoint_every=50"]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    while not list(tmp_path.glob("sweep/seed=1*/checkpoint.pt")):
-        time.sleep(0.02)
+    wait_for(tmp_path, "sweep/*seed=1*/checkpoint.pt")
     process.kill()
     process.wait()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout

@@ -82,6 +82,8 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
     clipped, recorded = record["metrics"]["clipped_steps"], record["metrics"]["recorded_steps"]
     if clips or clipped:
         console.print(f"the gradient was clipped at {clipped} of {recorded} recorded steps")
+    if skipped := record["metrics"].get("skipped_steps"):
+        console.print(f"{skipped} steps were skipped: their float16 gradients overflowed")
     console.print(end, markup=False)
     console.print(str(folder), markup=False)
 

@@ -160,6 +160,7 @@ def _train(
     history = History(folder, state=saved and saved["history"])
     if saved:
         checkpoint.restore(loop, saved)
+        _warn_of_elsewhere(saved["environment"], record)
         console.say(f"going on at step {loop.step}: {folder}")
     given = {"folder": folder, "config": OmegaConf.to_container(cfg, resolve=True), "start": loop.step}
     loggers = {name: build.build(node, f"logger.{name}", **given) for name, node in cfg.logger.items()}
@@ -168,7 +169,7 @@ def _train(
 
     def save() -> None:
         state = {"history": history.state_dict(), "seconds": time.monotonic() - began, "lr_range": found}
-        identity = {"fingerprint": record["fingerprint"], "config": config}
+        identity = {"fingerprint": record["fingerprint"], "config": config, "environment": environment}
         checkpoint.save(folder / "checkpoint.pt", loop, run=state | identity)
 
     try:
@@ -214,6 +215,15 @@ def _search(cfg: DictConfig, folder: Path, record: dict[str, Any]) -> None:
     record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
     record |= {"metrics": dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy")), "verdicts": [], "theory": None}
     runs.write_json(folder / "run.json", record)
+
+
+def _warn_of_elsewhere(there: Mapping[str, Any], record: dict[str, Any]) -> None:
+    """Warn of going on under another torch or on another device than the checkpoint's: the config is the same."""
+    here = record["environment"]
+    lines = [line for name in ("python", "torch", "device") for line in runs.differences(there[name], here[name], name)]
+    if lines:
+        record["warnings"].append(f"begun with {'; '.join(lines)}: the last digits may be others")
+        console.say(f"warning: {record['warnings'][-1]}")
 
 
 def _objective(record: Mapping[str, Any]) -> float:

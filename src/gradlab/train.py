@@ -183,8 +183,9 @@ class Loop:
             self.status = "completed"
 
     def interrupt(self) -> None:
-        """End the run after the step in progress."""
-        self.status = "interrupted"
+        """End the run after the step in progress, unless that ends it anyway."""
+        if self.status == "running":
+            self.status = "interrupted"
 
     def _grow(self, step: int) -> None:
         """Add the layers that are due, and note the loss on the test set on either side: it should be the same."""

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gradlab.data.transfer import send
+
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -34,7 +36,7 @@ def crop_and_flip(images: Tensor, generator: torch.Generator, *, padding: int = 
     rows, columns = top + torch.arange(height), left + torch.arange(width)
     columns = torch.where(mirrored, columns.flip(1), columns)
     sample, rows, columns = (
-        index.to(images.device) for index in (torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :])
+        send(index, images.device) for index in (torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :])
     )
     return F.pad(images, (padding,) * 4)[sample, :, rows, columns].movedim(-1, 1).contiguous()
 

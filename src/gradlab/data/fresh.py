@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gradlab.data.seeds import generator
+from gradlab.data.transfer import send
 
 Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -60,7 +61,7 @@ class Fresh:
         # Drawn on the CPU, so that every device sees the same samples.
         inputs, targets = self.draw(count, numbers)
         kind = self.dtype if targets.is_floating_point() else targets.dtype
-        return inputs.to(self.device, self.dtype), targets.to(self.device, kind)
+        return send(inputs, self.device, self.dtype), send(targets, self.device, kind)
 
 
 class FreshBatches:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradlab.data.transfer import send
+
 
 class Order:
     """An endless iterator over the indices of mini-batches, shuffled anew every epoch, or always in the samples' order.
@@ -78,4 +80,4 @@ class Order:
         order = (
             torch.arange(self._samples) if self._ordered else torch.randperm(self._samples, generator=self._generator)
         )
-        self._indices = order.to(self._device)
+        self._indices = send(order, self._device)

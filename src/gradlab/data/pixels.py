@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gradlab.data.transfer import send
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Pixels:
@@ -22,7 +24,7 @@ class Pixels:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map bytes [..., channels, height, width] on any device to float32 of that shape."""
-        mean, std = self.mean.to(images.device), self.std.to(images.device)
+        mean, std = send(self.mean, images.device), send(self.std, images.device)
         return images.to(torch.float32).sub_(mean).div_(std).mul_(self.scale)
 
 
