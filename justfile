@@ -23,5 +23,5 @@ build:
 
 # What README.md shows: docs/img, and the table of strategies on stdout
 readme:
-    uv run python scripts/readme_figures.py figures
-    uv run python scripts/readme_figures.py table
+    uv run python scripts/readme_figures.py
+    uv run python scripts/remedy_table.py

@@ -209,6 +209,21 @@ def _train(
         raise KeyboardInterrupt
 
 
+def _search(cfg: DictConfig, folder: Path, record: dict[str, Any]) -> None:
+    """Do a range test in place of training; ``record`` becomes the content of run.json."""
+    for line in record["warnings"]:
+        console.say(f"warning: {line}")
+    started = time.monotonic()
+    for left in ("gradients.csv", "metrics.csv"):  # by an earlier run in this folder
+        (folder / left).unlink(missing_ok=True)
+    found = lr_range.search(cfg, folder)
+    environment = runs.environment(device=str(find_device(cfg.train.device)), threads=torch.get_num_threads())
+    record |= {"environment": environment, "lr_range": found}
+    record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
+    record |= {"metrics": dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy")), "verdicts": [], "theory": None}
+    runs.write_json(folder / "run.json", record)
+
+
 def _warn_of_elsewhere(there: Mapping[str, Any], record: dict[str, Any]) -> None:
     """Warn of going on under another torch or on another device than the checkpoint's: the config is the same."""
     here = record["environment"]
@@ -216,21 +231,6 @@ def _warn_of_elsewhere(there: Mapping[str, Any], record: dict[str, Any]) -> None
     if lines:
         record["warnings"].append(f"begun with {'; '.join(lines)}: the last digits may be others")
         console.say(f"warning: {record['warnings'][-1]}")
-
-
-def _search(cfg: DictConfig, folder: Path, record: dict[str, Any]) -> None:
-    """Do a range test in place of training; ``record`` becomes the content of run.json."""
-    for line in record["warnings"]:
-        console.say(f"warning: {line}")
-    started = time.monotonic()
-    for left in folder.glob("*.csv"):  # by an earlier run in this folder
-        left.unlink()
-    found = lr_range.search(cfg, folder)
-    environment = runs.environment(device=str(find_device(cfg.train.device)), threads=torch.get_num_threads())
-    record |= {"environment": environment, "lr_range": found}
-    record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
-    record |= {"metrics": dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy")), "verdicts": [], "theory": None}
-    runs.write_json(folder / "run.json", record)
 
 
 def _judge(record: dict[str, Any], gate: Gate, folder: Path, *, alone: bool) -> None:

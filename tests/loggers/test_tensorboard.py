@@ -3,7 +3,9 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from gradlab import job
 from gradlab.loggers.tensorboard import TensorBoard
+from running import Run, compose_config
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=10")
 
@@ -35,6 +37,29 @@ def test_event_files_hold_the_numbers_of_the_tables(run):
     assert "gradients are healthy" in texts["findings/text_summary"]
     assert scalars(events, "final/gradient_ratio_initial")[30] > 0
     assert "_hparams_/session_start_info" in events.summary_metadata
+    plain = run(*SMALL)
+    for name in ("gradients.csv", "metrics.csv"):
+        assert (done.folder / name).read_bytes() == (plain.folder / name).read_bytes()
+
+
+def test_a_run_that_is_cut_off_and_resumed_is_whole(run, tmp_path, monkeypatch):
+    """Killed at step 20, after it had logged steps past its last checkpoint."""
+    config = (*SMALL, "logger=tensorboard", "probe.every=1", "train.checkpoint_every=12", "figures=false")
+    logged = TensorBoard.log
+
+    def killed(self, step, values):
+        logged(self, step, values)
+        self._writer.flush()
+        if step == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TensorBoard, "log", killed)
+    with pytest.raises(KeyboardInterrupt):
+        job.execute(compose_config(*config), tmp_path, choices={})
+    monkeypatch.setattr(TensorBoard, "log", logged)
+    job.execute(compose_config(*config), tmp_path, choices={})
+    found = scalars(read(tmp_path / "tensorboard"), "train_loss")
+    assert found == pytest.approx(Run(tmp_path).metrics.set_index("step").train_loss.to_dict(), rel=1e-6)
 
 
 def test_what_was_written_past_the_checkpoint_is_hidden(tmp_path):

@@ -86,6 +86,7 @@ class SignalHooks:
             h: States of any shape; where a residual block's output is the layer's h, its hook sees that.
             h_grads: dL/dh.
         """
+        self.called = True
         signals = [(z, _PREACTIVATION, z_grads, _PREACTIVATION_GRAD)]
         if self._point.output is self._point.affine:
             signals.append((h, _ACTIVATION, h_grads, _ACTIVATION_GRAD))
