@@ -26,7 +26,7 @@ def loss(metrics: Metrics, *, caption: str) -> style.Sheet:
     steps = metrics["step"].filled(0)
     losses, rate = (metrics["train_loss"], metrics["eval_loss"]), metrics["lr"]
     upper = sheet.axes(0.95, 1.62, 7.05, 2.55, name="mean loss")
-    scale = lanes.fit(*losses, log=_wide(*losses))
+    scale = lanes.fit(*losses, log=lanes.in_decades(*losses))
     names = (("train", style.BLUE, 0.25), ("eval", style.VERMILLION, -0.25))
     for series, (name, color, shift) in zip(losses, names, strict=True):
         there = ~np.ma.getmaskarray(series)
@@ -64,14 +64,6 @@ def loss_headline(metrics: Metrics) -> str:
     named = (("eval loss", metrics["eval_loss"]), ("eval accuracy", metrics["eval_accuracy"]))
     ends = [f"{name} {condition(series.compressed()[-1], digits=3)}" for name, series in named if series.count()]
     return "; ".join([train, *([", ".join(ends)] if ends else [])])
-
-
-def _wide(*series: np.ma.MaskedArray) -> bool:
-    """Whether the series are best seen in decades: none is negative, and the finite ones span two or more."""
-    values = np.concatenate([one.compressed() for one in series])
-    values = values[np.isfinite(values)]
-    positive = values[values > 0]
-    return bool(positive.size and values.min() >= 0 and np.log10(positive.max()) - np.log10(positive.min()) >= 2)
 
 
 def update_ratio(layers: Layers, *, caption: str) -> style.Sheet:
