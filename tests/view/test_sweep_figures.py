@@ -134,6 +134,13 @@ def test_the_ratio_figure_shows_float32s_end_where_ratios_come_near_it(tmp_path)
         assert text in svg
 
 
+def test_a_recurrent_net_of_one_layer_is_judged_over_time(tmp_path):
+    sweep = read(tmp_path, product_of(a=(1, 2)), steps=())
+    sweep.table["verdict_final"] = ["shallow", "healthy"]
+    sweep.table["verdict_final_time"] = ["vanishing", "exploding"]
+    assert sweep.verdicts.tolist() == ["vanishing", "healthy"]
+
+
 def test_labels_say_what_a_value_alone_does_not():
     config = {"activation": "relu", "model.depth": "20", "residual": "none", "optimizer.lr": "0.1"}
     assert label(config) == "relu, depth 20, residual none, lr 0.1"

@@ -63,7 +63,7 @@ def _draw(
     sheet = style.sheet(title, caption=sweep.caption, height=4.0)
     axes = sheet.axes(0.95, 0.55, 4.55, 3.25, name=_SERIES[name])
     everything = np.ma.MaskedArray(np.concatenate([quartiles.ravel() for _, _, quartiles in curves]))
-    log = "loss" in name
+    log = lanes.in_decades(everything)
     scale = lanes.fit(everything, log=log)
     for (label, steps, quartiles), color in zip(curves, style.DISTINCT, strict=False):
         low, middle, high = np.ma.MaskedArray(quartiles)

@@ -44,9 +44,10 @@ def grid(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> style.Shee
     )
     sheet = style.sheet(title, caption=sweep.caption, height=height)
     axes = sheet.axes(1.75, 0.55, 5.7, height - 0.65)
-    shown = lanes.positions(values, log=metric.log)
-    scale = lanes.fit(values, log=metric.log)
-    pixels = _COLORS(Normalize(scale.low, scale.high)(np.nan_to_num(shown)))
+    shown = lanes.positions(values, log=metric.log or lanes.in_decades(values))
+    finite = shown[np.isfinite(shown)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    pixels = _COLORS(Normalize(low, high)(np.nan_to_num(shown)))
     pixels[~np.isfinite(shown)] = to_rgba(_NOTHING[1])
     pixels[np.ma.getmaskarray(values)] = to_rgba("#FFFFFF")
     axes.imshow(pixels, aspect="auto", interpolation="none")

@@ -64,6 +64,14 @@ def odd(values: np.ma.MaskedArray) -> NDArray[np.bool_]:
     return ~np.isfinite(values.filled(0.0))
 
 
+def in_decades(*series: np.ma.MaskedArray) -> bool:
+    """Whether the series are best seen in decades: none is negative, and the finite ones span two or more."""
+    values = np.concatenate([one.compressed() for one in series])
+    values = values[np.isfinite(values)]
+    positive = values[values > 0]
+    return bool(positive.size and values.min() >= 0 and np.log10(positive.max()) - np.log10(positive.min()) >= 2)
+
+
 def fit(*series: np.ma.MaskedArray, log: bool = True) -> Lanes:
     """Return the axis that holds all the series.
 

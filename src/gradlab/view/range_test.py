@@ -34,7 +34,7 @@ def lr_range(table: tables.Metrics, found: Mapping[str, Any], *, caption: str) -
     sheet = style.sheet(headline(found), caption=caption, height=3.95)
     axes = sheet.axes(0.95, 0.55, 7.05, 3.05, name="mean loss of the batch")
     rates = np.log10(table["lr"].filled(np.nan))
-    scale = lanes.fit(table["train_loss"], log=tables.in_decades(table["train_loss"]))
+    scale = lanes.fit(table["train_loss"], log=lanes.in_decades(table["train_loss"]))
     lanes.draw(axes, rates, table["train_loss"], scale, color=style.QUIET, label="each step", width=0.6)
     lanes.draw(axes, rates, table["smoothed_loss"], scale, color=style.BLUE, label="smoothed", width=2)
     marks = (

@@ -42,22 +42,24 @@ def ranking(sweep: Sweep, metric: Metric) -> style.Sheet:
     sheet = style.sheet(headline(sweep, metric), caption=sweep.caption, height=height)
     axes = sheet.axes(_LEFT, 0.6, _WIDTH, height - 0.65)
     values = sweep.values(metric)
-    places = lanes.positions(np.ma.MaskedArray(values.to_numpy(dtype=float)), log=metric.log)
+    numbers = np.ma.MaskedArray(values.to_numpy(dtype=float), mask=values.isna())
+    log = metric.log or lanes.in_decades(numbers)
+    places = lanes.positions(numbers, log=log)
     for line in lines:
-        _draw(sheet, axes, line, places, verdicts=sweep.table["verdict_final"])
+        _draw(sheet, axes, line, places, verdicts=sweep.verdicts)
         text = _remark(sweep, values, line.rows)
         axes.text(1.02, line.y, text, transform=axes.get_yaxis_transform(), va="center", size=8)
     axes.set_yticks([line.y for line in lines], [line.label for line in lines], fontsize=8)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(lines[-1].y - 0.7, lines[0].y + 0.7)
-    scale = lanes.fit(np.ma.MaskedArray(values.dropna().to_numpy(dtype=float)), log=metric.log)
+    scale = lanes.fit(numbers, log=log)
     axes.set_xlim(scale.low, scale.high)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=metric.log and scale.high - scale.low > 3))
-    if metric.log:
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=log and scale.high - scale.low > 3))
+    if log:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda exponent, _: short(10**exponent)))
     axes.set_xlabel(metric.label)
     axes.grid(color=style.FAINT, linewidth=0.6)
-    present = [name for name in COLORS if (sweep.table["verdict_final"] == name).any()]
+    present = [name for name in COLORS if (sweep.verdicts == name).any()]
     handles = [Line2D([], [], color=COLORS[name], marker="o", linewidth=0, label=name) for name in present]
     axes.legend(handles=handles, loc="upper right", bbox_to_anchor=(0, -0.1 / (height - 0.65)), fontsize=8)
     return sheet
@@ -101,7 +103,7 @@ def _remark(sweep: Sweep, values: pd.Series, rows: NDArray[np.int64]) -> str:
         return ""
     endings = Counter(sweep.table["status"].iloc[rows])
     bad = [f"{count} of {rows.size} {status}" for status, count in endings.items() if status != "completed"]
-    verdict = Counter(sweep.table["verdict_final"].iloc[rows]).most_common(1)[0][0]
+    verdict = Counter(sweep.verdicts.iloc[rows]).most_common(1)[0][0]
     found = values.iloc[rows].dropna()
     words = ([short(found.median())] if found.size else []) + (bad or [verdict])
     return ", ".join(word for word in words if word)

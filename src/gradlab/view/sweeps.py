@@ -20,7 +20,7 @@ class Metric:
         column: Its name.
         label: What it is, in words.
         better: Whether high or low values are better, or those near one.
-        log: Whether it is best seen in decades.
+        log: Whether it is a ratio, always seen in decades; others only where they span two or more.
     """
 
     column: str
@@ -40,8 +40,8 @@ class Metric:
 
 METRICS = (
     Metric("eval_accuracy", "test accuracy", "high"),
-    Metric("eval_loss", "test loss", "low", log=True),
-    Metric("train_loss", "training loss", "low", log=True),
+    Metric("eval_loss", "test loss", "low"),
+    Metric("train_loss", "training loss", "low"),
     Metric("gradient_ratio_final", "gradient ratio, last step", "one", log=True),
     Metric("gradient_ratio_initial", "gradient ratio, step 0", "one", log=True),
 )
@@ -89,6 +89,14 @@ class Sweep:
     def values(self, metric: Metric) -> pd.Series:
         """Return a metric of every run; nan where the run did not complete, whatever its last figure was."""
         return self.table[metric.column].where(self.table["status"] == "completed")
+
+    @property
+    def verdicts(self) -> pd.Series:
+        """The last verdict on every run: over depth, or over time where there is one layer and no depth to speak of."""
+        over_depth = self.table["verdict_final"]
+        if "verdict_final_time" not in self.table:
+            return over_depth
+        return over_depth.where(~over_depth.isin(["", "shallow"]), self.table["verdict_final_time"])
 
     def configs(self) -> list[tuple[str, NDArray[np.int64]]]:
         """Return what differs in nothing but the seed: a label, and the rows of its runs; in the table's order."""

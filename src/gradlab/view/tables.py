@@ -144,11 +144,3 @@ def _has_head(run_dir: Path, deepest: int) -> bool:
 def spread_out(count: int, most: int) -> list[int]:
     """Return at most ``most`` evenly spread indices out of ``range(count)``, the first and the last among them."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
-
-
-def in_decades(*series: np.ma.MaskedArray) -> bool:
-    """Whether the series are best seen in decades: none is negative, and the finite ones span two or more."""
-    values = np.concatenate([one.compressed() for one in series])
-    values = values[np.isfinite(values)]
-    positive = values[values > 0]
-    return bool(positive.size and values.min() >= 0 and np.log10(positive.max()) - np.log10(positive.min()) >= 2)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gradlab.view import lanes, style
-from gradlab.view.tables import Layers, Metrics, in_decades, spread_out
+from gradlab.view.tables import Layers, Metrics, spread_out
 from gradlab.view.words import condition, short
 
 UPDATE = "update_ratio"
@@ -22,7 +22,7 @@ def loss(metrics: Metrics, *, caption: str) -> style.Sheet:
     steps = metrics["step"].filled(0)
     losses, rate = (metrics["train_loss"], metrics["eval_loss"]), metrics["lr"]
     upper = sheet.axes(0.95, 1.62, 7.05, 2.55, name="mean loss")
-    scale = lanes.fit(*losses, log=in_decades(*losses))
+    scale = lanes.fit(*losses, log=lanes.in_decades(*losses))
     names = (("train", style.BLUE, 0.25), ("eval", style.VERMILLION, -0.25))
     for series, (name, color, shift) in zip(losses, names, strict=True):
         there = ~np.ma.getmaskarray(series)

@@ -22,7 +22,9 @@ function drawGrid() {
   // A run that did not complete counts as worse than all others.
   const worst = metric.better === "high" ? -Infinity : Infinity;
   const medians = new Map([...groups].map(([key, found]) => [key, median(found, worst)]));
-  const place = value => metric.log ? Math.log10(value) : value;
+  const measured = [...medians.values()].filter(Number.isFinite);
+  const log = metric.log || Math.min(...measured) > 0 && Math.max(...measured) >= 100 * Math.min(...measured);
+  const place = value => log ? Math.log10(value) : value;
   const finite = [...medians.values()].map(place).filter(Number.isFinite);
   const [low, high] = [Math.min(...finite), Math.max(...finite)];
   const body = down.map((first, i) => make("tr", {}, make("th", {scope: "row"}, String(first ?? "")), ...across.map((second, j) => {

@@ -16,8 +16,8 @@ from gradlab.view.words import condition, label
 
 # Beside the swept keys; the others come with a tick.
 _SHOWN = (
-    "seed", "status", "error", "verdict_final", "eval_accuracy", "eval_loss", "train_loss", "gradient_ratio_initial",
-    "gradient_ratio_final", "seconds",
+    "seed", "status", "error", "verdict_final", "verdict_final_time", "eval_accuracy", "eval_loss", "train_loss",
+    "gradient_ratio_initial", "gradient_ratio_final", "seconds",
 )  # fmt: skip
 
 
@@ -97,14 +97,15 @@ def _ends(sweep: Sweep, metric: Metric, records: Sequence[Mapping[str, Any]]) ->
         verdicts = records[middle].get("verdicts") or ()
         sentence = verdicts[-1]["sentence"] if verdicts else records[middle].get("error") or ""
         measured = values.iloc[rows].dropna()
-        value = f"{condition(measured.median(), digits=3)} {metric.label}" if measured.size else _endings(sweep, rows)
+        words = [f"{condition(measured.median(), digits=3)} {metric.label}"] if measured.size else []
+        value = "; ".join([*words, *_endings(sweep, rows)])
         found.append({"kind": kind, "label": name, "value": value, "sentence": sentence, "row": middle})
     return found
 
 
-def _endings(sweep: Sweep, rows: NDArray[np.int64]) -> str:
+def _endings(sweep: Sweep, rows: NDArray[np.int64]) -> list[str]:
     counts = Counter(sweep.table["status"].iloc[rows])
-    return ", ".join(f"{count} of {len(rows)} {status}" for status, count in counts.items())
+    return [f"{count} of {len(rows)} {status}" for status, count in counts.items() if status != "completed"]
 
 
 def _listed(values: Sequence[str]) -> str:
