@@ -44,7 +44,8 @@ def node(**keys):
 
 def whole(**groups):
     none = {"_target_": f"{HERE}.anything"}
-    names = ["data", "activation", "initializer", "normalization", "residual", "clipping", "lr_scheduler", "diagnosis"]
+    names = ["data", "activation", "initializer", "recurrent_initializer", "normalization", "residual", "clipping",
+             "lr_scheduler", "diagnosis"]  # fmt: skip
     parts = dict.fromkeys(names, none)
     parts["model"] = {"_target_": f"{HERE}.Net", "depth": 3, "part": "${activation}"}
     parts["optimizer"] = {"_target_": f"{HERE}.anything", "_partial_": True, "lr": 0.1}

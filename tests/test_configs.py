@@ -6,8 +6,8 @@ from gradlab import build, cli
 from gradlab.assembly import assemble
 from running import compose_config
 
-GROUPS = ["activation", "initializer", "normalization", "residual", "clipping", "optimizer", "lr_scheduler", "data",
-          "model", "train", "probe", "diagnosis"]  # fmt: skip
+GROUPS = ["activation", "initializer", "recurrent_initializer", "normalization", "residual", "clipping", "optimizer",
+          "lr_scheduler", "data", "model", "train", "probe", "diagnosis"]  # fmt: skip
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((cli.CONFIGS / group).glob("*.yaml"))]
 
 
@@ -36,6 +36,29 @@ def test_every_part_fits_a_cnn_with_stages(group, option):
     (metrics,) = list(assemble(cfg).run())
     assert metrics["train_loss"] > 0
     assert metrics["grad_norm"] > 0
+
+
+RECURRENT_OPTIONS = [
+    item for item in OPTIONS if item[0] in ("activation", "initializer", "recurrent_initializer") and item[1] != "lsuv"
+]
+
+
+@pytest.mark.parametrize(("group", "option"), RECURRENT_OPTIONS)
+def test_every_part_fits_a_recurrent_net(group, option):
+    sizes = ("model.depth=2", "model.width=8", "train.steps=1", "train.eval_every=0")
+    (metrics,) = list(assemble(compose_config("model=rnn", *sizes, f"{group}={option}")).run())
+    assert metrics["train_loss"] > 0
+    assert metrics["grad_norm"] > 0
+
+
+def test_recurrent_matrices_have_the_same_initializers():
+    """Each with a line of its own that only points to it."""
+    own, theirs = (sorted((cli.CONFIGS / group).glob("*.yaml")) for group in ("recurrent_initializer", "initializer"))
+    assert [path.name for path in own] == [path.name for path in theirs]
+    for path, original in zip(own, theirs, strict=True):
+        first, second = path.read_text().splitlines()
+        assert first == original.read_text().splitlines()[0]
+        assert second == f"defaults: [/initializer@_here_: {path.stem}]"
 
 
 @pytest.mark.parametrize(

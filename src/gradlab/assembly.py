@@ -31,7 +31,7 @@ def assemble(cfg: DictConfig) -> Loop:
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
-    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
+    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)} | _each_step(cfg, data)
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, data, seed=cfg.seed)
@@ -56,6 +56,14 @@ def assemble(cfg: DictConfig) -> Loop:
         update=not cfg.train.measure_only,
         eval_every=cfg.train.eval_every,
     )
+
+
+def _each_step(cfg: DictConfig, data: Any) -> dict[str, bool]:
+    """Return what the model must be told where the data wants an answer at every time step."""
+    if data.each_step and not build.takes(cfg.model, "each_step"):
+        raise GradlabError("model answers once for a whole input, this data wants an answer at every time step; "
+                           "model=rnn, lstm and gru give one")  # fmt: skip
+    return {"each_step": True} if data.each_step else {}
 
 
 def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> None:

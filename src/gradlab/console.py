@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,8 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
     console = Console(highlight=False, soft_wrap=True)
     if verdicts:  # else nothing was recorded
         console.print(layer_table(folder))
-    previous = None
-    for verdict in verdicts:
-        if verdict["sentence"] != previous:
-            console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
-        previous = verdict["sentence"]
+    for verdict in _telling(verdicts):
+        console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
     if record["status"] == "diverged":
         console.print(f"diverged: a loss was not finite at step {record['steps'] - 1}")
     clipped, recorded = record["metrics"]["clipped_steps"], record["metrics"]["recorded_steps"]
@@ -84,6 +81,13 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
         console.print(f"the gradient was clipped at {clipped} of {recorded} recorded steps")
     console.print(end, markup=False)
     console.print(str(folder), markup=False)
+
+
+def _telling(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the verdicts without repetitions, and without those that find nothing to compare where others do."""
+    new = {verdict["sentence"]: verdict for verdict in reversed(verdicts)}
+    found = [verdict for verdict in reversed(new.values()) if verdict["name"] != "shallow"]
+    return found or list(new.values())[-1:]
 
 
 def _shown(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
+from gradlab.diagnosis.flow import DEPTH, TIME, Axis, Thresholds, Verdict, diagnose_flow, measure_flow
 from gradlab.history import History
 from gradlab.probe.columns import COLUMNS
+from gradlab.probe.probe import Row
+from gradlab.probe.timesteps import KEYS
 
 _ROLE, _SIGNAL, _GRAD, _OUTPUT_GRAD, _SKIP = (
     COLUMNS.index(name)
@@ -25,26 +27,52 @@ def find(history: History, thresholds: Thresholds, *, hidden: int | None, smalle
         name: history.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")
     }
     measured |= {"recorded_steps": history.recorded_steps, "clipped_steps": history.clipped_steps}
-    verdicts = []
-    for when, rows in (("initial", history.first), ("final", history.last)):
+    verdicts: list[dict[str, Any]] = []
+    moments = (("initial", history.first, history.first_times), ("final", history.last, history.last_times))
+    for when, rows, times in moments:
         inner = [row for row in rows if row[_ROLE] == "main" and row[1] <= (hidden or 0)]
         # Inside of torch's own kernels no z can be seen: the ratio is that of the first and last layer where it can.
         seen = [row for row in inner if row[_SIGNAL] is not None]
         main = [row for row in seen if row[_GRAD] is not None]
         depths, norms = [row[1] for row in main], [row[_GRAD] for row in main]
-        flow = measure_flow(depths, norms) if len(main) > 1 else None
-        whole = flow is not None and (inner[0][1], inner[-1][1]) == (1, hidden)
+        whole = bool(main) and (inner[0][1], inner[-1][1]) == (1, hidden)
         whole = whole and (main[0], main[-1]) == (seen[0], seen[-1])
-        measured |= {
-            f"gradient_ratio_{when}": flow.ratio if flow and whole else None,
-            f"decades_per_layer_{when}": flow and flow.decades_per_layer,
-            f"decades_per_layer_{when}_low": flow and flow.low,
-            f"decades_per_layer_{when}_high": flow and flow.high,
-        }
+        measured |= _flow(depths, norms, f"gradient_ratio_{when}", f"decades_per_layer_{when}", whole=whole)
         if rows:
             # A branch that starts at zero passes no gradient, but the skip beside it does: there dL/dh tells.
             skips = any(row[_SKIP] is not None for row in main)
             received = [row[_OUTPUT_GRAD] for row in main] if skips else norms
             verdict = diagnose_flow(depths, received, thresholds, smallest=smallest)
-            verdicts.append({"when": when, "step": rows[0][0], "name": verdict.name, "sentence": verdict.sentence})
+            verdicts.append(_described(verdict, when, rows[0][0], DEPTH))
+        if times:
+            time, norms = remembered(times)
+            measured |= _flow(time, norms, f"time_gradient_ratio_{when}", f"decades_per_time_step_{when}", whole=True)
+            verdict = diagnose_flow(time, norms, thresholds, smallest=smallest, axis=TIME)
+            verdicts.append(_described(verdict, when, times[0][0], TIME))
     return {"metrics": measured, "verdicts": verdicts, "theory": None}
+
+
+def remembered(times: list[Row]) -> tuple[list[int], list[float]]:
+    """Return the time steps of one step's first recurrent layer, and the gradient norm of the state that remembers.
+
+    That is an LSTM's cell state, for which the hidden state is only what the gates let out, and else the hidden state.
+    The first layer is the farthest from the loss, in depth as in time.
+    """
+    first = [row for row in times if row[1:3] == times[0][1:3]]
+    return [row[len(KEYS) - 1] for row in first], [row[-1] for row in first]
+
+
+def _flow(places: list[int], norms: list[float], ratio: str, decades: str, *, whole: bool) -> dict[str, Any]:
+    """Return the ratio, where both ends were recorded, and the slope, where there are two places or more."""
+    flow = measure_flow(places, norms)
+    slope = flow if len(places) > 1 else None
+    return {
+        ratio: flow.ratio if whole else None,
+        decades: slope and slope.decades_per_layer,
+        f"{decades}_low": slope and slope.low,
+        f"{decades}_high": slope and slope.high,
+    }
+
+
+def _described(verdict: Verdict, when: str, step: int, axis: Axis) -> dict[str, Any]:
+    return {"when": when, "step": step, "over": axis.name, "name": verdict.name, "sentence": verdict.sentence}

@@ -8,6 +8,7 @@ from gradlab import runs
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Row
 from gradlab.probe.shares import COLUMNS as SHARES
+from gradlab.probe.timesteps import COLUMNS as TIMES
 
 FLUSH = 50  # recorded steps between two writes to disk
 
@@ -22,16 +23,23 @@ class History:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._auxiliary: runs.Table | None = None
+        self._timesteps: runs.Table | None = None
         self._gradients = runs.Table(folder / "gradients.csv", COLUMNS)
         self._metrics = runs.Table(folder / "metrics.csv", runs.METRICS)
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
         self.first: list[Row] = []
         self.last: list[Row] = []
+        self.first_times: list[Row] = []
+        self.last_times: list[Row] = []
         self.metrics: dict[str, Any] = {}
         self.recorded_steps = self.clipped_steps = 0
 
-    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row]) -> None:
-        """Add one step's metrics and, if it was recorded, the rows of its layers and of its auxiliary heads."""
+    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row], times: list[Row]) -> None:
+        """Add one step's metrics and, if it was recorded, the rows of its layers, auxiliary heads and time steps."""
+        if times:
+            self._timesteps = self._timesteps or runs.Table(self._folder / "timesteps.csv", TIMES[: len(times[0])])
+            self._timesteps.write(times)
+            self.first_times, self.last_times = self.first_times or times, times
         if shares:
             self._auxiliary = self._auxiliary or runs.Table(self._folder / "auxiliary.csv", SHARES)
             self._auxiliary.write(shares)
@@ -51,8 +59,9 @@ class History:
         self._flush()
         self._gradients.close()
         self._metrics.close()
-        if self._auxiliary is not None:
-            self._auxiliary.close()
+        for table in (self._auxiliary, self._timesteps):
+            if table is not None:
+                table.close()
 
     def _flush(self) -> None:
         gradients, steps = self._waiting

@@ -110,7 +110,7 @@ def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: l
     try:
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
-                history.add(metrics, loop.probe.take(), loop.probe.take_shares())
+                history.add(metrics, loop.probe.take(), loop.probe.take_shares(), loop.probe.take_timesteps())
                 report(metrics)
     finally:
         history.close()

@@ -65,6 +65,7 @@ class Root:
     data: Any = MISSING
     activation: Any = MISSING
     initializer: Any = MISSING
+    recurrent_initializer: Any = MISSING
     normalization: Any = MISSING
     residual: Any = MISSING
     model: Any = MISSING

@@ -150,6 +150,7 @@ class Loop:
 
     def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs, their loss, and the loss to train on, which includes that of auxiliary heads."""
+        self.probe.unroll(inputs, lambda outputs: self.task.loss(outputs, targets))
         found = self.model(inputs)
         if not isinstance(found, Supervised):
             loss = self.task.loss(found, targets)

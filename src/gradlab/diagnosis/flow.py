@@ -1,7 +1,7 @@
-"""Does the gradient reach the first layer? Its size against depth, and the verdict in one sentence."""
+"""Does the gradient reach the first layer, or time step? Its size on the way, and the verdict in one sentence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite, isnan, log10, nan, sqrt
 from statistics import NormalDist, linear_regression, stdev
@@ -32,11 +32,32 @@ class Thresholds:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flow:
-    """How the gradient's size changes with depth at one step.
+class Axis:
+    """What a gradient travels along, in words.
 
     Attributes:
-        ratio: dL/dz norm of the first over that of the last hidden layer; nan where there is one layer or none.
+        name: ``depth`` or ``time``.
+        place: One place on the way.
+        every: All places that are compared.
+        title: How a sentence begins that is not about depth.
+    """
+
+    name: str
+    place: str
+    every: str
+    title: str = ""
+
+
+DEPTH = Axis(name="depth", place="layer", every="hidden layer")
+TIME = Axis(name="time", place="time step", every="time step", title="over time, ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """How the gradient's size changes with depth, or time, at one step.
+
+    Attributes:
+        ratio: Norm at the first place over that at the last; nan where there is none.
         decades_per_layer: Least-squares slope of log10 of the norm against depth: POSITIVE where the gradient shrinks
             on its way back to layer 1. Over the layers whose norm is neither zero nor infinite; nan below two.
         low: Lower end of the slope's 95% interval.
@@ -58,18 +79,18 @@ class Verdict:
 
 
 def measure_flow(depths: Sequence[int], norms: Sequence[float]) -> Flow:
-    """Measure the growth of the hidden layers' gradient norms with depth.
+    """Measure the growth of the gradient's norm with depth, or time.
 
     log10 of the norm is a random walk in depth: each layer multiplies it by a random factor. The interval is therefore
     built from the scatter of the steps between neighbours; the least-squares slope of a random walk of n steps has 6/5
     the variance of their mean. Residuals of the straight line would understate it.
 
     Args:
-        depths: depth_index of each hidden layer, rising.
-        norms: dL/dz norm of each.
+        depths: depth_index of each hidden layer, or each time step, rising.
+        norms: Gradient norm at each.
     """
     points = [(d, log10(g)) for d, g in zip(depths, norms, strict=True) if isfinite(g) and g > 0]
-    ratio = _quotient(norms[0], norms[-1]) if len(norms) > 1 else nan
+    ratio = _quotient(norms[0], norms[-1]) if norms else nan
     if len(points) < 2:
         return Flow(ratio=ratio, decades_per_layer=nan, low=nan, high=nan)
     xs, ys = zip(*points, strict=True)
@@ -82,32 +103,47 @@ def measure_flow(depths: Sequence[int], norms: Sequence[float]) -> Flow:
 
 
 def diagnose_flow(
-    depths: Sequence[int], norms: Sequence[float], thresholds: Thresholds, *, smallest: float = FLOAT32_SMALLEST
+    depths: Sequence[int],
+    norms: Sequence[float],
+    thresholds: Thresholds,
+    *,
+    smallest: float = FLOAT32_SMALLEST,
+    axis: Axis = DEPTH,
 ) -> Verdict:
-    """Say in one sentence whether the gradient reaches the first hidden layer.
+    """Say in one sentence whether the gradient reaches the first hidden layer, or time step.
 
     Args:
-        depths: depth_index of each hidden layer, rising.
-        norms: dL/dz norm of each (dL/dh in a network with skips).
+        depths: depth_index of each hidden layer, or each time step, rising.
+        norms: dL/dz norm of each layer (dL/dh in a network with skips); dL/dh_t or dL/dc_t of each time step.
         thresholds: What counts as vanishing and exploding.
         smallest: Smallest normal number of the gradients' type, near which zeros mean underflow.
+        axis: What the gradient travels along.
     """
+    verdict = _diagnose(depths, norms, thresholds, smallest=smallest, axis=axis)
+    return replace(verdict, sentence=axis.title + verdict.sentence)
+
+
+def _diagnose(
+    depths: Sequence[int], norms: Sequence[float], thresholds: Thresholds, *, smallest: float, axis: Axis
+) -> Verdict:
     if len(norms) < 2:
-        return Verdict(name="shallow", sentence="fewer than two hidden layers were recorded: nothing to compare")
+        return Verdict(name="shallow", sentence=f"fewer than two {axis.every}s were recorded: nothing to compare")
     broken = [d for d, g in zip(depths, norms, strict=True) if not isfinite(g)]
     if broken:
-        return Verdict(name="not_finite", sentence=f"gradients are not finite in {_layers(broken)}")
+        return Verdict(name="not_finite", sentence=f"gradients are not finite in {_places(broken, axis)}")
     zeros = [d for d, g in zip(depths, norms, strict=True) if g == 0]
     if len(zeros) == len(norms):
-        return Verdict(name="zero", sentence="no gradient: it is exactly zero in every hidden layer")
+        return Verdict(name="zero", sentence=f"no gradient: it is exactly zero in every {axis.every}")
     if 0 in (norms[0], norms[-1]):
         underflow = min(g for g in norms if g > 0) < 1e4 * smallest
-        return _zero_verdict(zeros, vanished=norms[0] == 0, underflow=underflow, wide=smallest < FLOAT32_SMALLEST)
+        return _zero_verdict(
+            _places(zeros, axis), vanished=norms[0] == 0, underflow=underflow, wide=smallest < FLOAT32_SMALLEST
+        )
     flow = measure_flow(depths, norms)
     factor = 10**-flow.decades_per_layer
-    tail = f"; exactly zero in {_layers(zeros)}" if zeros else ""
-    share = f"layer {depths[0]} receives {_short(flow.ratio)} of layer {depths[-1]}'s gradient"
-    flat = f"{share} (x {factor:.3g} per layer){tail}"
+    tail = f"; exactly zero in {_places(zeros, axis)}" if zeros else ""
+    share = f"{axis.place} {depths[0]} receives {_short(flow.ratio)} of {axis.place} {depths[-1]}'s gradient"
+    flat = f"{share} (x {factor:.3g} per {axis.place}){tail}"
     if flow.ratio < thresholds.vanishing_ratio:
         return Verdict(name="vanishing", sentence=f"gradients vanish: {flat}")
     if flow.ratio > thresholds.exploding_ratio:
@@ -115,13 +151,13 @@ def diagnose_flow(
     return Verdict(name="healthy", sentence=f"gradients are healthy: {flat}")
 
 
-def _zero_verdict(zeros: Sequence[int], *, vanished: bool, underflow: bool, wide: bool) -> Verdict:
+def _zero_verdict(where: str, *, vanished: bool, underflow: bool, wide: bool) -> Verdict:
     why = "nothing gets through"
     if underflow:
         why = "float64 underflow" if wide else "float32 underflow: train.dtype=float64 shows it"
     return Verdict(
         name="vanishing" if vanished else "zero",
-        sentence=f"gradients {'vanish' if vanished else 'are missing'}: exactly zero in {_layers(zeros)} ({why})",
+        sentence=f"gradients {'vanish' if vanished else 'are missing'}: exactly zero in {where} ({why})",
     )
 
 
@@ -136,11 +172,11 @@ def _short(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
 
 
-def _layers(indices: Sequence[int]) -> str:
+def _places(indices: Sequence[int], axis: Axis) -> str:
     """Return ``layer 3`` or ``7 layers from 1 to 9``."""
     if len(indices) == 1:
-        return f"layer {indices[0]}"
-    return f"{len(indices)} layers from {indices[0]} to {indices[-1]}"
+        return f"{axis.place} {indices[0]}"
+    return f"{len(indices)} {axis.place}s from {indices[0]} to {indices[-1]}"
 
 
 def _student_975(degrees: int) -> float:

@@ -56,6 +56,19 @@ def uniform(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> Non
     _uniform(layer, bound=_gain(gain, activation) / sqrt(_fans(layer)[0]))
 
 
+def zeros(layer: nn.Module, *, activation: nn.Module) -> None:
+    """Set W to 0, but where no activation follows: a head draws as `lecun_normal`, so that a gradient still enters.
+
+    The biases and the gates that a model sets on its own are then all that acts: an LSTM hands a gradient from step to
+    step times the sigmoid of its forget bias.
+    """
+    if isinstance(activation, nn.Identity):
+        lecun_normal(layer, activation=activation)
+    else:
+        nn.init.zeros_(_weight(layer))
+        _zero_bias(layer)
+
+
 def mean_field(
     layer: nn.Module,
     *,

@@ -1,7 +1,8 @@
 """Residual connections: factories called as ``residual(branch, shortcut, index, blocks)`` that return a block.
 
 ``branch`` is an ``nn.Sequential`` of layers, arranged as the class attribute ``order`` asks; ``shortcut`` carries the
-block's input past it (an identity where the shapes agree); the block is number ``index``, from 0, of ``blocks``.
+block's input past it (an identity where the shapes agree); the block is number ``index``, from 0, of ``blocks``. A
+class that reaches into the layers of its branch says so by ``opens_layers``: recurrent layers have no such parts.
 """
 
 from collections import OrderedDict
@@ -132,6 +133,7 @@ class Highway(nn.Module):
     """
 
     order = AFFINE_FIRST
+    opens_layers = True
 
     def __init__(
         self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int, *, gate_bias: float = -2.0
@@ -163,6 +165,8 @@ class Fixup(PreActivation):
         zero_head: Also start the head at 0, as the paper does. Off by default: behind a zero head every gradient of
             the first step is exactly zero, so there is nothing to look at.
     """
+
+    opens_layers = True
 
     def __init__(
         self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int, *, zero_head: bool = False

@@ -29,6 +29,16 @@ FULL = (
 )
 
 FIGURES = DEFAULT + FULL
+# What a second matrix of one layer has of its own; signal and gradient are the layer's.
+OWN = (
+    "weight_norm",
+    "weight_grad_norm",
+    "update_norm",
+    "update_ratio",
+    "clipped_weight_grad_norm",
+    "weight_grad_cosine",
+    "skip_grad_norm",
+)
 COLUMNS = KEYS + FIGURES
 QUANTILES = (0.05, 0.50, 0.95)
 SATURATED = 0.01  # an entry is saturated where the slope is at most this share of the activation's steepest

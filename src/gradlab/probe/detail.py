@@ -1,7 +1,5 @@
 """The causes behind one layer's gradient: slopes, dead units, the skip's share, the spread of dL/dz."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +11,7 @@ from gradlab.points import Point
 from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Row, pooled_norm, pooled_rms, pooled_share
+from gradlab.probe.rng import untouched_rng
 
 _SLOPE, _SATURATED = SLOT["activation_slope_rms"], SLOT["saturated_fraction"]
 _DEAD, _SKIP = SLOT["dead_fraction"], SLOT["skip_grad_norm"]
@@ -59,6 +58,20 @@ class DetailHooks:
             handles.append(fork.register_forward_hook(self._on_fork))
         return handles
 
+    def put(self, grad: Tensor, activation: nn.Module | None, inputs: Tensor | None, outputs: Tensor) -> None:
+        """Take in what hooks cannot see, because it was computed time step by time step.
+
+        Args:
+            grad: dL/dz, [T, n, …].
+            activation: The activation between z and h, where there is just one.
+            inputs: What it saw, [T, n, width].
+            outputs: What it returned, [T, n, width].
+        """
+        self._grads.append(grad)
+        if activation is not None and inputs is not None:
+            self._on_activation_input(activation, (inputs.flatten(0, 1),))
+            self._on_activation_output(activation, None, outputs.flatten(0, 1))
+
     def clear(self) -> None:
         """Forget the last step."""
         self._alive = None
@@ -86,7 +99,7 @@ class DetailHooks:
         if not self._recording or not torch.is_grad_enabled():
             return
         x = args[0].detach()
-        with _untouched_rng(x.device):
+        with untouched_rng(x.device):
             slope = _slope(module, x)
             if self._steepest is None or next(module.parameters(), None) is not None:
                 self._steepest = _slope(module, _grid(x)).abs().max()
@@ -123,14 +136,3 @@ def _grid(x: Tensor, *, points: int = 4001, reach: float = 20.0) -> Tensor:
     """Return inputs that cover an activation's range, shaped [points, features, 1 …] like a batch of ``x``."""
     line = torch.linspace(-reach, reach, points, device=x.device, dtype=x.dtype)
     return line.view(-1, *(1 for _ in x.shape[1:])).expand(-1, *x.shape[1:2], *(1 for _ in x.shape[2:]))
-
-
-@contextmanager
-def _untouched_rng(device: torch.device) -> Iterator[None]:
-    """Give back the random state afterwards: a random activation (rrelu) may draw, and training must not notice."""
-    cuda = device.type == "cuda"
-    state = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
-    try:
-        yield
-    finally:
-        torch.cuda.set_rng_state(state, device) if cuda else torch.set_rng_state(state)

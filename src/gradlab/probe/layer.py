@@ -1,11 +1,12 @@
 """One layer under measurement: its three instruments and the hooks that they need."""
 
 from types import ModuleType
+from typing import Self
 
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
-from gradlab.probe.columns import EMPTY, FIGURES, SLOT
+from gradlab.probe.columns import EMPTY, FIGURES, OWN, SLOT
 from gradlab.probe.detail import DetailHooks
 from gradlab.probe.pool import Figure, Row
 from gradlab.probe.signal import SignalHooks
@@ -30,6 +31,7 @@ class LayerProbe:
         self.signal = SignalHooks(point, self.row, gauge)
         self.detail = DetailHooks(point, self.row, gauge)
         self.weight = WeightReader(point, self.row, gauge)
+        self._lead: Self | None = None
         self._handles: list[RemovableHandle] = []
         self._detail_handles: list[RemovableHandle] = []
         self._watched: list[RemovableHandle] = []
@@ -42,6 +44,7 @@ class LayerProbe:
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""
         self.row[:] = EMPTY
+        self._lead = None
         self.listen(True)
         self.signal.clear()
         self.weight.clear()
@@ -58,17 +61,24 @@ class LayerProbe:
         self.weight.read_ahead(full=full)
         self._watched = self._watched or self.weight.watch_grad()
 
+    def follow(self, lead: Self) -> None:
+        """Show the signal that ``lead`` measures: both hold a matrix of one layer."""
+        self._lead = lead
+        self.row[_ENTRIES] = lead.row[_ENTRIES]
+
     def listen(self, recording: bool, /) -> None:
         """Say whether what the hooks see from here on belongs to the step."""
         self.signal.recording = self.weight.recording = self.detail.recording = recording
 
     def figures(self, *, full: bool) -> list[Figure]:
-        """End the step and return its figures, in the order of ``columns.FIGURES``."""
+        """End the step and return its figures, in the order of ``columns.FIGURES``; a lead's end comes first."""
         self.signal.finish()
         if full:
             self.detail.finish()
         self.listen(False)
-        return self.row[: len(FIGURES)]
+        if self._lead is None:
+            return self.row[: len(FIGURES)]
+        return [(self.row if name in OWN else self._lead.row)[SLOT[name]] for name in FIGURES]
 
     def stop(self) -> None:
         """Remove every hook."""

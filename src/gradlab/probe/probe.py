@@ -1,6 +1,6 @@
 """The probe: which steps are recorded, and the rows of gradients.csv that come of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from operator import itemgetter
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gradlab.points import Point
 from gradlab.probe import device as device_gauge
 from gradlab.probe import host as host_gauge
+from gradlab.probe import timesteps
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
@@ -52,9 +53,11 @@ class Probe:
             known = ", ".join(names[p] for p in points[:5])
             raise ValueError(f"layers={list(layers)} matches no layer; there are {known}, …")
         self._layers = [LayerProbe(point, names[point], gauge) for point in chosen] if every else []
+        self._model, self._modules = model, {module: name for name, module in model.named_modules()}
         self._waits = gauge is device_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
+        self._times: list[tuple[Row, Tensor]] = []
 
     @property
     def hidden_layers(self) -> int | None:
@@ -85,6 +88,31 @@ class Probe:
         """
         for layer in self._layers if self.recording else ():
             layer.read_ahead(full=self.full)
+
+    def unroll(self, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -> None:
+        """Read a recurrent model's signal and gradient at every time step, before the step's own forward pass.
+
+        That is a pass of its own (`timesteps`), in which the hooks do not listen; the weights' columns come from the
+        step itself.
+
+        Args:
+            inputs: The step's batch.
+            loss: Maps the model's outputs to the step's loss.
+        """
+        if not self.recording or not hasattr(self._model, "unrolled"):
+            return
+        for layer in self._layers:
+            layer.listen(False)
+        passes = timesteps.unroll(self._model, inputs, loss)
+        for layer in self._layers:
+            layer.listen(True)
+        for found in passes:
+            parts = set(found.seen.layer.children())
+            layers = [layer for layer in self._layers if layer.point.affine in parts]
+            timesteps.put(layers, found, full=self.full)
+            if layers:
+                key = (self.step, layers[0].point.depth_index, self._modules[found.seen.layer])
+                self._times.append((key, found.norms()))
 
     def read_shares(self, main: Tensor, heads: Mapping[str, Tensor], *, weight: float) -> None:
         """Read what auxiliary heads bring to each layer, between forward and backward pass.
@@ -158,6 +186,11 @@ class Probe:
         """Return the rows of `read_shares` since the last call: values in the order of ``shares.COLUMNS``."""
         rows, self._shares = self._shares, []
         return _brought_over(rows)
+
+    def take_timesteps(self) -> list[Row]:
+        """Return the rows of `unroll` since the last call: values in the order of ``timesteps.COLUMNS``."""
+        times, self._times = self._times, []
+        return [(*key, time, *norms) for key, table in times for time, norms in enumerate(table.tolist())]
 
     def close(self) -> None:
         """Remove every hook."""

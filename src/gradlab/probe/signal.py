@@ -34,6 +34,7 @@ class SignalHooks:
     def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
         self.called = False
         self._point = point
+        self._row, self._gauge = row, gauge
         self._recording = False
         self._caught: list[Catcher] = []
         self._on_affine = self._affine_hook(row, gauge) if point.observed else self._on_call
@@ -68,6 +69,23 @@ class SignalHooks:
         """Add the gradients that more backward passes might have added to."""
         for caught in self._caught:
             caught.finish()
+
+    def put(self, z: Tensor, z_grads: Tensor, h: Tensor, h_grads: Tensor) -> None:
+        """Take in what hooks cannot see, because it was computed time step by time step.
+
+        Args:
+            z: Pre-activations of any shape.
+            z_grads: dL/dz.
+            h: States of any shape; where a residual block's output is the layer's h, its hook sees that.
+            h_grads: dL/dh.
+        """
+        signals = [(z, _PREACTIVATION, z_grads, _PREACTIVATION_GRAD)]
+        if self._point.output is self._point.affine:
+            signals.append((h, _ACTIVATION, h_grads, _ACTIVATION_GRAD))
+        row, gauge = self._row, self._gauge
+        for signal, slots, grads, slot in signals:
+            _put(row, slots, gauge.moments(signal), signal.numel(), gauge)
+            row[slot] = pooled_norm(gauge, row[slot], gauge.norm(grads))
 
     def _affine_hook(self, row: Row, gauge: ModuleType) -> Callable[..., None]:
         moments, norm = gauge.moments, gauge.norm

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradlab.view import flow, heatmap, style, tables, training
+from gradlab.view import flow, heatmap, style, tables, timesteps, training
 
 
 def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
@@ -23,7 +23,7 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
     """
     layers = tables.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
     metrics = tables.read_metrics(run_dir, ("step", "train_loss", "eval_loss", "eval_accuracy", "lr"))
-    figures = (
+    figures = [
         ("gradient_flow", layers.steps.size, lambda: flow.gradient_flow(layers, caption=caption)),
         ("gradient_heatmap", layers.steps.size, lambda: heatmap.gradient_heatmap(layers, caption=caption)),
         ("loss", metrics["step"].size, lambda: training.loss(metrics, caption=caption)),
@@ -32,7 +32,13 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
             layers.columns[training.UPDATE].count(),
             lambda: training.update_ratio(layers, caption=caption),
         ),
-    )
+    ]
+    if (run_dir / timesteps.FILE).exists():
+        times = timesteps.read_times(run_dir)
+        figures += [
+            ("timestep_flow", times.steps.size, lambda: timesteps.timestep_flow(times, caption=caption)),
+            ("timestep_heatmap", times.steps.size, lambda: timesteps.timestep_heatmap(times, caption=caption)),
+        ]
     folder = run_dir / "figures"
     folder.mkdir(exist_ok=True)
     with style.look():

@@ -17,7 +17,7 @@ from gradlab.view.words import power_of_ten, short
 _ZERO, _ODD, _UNMEASURED = ("exactly 0", "#EFC4DC"), ("not finite", style.VERMILLION), ("not measured", "#FFFFFF")
 _COLORS = colormaps["viridis"]
 _MOST = (360, 720)  # layers and steps that a sheet can show side by side; blocks of more are merged
-_BODY = (0.95, 0.55, 6.3, 2.85)  # left, bottom, width, height in inches
+BODY = (0.95, 0.55, 6.3, 2.85)  # left, bottom, width, height in inches
 
 
 def gradient_heatmap(layers: Layers, *, caption: str) -> style.Sheet:
@@ -30,31 +30,36 @@ def gradient_heatmap(layers: Layers, *, caption: str) -> style.Sheet:
     values = layers.columns[BACKWARD]
     sheet = style.sheet(headline(layers), caption=caption, height=3.8)
     scale = lanes.fit(values)
-    left, bottom, width, height = _BODY
+    left, bottom, width, height = BODY
     rows = []
     if layers.head:
-        rows.append(sheet.axes(left, bottom + height + 0.07, width, 0.17) if layers.hidden else sheet.axes(*_BODY))
-        _picture(rows[0], values[:, layers.hidden :], scale)
+        rows.append(sheet.axes(left, bottom + height + 0.07, width, 0.17) if layers.hidden else sheet.axes(*BODY))
+        picture(rows[0], values[:, layers.hidden :], scale)
         rows[0].set_yticks([0], ["head"])
     if layers.hidden:
-        rows.append(sheet.axes(*_BODY, name="layer (depth_index)"))
-        _picture(rows[-1], values[:, : layers.hidden], scale)
-        rows[-1].set_yticks(*_ticks(layers.depths[: layers.hidden]))
+        rows.append(sheet.axes(*BODY, name="layer (depth_index)"))
+        picture(rows[-1], values[:, : layers.hidden], scale)
+        rows[-1].set_yticks(*ticks(layers.depths[: layers.hidden]))
     rows[0].set_xticks([])
-    rows[-1].set_xticks(*_ticks(layers.steps))
+    rows[-1].set_xticks(*ticks(layers.steps))
     rows[-1].set_xlabel("optimizer step")
 
     if not scale.empty:
-        _bar(sheet, scale)
-    present = (scale.zeros, scale.odd, bool(np.ma.getmaskarray(values).any()))
-    named = [pair for pair, there in zip((_ZERO, _ODD, _UNMEASURED), present, strict=True) if there]
-    patches = [Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=name) for name, color in named]
-    rows[-1].legend(handles=patches, loc="lower left", bbox_to_anchor=(1.01, -0.03), fontsize=8.5)
+        bar(sheet, scale, "L2 norm of dL/dz over the batch")
+    legend(rows[-1], values, scale)
     return sheet
 
 
-def _picture(axes: Axes, values: np.ma.MaskedArray, scale: lanes.Lanes) -> None:
-    """Paint steps x layers values, with colours of their own for what has no place on the scale."""
+def legend(axes: Axes, values: np.ma.MaskedArray, scale: lanes.Lanes) -> None:
+    """Name the colours of what has no place on the scale, as far as the map has such cells."""
+    present = (scale.zeros, scale.odd, bool(np.ma.getmaskarray(values).any()))
+    named = [pair for pair, there in zip((_ZERO, _ODD, _UNMEASURED), present, strict=True) if there]
+    patches = [Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=name) for name, color in named]
+    axes.legend(handles=patches, loc="lower left", bbox_to_anchor=(1.01, -0.03), fontsize=8.5)
+
+
+def picture(axes: Axes, values: np.ma.MaskedArray, scale: lanes.Lanes) -> None:
+    """Paint steps x layers (or time steps) values, with colours of their own for what has no place on the scale."""
     decades, kinds = merge(values.T)
     pixels = _COLORS(Normalize(scale.low, scale.high)(np.nan_to_num(decades)))
     for kind, (_, color) in enumerate((_ZERO, _ODD, _UNMEASURED), start=1):
@@ -65,14 +70,14 @@ def _picture(axes: Axes, values: np.ma.MaskedArray, scale: lanes.Lanes) -> None:
     axes.spines[:].set_visible(True)
 
 
-def _bar(sheet: style.Sheet, scale: lanes.Lanes) -> None:
+def bar(sheet: style.Sheet, scale: lanes.Lanes, name: str) -> None:
     """Draw the colour scale, in decades, to the right of the map."""
-    left, bottom, width, height = _BODY
+    left, bottom, width, height = BODY
     place = sheet.axes(left + width + 0.17, bottom + 0.75, 0.17, height - 0.75)
-    bar = sheet.figure.colorbar(ScalarMappable(Normalize(scale.low, scale.high), _COLORS), cax=place)
+    colours = sheet.figure.colorbar(ScalarMappable(Normalize(scale.low, scale.high), _COLORS), cax=place)
     exponents = style.round_numbers(int(np.ceil(scale.low)), int(np.floor(scale.high)), most=7)
-    bar.set_ticks(exponents, labels=[power_of_ten(exponent) for exponent in exponents])
-    bar.set_label("L2 norm of dL/dz over the batch")
+    colours.set_ticks(exponents, labels=[power_of_ten(exponent) for exponent in exponents])
+    colours.set_label(name)
 
 
 def headline(layers: Layers) -> str:
@@ -91,7 +96,7 @@ def headline(layers: Layers) -> str:
     return "; ".join([*span, *flaws]) or "No gradient was measured"
 
 
-def _ticks(values: NDArray[np.int64]) -> tuple[list[float], list[str]]:
+def ticks(values: NDArray[np.int64]) -> tuple[list[float], list[str]]:
     """Return places and labels along cells that stand for ascending integers: all if they are few, or round ones."""
     few = values.tolist() if len(values) <= 6 else style.integer_ticks(int(values[0]), int(values[-1]))
     return np.interp(few, values, np.arange(len(values))).tolist(), [str(value) for value in few]

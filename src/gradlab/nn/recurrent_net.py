@@ -1,0 +1,140 @@
+"""A stack of recurrent layers and its head, whatever the layers are."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from gradlab.nn.cells import Normalize
+from gradlab.nn.layers import Initializer, Normalization, Residual, require_positive, trait
+from gradlab.nn.recurrent import RecurrentLayer, unrolled
+from gradlab.points import Point
+from gradlab.unrolled import Unrolled
+
+MakeLayer = Callable[[int, Normalize], RecurrentLayer]
+_IN_A_CELL = (nn.Identity, nn.LayerNorm, nn.RMSNorm)
+
+
+class Recurrent(nn.Module):
+    """Stacked recurrent layers and a linear head on the last time step, or on each.
+
+    The first layer and the head stand outside the residual blocks, which hold one layer each. Images are read row by
+    row, plain vectors number by number.
+
+    Args:
+        input_shape: Shape of one input: [T, features], [channels, rows, columns] or [T].
+        outputs: Number of classes, or of values to predict.
+        each_step: Whether the head answers at every time step.
+        depth: Number of recurrent layers.
+        width: Number of units in each.
+        make: Returns a layer, given its number of inputs and the normalization.
+        initializer: Rule that sets the head.
+        normalization: Factory of the normalization within a cell.
+        residual: Factory of the residual blocks.
+        bias: Whether the head has a bias.
+
+    Raises:
+        ValueError: If a size is below 1, the inputs are no sequence, or a part does not fit recurrent layers.
+    """
+
+    def __init__(
+        self,
+        *,
+        input_shape: tuple[int, ...],
+        outputs: int,
+        each_step: bool,
+        depth: int,
+        width: int,
+        make: MakeLayer,
+        initializer: Initializer,
+        normalization: Normalization,
+        residual: Residual,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        require_positive(depth=depth, width=width)
+        if trait(residual, "opens_layers", False):
+            raise ValueError(
+                "residual works inside Linear and Conv layers; between recurrent ones stand none, identity, "
+                "pre_activation, scaled, rezero, skip_init or stochastic_depth"
+            )
+        _, features = sequence_shape(input_shape)
+        normalize = partial(_normalize, normalization)
+        self.stem = make(features, normalize)
+        branches = [nn.Sequential(make(width, normalize)) for _ in range(depth - 1)]
+        self.blocks = nn.Sequential(
+            *(residual(branch, nn.Identity(), i, depth - 1) for i, branch in enumerate(branches))
+        )
+        self.head = nn.Linear(width, outputs, bias=bias)
+        initializer(self.head, activation=nn.Identity())
+        self._each_step = each_step
+        self._finisher = trait(residual, "finish", None)
+
+    def finish(self, batch: Tensor) -> None:
+        """Let the residual end its work on the whole model, given inputs [n, *input_shape]."""
+        if self._finisher is not None:
+            self._finisher(self, batch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [n, *input_shape] to logits or values [n, outputs], or where each step is asked for [n, outputs, T]."""
+        hidden = self.blocks(self.stem(as_sequence(x)))
+        return self.head(hidden).movedim(1, 2) if self._each_step else self.head(hidden[:, -1])
+
+    def unrolled(self) -> AbstractContextManager[list[Unrolled]]:
+        """Return a context in which a forward pass is unrolled, and what each layer computed is kept."""
+        return unrolled(self)
+
+    def points(self) -> Iterator[Point]:
+        """Yield both matrices of each layer, then the head, as places to measure."""
+        yield from _layer_points(self.stem, 1, block=None)
+        for depth_index, block in enumerate(self.blocks, start=2):
+            branch: Any = getattr(block, "branch", block)
+            yield from _layer_points(branch[0], depth_index, block=None if branch is block else block)
+        yield Point(depth_index=len(self.blocks) + 2, affine=self.head, output=self.head)
+
+
+def sequence_shape(input_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return (time steps, features) of inputs read as a sequence: images row by row, vectors number by number.
+
+    Args:
+        input_shape: [T, features], [channels, rows, columns] or [T].
+
+    Raises:
+        ValueError: If the shape is another.
+    """
+    if len(input_shape) == 1:
+        return input_shape[0], 1
+    if len(input_shape) == 2:
+        return input_shape[0], input_shape[1]
+    if len(input_shape) == 3:
+        return input_shape[1], input_shape[0] * input_shape[2]
+    raise ValueError(f"a recurrent net needs sequences, vectors or images; inputs of this data set are {input_shape}")
+
+
+def as_sequence(x: Tensor) -> Tensor:
+    """Return inputs [n, *input_shape] as [n, T, features], in the sense of `sequence_shape`."""
+    if x.dim() == 2:
+        return x.unsqueeze(2)
+    return x if x.dim() == 3 else x.transpose(1, 2).flatten(2)
+
+
+def _normalize(normalization: Normalization, features: int) -> nn.Module:
+    """Return a cell's normalization of [..., features]: it has to work on one time step of one sample."""
+    affine, module = normalization(nn.Linear(1, features), features)
+    if nn.utils.parametrize.is_parametrized(affine) or not isinstance(module, _IN_A_CELL):
+        raise ValueError("normalization in a recurrent cell must be none, layer_norm or rms_norm")
+    return module
+
+
+def _layer_points(layer: RecurrentLayer, depth_index: int, *, block: Any) -> Iterator[Point]:
+    """Yield both matrices of a layer; h is the output of the residual block around it, if there is one."""
+    for role, matrix in (("main", layer.input), ("recurrent", layer.recurrent)):
+        yield Point(
+            depth_index=depth_index,
+            role=role,
+            affine=matrix,
+            output=block or matrix,
+            fork=block.fork if block and role == "main" else None,
+        )

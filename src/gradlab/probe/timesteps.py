@@ -1,0 +1,101 @@
+"""The gradient through time: what a recurrent layer's states receive at each time step, in a pass of its own.
+
+The output of torch's recurrent modules only knows the direct part of dL/dh_t, from the layer above at the same time
+step; what comes back from later steps stays inside the kernel. So on recorded steps the same weights are unrolled over
+the same batch, where every state is a node of the backward graph, whose gradient is the total derivative.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gradlab.norms import row_norms
+from gradlab.probe.layer import LayerProbe
+from gradlab.probe.rng import untouched_rng
+from gradlab.unrolled import Unrolled
+
+KEYS = ("step", "depth_index", "layer", "time")
+HIDDEN = ("hidden_norm", "hidden_grad_norm")
+CELL = ("cell_norm", "cell_grad_norm")
+COLUMNS = KEYS + HIDDEN + CELL  # the last two for layers with a cell state only
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pass:
+    """One pass through a recurrent layer, with its gradients.
+
+    Attributes:
+        seen: What the layer computed.
+        preactivation_grads: dL/dz, [T, n, gates * width].
+        hidden: h_t, [T, n, width].
+        hidden_grads: The total derivative dL/dh_t, [T, n, width].
+        cell: c_t and the total derivative dL/dc_t, each [T, n, width], of an LSTM; else nothing.
+    """
+
+    seen: Unrolled
+    preactivation_grads: Tensor
+    hidden: Tensor
+    hidden_grads: Tensor
+    cell: tuple[Tensor, ...]
+
+    def norms(self) -> Tensor:
+        """Return the norms [T, 2 or 4] over the batch, as ``HIDDEN`` and ``CELL`` name them, in float64."""
+        columns = (self.hidden, self.hidden_grads, *self.cell)
+        return torch.stack([_norms(column) for column in columns], 1)
+
+
+def unroll(model: nn.Module, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -> list[Pass]:
+    """Do a forward and a backward pass of a model unrolled in time, without a trace in it.
+
+    No ``.grad`` is written, no buffer, and no random number used up.
+
+    Args:
+        model: Has a method ``unrolled()``: a context in which a forward pass is unrolled.
+        inputs: A batch.
+        loss: Maps the model's outputs to a 0-d tensor.
+
+    Returns:
+        The passes through recurrent layers, in the order of their calls.
+    """
+    with untouched_rng(inputs.device), torch.enable_grad(), model.unrolled() as tape:  # pyright: ignore[reportCallIssue]
+        value = loss(model(inputs))
+        nodes = [node for seen in tape for node in (seen.below, *seen.hidden, *seen.cell)]
+        grads = iter(torch.autograd.grad(value, nodes, allow_unused=True, materialize_grads=True))
+    return [
+        Pass(
+            seen=seen,
+            preactivation_grads=next(grads),
+            hidden=torch.stack(list(seen.hidden)).detach(),
+            hidden_grads=torch.stack([next(grads) for _ in seen.hidden]),
+            cell=tuple(
+                torch.stack(list(part)).detach() for part in (seen.cell, [next(grads) for _ in seen.cell]) if part
+            ),
+        )
+        for seen in tape
+    ]
+
+
+def put(layers: Sequence[LayerProbe], found: Pass, *, full: bool) -> None:
+    """Put what was found of one recurrent layer into the rows of its two matrices.
+
+    Args:
+        layers: Those of the two that are recorded, in the order of their rows.
+        found: The pass through the layer.
+        full: Whether every column is recorded.
+    """
+    for lead in layers[:1]:
+        seen = found.seen
+        lead.signal.put(seen.preactivations, found.preactivation_grads, found.hidden, found.hidden_grads)
+        if full:
+            lead.detail.put(found.preactivation_grads, seen.activation, seen.activation_inputs, found.hidden)
+        for layer in layers[1:]:
+            layer.follow(lead)
+
+
+def _norms(x: Tensor) -> Tensor:
+    """Return the norm of each x[t] in float64."""
+    if x.dtype is torch.float32:  # whose squares float64 holds, however small or large
+        return torch.linalg.vector_norm(x, dim=(1, 2), dtype=torch.float64)
+    return row_norms(x).flatten()

@@ -1,0 +1,146 @@
+"""The gradient through time: what the states of recurrent layers receive at each time step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from gradlab.view import heatmap, lanes, style
+from gradlab.view.tables import numbers, read_columns, spread_out
+from gradlab.view.words import condition, quotient
+
+FILE = "timesteps.csv"
+_KEYS = ["step", "depth_index", "time"]
+_STATES = {"hidden_grad_norm": ("h", "hidden state"), "cell_grad_norm": ("c", "cell state")}
+_MOST_LINES = 60
+_PLACES = {1: ((0.95, 7.05),), 2: ((0.95, 3.05), (5.00, 3.05))}  # left edges and widths of the panels of a row
+
+
+@dataclass(frozen=True)
+class Times:
+    """A run's ``timesteps.csv``.
+
+    Attributes:
+        steps: Recorded optimizer steps in ascending order, shape (S,).
+        times: Time steps in ascending order, shape (T,).
+        grads: Gradient norms by (depth_index, column), each of shape (S, T), masked where nothing was measured.
+    """
+
+    steps: NDArray[np.int64]
+    times: NDArray[np.int64]
+    grads: Mapping[tuple[int, str], np.ma.MaskedArray]
+
+    @property
+    def remembering(self) -> tuple[int, str]:
+        """Key of the state that carries the memory of the first layer: an LSTM's c, else h."""
+        first = min(depth for depth, _ in self.grads)
+        return next(key for key in reversed(list(self.grads)) if key[0] == first)
+
+
+def read_times(run_dir: Path) -> Times:
+    """Return the gradient norms of a run's ``timesteps.csv``.
+
+    Raises:
+        ValueError: The table lacks a column, or a row is broken.
+    """
+    with (run_dir / FILE).open(encoding="utf-8") as file:
+        header = file.readline().strip().split(",")
+    columns = [name for name in _STATES if name in header]
+    cells = read_columns(run_dir / FILE, [*_KEYS, *columns])
+    (steps, row), (depths, layer), (times, place) = (
+        np.unique(np.array([int(cell) for cell in cells[key]], dtype=np.int64), return_inverse=True) for key in _KEYS
+    )
+    grads = {}
+    for number, depth in enumerate(depths.tolist()):
+        for name in columns:
+            matrix = np.ma.masked_all((len(steps), len(times)))
+            own = layer == number
+            matrix[row[own], place[own]] = numbers(cells[name])[own]
+            grads[depth, name] = matrix
+    return Times(steps=steps, times=times, grads=grads)
+
+
+def timestep_flow(times: Times, *, caption: str) -> style.Sheet:
+    """Draw the gradient that each time step's state receives, one line for each recorded step.
+
+    The first layer is drawn and, of several, the last; of an LSTM both states.
+
+    Args:
+        times: A run's time steps; at least one step.
+        caption: The configuration that was run.
+    """
+    ends = sorted({depth for depth, _ in times.grads})
+    ends = [ends[0], *ends[1:][-1:]]
+    keys = [key for key in times.grads if key[0] in ends]
+    rows = [keys] if len(keys) <= 2 else [keys[:2], keys[2:]]
+    tall = 3.05 if len(rows) == 1 else 2.2
+    sheet = style.sheet(headline(times), caption=caption, height=len(rows) * (tall + 0.9))
+    for number, row in enumerate(rows):
+        bottom = 0.55 + (len(rows) - 1 - number) * (tall + 0.85)
+        for (left, width), key in zip(_PLACES[len(row)], row, strict=True):
+            letter, name = _STATES[key[1]]
+            axes = sheet.axes(left, bottom, width, tall, name=f"L2 norm of dL/d{letter} over the batch")
+            _panel(axes, times, times.grads[key])
+            axes.set_title(name.capitalize() + (f" of layer {key[0]}" if len(ends) > 1 else ""))
+        if not number:
+            style.note_colours(sheet.figure.axes[-1], "step")
+    return sheet
+
+
+def timestep_heatmap(times: Times, *, caption: str) -> style.Sheet:
+    """Draw log10 of the first layer's gradient norm, time steps against optimizer steps.
+
+    Args:
+        times: A run's time steps; at least one step.
+        caption: The configuration that was run.
+    """
+    depth, column = times.remembering
+    values = times.grads[depth, column]
+    letter, name = _STATES[column]
+    sheet = style.sheet(headline(times), caption=caption, height=3.8)
+    scale = lanes.fit(values)
+    axes = sheet.axes(*heatmap.BODY, name=f"time step ({name} of layer {depth})")
+    heatmap.picture(axes, values, scale)
+    axes.set_yticks(*heatmap.ticks(times.times))
+    axes.set_xticks(*heatmap.ticks(times.steps))
+    axes.set_xlabel("optimizer step")
+    if not scale.empty:
+        heatmap.bar(sheet, scale, f"L2 norm of dL/d{letter} over the batch")
+    heatmap.legend(axes, values, scale)
+    return sheet
+
+
+def headline(times: Times) -> str:
+    """Say how much of the last time step's gradient reaches the first one, at the first and the last step."""
+    values = times.grads[times.remembering]
+    first, last = times.times[0], times.times[-1]
+    said = []
+    for row in spread_out(len(times.steps), 2):
+        part, whole = values[row, 0], values[row, -1]
+        at = f"at step {times.steps[row]}"
+        if len(times.times) > 1 and np.isfinite(lanes.positions(values[row, [0, -1]])).all():
+            said.append(f"{quotient(part, whole, digits=2)} of time step {last}'s {at}")
+        else:
+            said.append(f"{condition(part)} {at}")
+    return f"Gradient reaching time step {first} is {', '.join(said)}"
+
+
+def _panel(axes: Axes, times: Times, values: np.ma.MaskedArray) -> None:
+    scale = lanes.fit(values)
+    drawn = spread_out(len(times.steps), _MOST_LINES)
+    named = {drawn[place] for place in spread_out(len(drawn), 6)}
+    shifts = np.linspace(0.32, -0.32, len(drawn))
+    for row, color, shift in zip(drawn, style.shades(len(drawn)), shifts, strict=True):
+        label = str(times.steps[row]) if row in named else ""
+        width = 1.5 if len(drawn) <= 6 else 1.0
+        look = {"color": color, "label": label, "width": width, "shift": float(shift)}
+        lanes.draw(axes, times.times.astype(float), values[row], scale, **look)
+    style.keep_small(axes)
+    lanes.dress(axes, scale)
+    first, last = int(times.times[0]), int(times.times[-1])
+    axes.set_xlim(first - 0.02 * (last - first) - 0.2, last + 0.02 * (last - first) + 0.2)
+    axes.set_xticks(style.integer_ticks(first, last))
+    axes.set_xlabel("time step")
