@@ -87,6 +87,13 @@ def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
         raise GradlabError(_blamed(error, where, keys)) from error
 
 
+def uses(cfg: DictConfig, group: str) -> bool:
+    """Return whether the model is built with a group of parts; one that is no part always counts as used."""
+    return group not in PART_GROUPS or bool(
+        re.search(rf"\$\{{{group}[.}}]", json.dumps(OmegaConf.to_container(cfg.model)))
+    )
+
+
 def unused_groups(cfg: DictConfig, overridden: Iterable[str]) -> list[str]:
     """Say which overrides of part groups have no effect, because the model does not use the group.
 
@@ -98,13 +105,11 @@ def unused_groups(cfg: DictConfig, overridden: Iterable[str]) -> list[str]:
         One line for each such override.
     """
     overrides = list(overridden)
-    wiring = json.dumps(OmegaConf.to_container(cfg.model))
     model = next((text for text in overrides if text.startswith("model=")), f"the model {cfg.model._target_}")
     return [
         f"{text} has no effect: {model} does not use it"
         for text in overrides
-        if (group := re.split(r"[.=]", text.lstrip("+~"))[0]) in PART_GROUPS
-        and not re.search(rf"\$\{{{group}[.}}]", wiring)
+        if not uses(cfg, re.split(r"[.=]", text.lstrip("+~"))[0])
     ]
 
 

@@ -11,11 +11,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gradlab.build import uses
 from gradlab.view.summary import layer_table
 
 _LINES = 10  # plain lines of progress in a whole run
 _CAPTIONED = (
-    "activation", "initializer", "normalization", "residual", "data", "clipping", "lr_scheduler", "optimizer"
+    "activation", "initializer", "recurrent_initializer", "normalization", "residual",
+    "data", "clipping", "lr_scheduler", "optimizer",
 )  # fmt: skip
 _UNREMARKABLE = (None, "none", "constant")
 _log = logging.getLogger("gradlab")
@@ -48,7 +50,8 @@ def progress(steps: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     """Return the config in one line: what was chosen of each group, and the numbers that matter most."""
     sizes = [f"{key} {cfg.model[key]}" for key in ("depth", "width", "block_depth") if cfg.model.get(key, 1) != 1]
-    parts = [f"{group} {choices[group]}" for group in _CAPTIONED if choices.get(group) not in _UNREMARKABLE]
+    remarkable = [group for group in _CAPTIONED if choices.get(group) not in _UNREMARKABLE and uses(cfg, group)]
+    parts = [f"{group} {choices[group]}" for group in remarkable]
     lr = [f"lr {cfg.optimizer.lr}"] if "lr" in cfg.optimizer else []
     numbers = [f"batch {cfg.train.batch_size}", f"seed {cfg.seed}"]
     return ", ".join([f"model {choices.get('model')}", *sizes, *parts, *lr, *numbers])

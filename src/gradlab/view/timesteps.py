@@ -117,15 +117,14 @@ def headline(times: Times) -> str:
     """Say how much of the last time step's gradient reaches the first one, at the first and the last step."""
     values = times.grads[times.remembering]
     first, last = times.times[0], times.times[-1]
-    said = []
-    for row in spread_out(len(times.steps), 2):
-        part, whole = values[row, 0], values[row, -1]
-        at = f"at step {times.steps[row]}"
-        if len(times.times) > 1 and np.isfinite(lanes.positions(values[row, [0, -1]])).all():
-            said.append(f"{quotient(part, whole, digits=2)} of time step {last}'s {at}")
-        else:
-            said.append(f"{condition(part)} {at}")
-    return f"Gradient reaching time step {first} is {', '.join(said)}"
+    rows = spread_out(len(times.steps), 2)
+    ends = values[rows][:, [0, -1]]
+    whole, said = "", [condition(part) for part in ends[:, 0]]
+    if len(times.times) > 1 and np.isfinite(lanes.positions(ends)).all():
+        whole, said = f"of time step {last}'s ", [quotient(part, end, digits=2) for part, end in ends.data]
+    at = [f"at step {step}" for step in times.steps[rows]]
+    shares = [f"{share} {when}" for share, when in zip(said, [whole + at[0], *at[1:]], strict=True)]
+    return f"Gradient reaching time step {first} is {', '.join(shares)}"
 
 
 def _panel(axes: Axes, times: Times, values: np.ma.MaskedArray) -> None:
