@@ -119,7 +119,7 @@ class Watch:
                     f"watch: no layer of {name} was called in the first step; is it the model you train?"
                 )
             value = float(loss.detach()) if isinstance(loss, Tensor) else loss
-            self._history.add({"step": self._step, "train_loss": value}, rows, [])
+            self._history.add({"step": self._step, "train_loss": value}, rows, [], [])
         self._step += 1
         self._begin()
 
