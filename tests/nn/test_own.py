@@ -31,6 +31,15 @@ class Sized(Net):
         super().__init__(width, outputs)
 
 
+class EveryStep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell, self.head = nn.GRU(10, 4, batch_first=True), nn.Linear(4, 9)
+
+    def forward(self, x):
+        return self.head(self.cell(x)[0]).movedim(1, 2)
+
+
 class Encoder(nn.Module):
     def __init__(self):
         super().__init__()
@@ -83,6 +92,14 @@ def test_the_ratio_is_that_of_the_layers_that_can_be_seen(run, module):
     ratio = norms["encoder.layers.0.self_attn.out_proj"] / norms["encoder.layers.1.linear2"]
     assert record["metrics"]["gradient_ratio_initial"] == pytest.approx(ratio)
     assert "layer 2 receives" in record["verdicts"][0]["sentence"]
+
+
+def test_a_model_may_answer_at_every_time_step(run, module):
+    done = own(run, "data=copy_memory", "data.length=5", target="EveryStep")
+    rows = done.gradients[done.gradients.step == 0]
+    assert rows.role.tolist() == ["main", "recurrent", "main"]
+    with pytest.raises(GradlabError, match=r"must answer inputs \[2, 25, 10\] with \[2, 9, 25\], gave \[2, 10\]"):
+        own(run, "data=copy_memory", "data.length=5")
 
 
 def test_a_user_s_yaml_gets_the_sizes_that_its_target_takes(module):

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from gradlab.suggest import closest, did_you_mean
 
 
-def custom(*, target: str, arguments: nn.Module) -> nn.Module:
+def custom(*, target: str, arguments: nn.Module, each_step: bool = False) -> nn.Module:
     """Return a user's own network, built from its own arguments only.
 
     Args:
         target: Its class or function, such as ``my_models.Net``.
         arguments: What it returned.
+        each_step: Whether the data wants an answer at every time step; `check_outputs` tries whether it gives one.
 
     Raises:
         ValueError: If that is no module.
