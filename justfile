@@ -11,7 +11,7 @@ check:
 
 # The tests; `just test -m slow` runs the long ones
 test *arguments:
-    uv run pytest {{arguments}}
+    uv run pytest -n auto {{arguments}}
 
 # Does a small run work at all?
 smoke:
