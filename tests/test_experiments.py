@@ -91,4 +91,4 @@ def test_he_vs_xavier_asks_for_multirun(tmp_path):
 
 def gradlab(*arguments, cwd):
     command = [sys.executable, "-m", "gradlab.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
