@@ -1,5 +1,6 @@
 """A config becomes a training run: everything built, seeded, and on its device."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build
 from gradlab.errors import GradlabError
+from gradlab.nn.own import check_outputs
 from gradlab.optim.parameters import parameter_groups
 from gradlab.probe.probe import Probe
 from gradlab.train import TASKS, Loop
@@ -28,10 +30,12 @@ def assemble(cfg: DictConfig) -> Loop:
     dtype = getattr(torch, cfg.train.dtype)
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
-    sizes = {"input_shape": data.input_shape, "outputs": data.outputs, **_each_step(cfg, data)}
+    sizes = {"input_shape": data.input_shape, "outputs": data.outputs, "each_step": data.each_step}
+    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
+    _check_answers(cfg, model, data)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
-    _finish(model, batches, seed=cfg.seed)
+    _finish(model, batches, data, seed=cfg.seed)
     optimizer = build.build(cfg.optimizer, "optimizer")
     with build.blame("optimizer", keys=cfg.optimizer):
         optimizer = optimizer(parameter_groups(model, decay_biases=cfg.train.decay_biases))
@@ -55,16 +59,18 @@ def assemble(cfg: DictConfig) -> Loop:
     )
 
 
-def _each_step(cfg: DictConfig, data: Any) -> dict[str, bool]:
-    """Return what the model must be told where the data wants an answer at every time step."""
-    if data.each_step and not build.takes(cfg.model, "each_step"):
-        raise GradlabError("model answers once for a whole input, this data wants an answer at every time step; "
-                           "model=rnn, lstm and gru give one")  # fmt: skip
-    return {"each_step": True} if data.each_step else {}
+def _check_answers(cfg: DictConfig, model: torch.nn.Module, data: Any) -> None:
+    """Refuse one of gradlab's models that answers once where the data wants an answer at every time step."""
+    if data.each_step and hasattr(model, "points") and not build.takes(cfg.model, "each_step"):
+        wanted = "this data wants an answer at every time step; model=rnn, lstm and gru give one"
+        raise GradlabError(f"model answers once for a whole input, {wanted}")
 
 
-def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
-    """Let data-dependent initializers see the first batch, under random numbers of their own."""
+def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> None:
+    """Let data-dependent initializers see the first batch, under random numbers of their own.
+
+    A network that gradlab did not make does not say what it needs or answers: it is tried on that batch.
+    """
     state = batches.state_dict()
     inputs, _ = next(batches)
     if len(inputs) == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
@@ -72,7 +78,11 @@ def _finish(model: torch.nn.Module, batches: Any, *, seed: int) -> None:
     batches.load_state_dict(state)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model.finish(inputs)  # pyright: ignore[reportCallIssue]
+        if isinstance(finish := getattr(model, "finish", None), Callable):
+            finish(inputs)
+        if not hasattr(model, "points"):
+            with build.blame("model"):
+                check_outputs(model, inputs, outputs=data.outputs, each_step=data.each_step)
 
 
 def _device(name: str) -> torch.device:

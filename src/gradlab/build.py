@@ -118,7 +118,8 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
         return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
     except MissingMandatoryValue as error:
         key = error.full_key
-        raise GradlabError(f"{key} is missing; gradlab --options {key} lists the choices") from error
+        hint = f"write {key}=VALUE" if "." in str(key) else f"gradlab --options {key} lists the choices"
+        raise GradlabError(f"{key} is missing; {hint}") from error
     except OmegaConfBaseException as error:
         raise GradlabError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from error
 

@@ -1,5 +1,6 @@
 """From the recorded rows of a run to the figures and verdicts of its run.json."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gradlab.diagnosis.flow import DEPTH, TIME, Axis, Thresholds, Verdict, diagnose_flow, measure_flow
@@ -8,13 +9,21 @@ from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Row
 from gradlab.probe.timesteps import KEYS
 
-_ROLE, _GRAD, _OUTPUT_GRAD, _SKIP = (
-    COLUMNS.index(name) for name in ("role", "preactivation_grad_norm", "activation_grad_norm", "skip_grad_norm")
+_ROLE, _SIGNAL, _GRAD, _OUTPUT_GRAD, _SKIP = (
+    COLUMNS.index(name)
+    for name in ("role", "preactivation_norm", "preactivation_grad_norm", "activation_grad_norm", "skip_grad_norm")
 )
 
 
-def find(history: History, thresholds: Thresholds, *, hidden: int, smallest: float) -> dict[str, Any]:
-    """Return ``metrics`` and ``verdicts`` of run.json; what was not measured is None."""
+def find(history: History, thresholds: Thresholds, *, hidden: int | None, smallest: float) -> dict[str, Any]:
+    """Return ``metrics`` and ``verdicts`` of run.json; what was not measured is None.
+
+    Args:
+        history: The first and last recorded rows.
+        thresholds: What counts as vanishing and exploding.
+        hidden: Number of hidden layers; None only where there are no rows.
+        smallest: Smallest normal number of the gradients' type.
+    """
     measured: dict[str, Any] = {
         name: history.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")
     }
@@ -22,9 +31,12 @@ def find(history: History, thresholds: Thresholds, *, hidden: int, smallest: flo
     verdicts: list[dict[str, Any]] = []
     moments = (("initial", history.first, history.first_times), ("final", history.last, history.last_times))
     for when, rows, times in moments:
-        main = [row for row in rows if row[_ROLE] == "main" and row[1] <= hidden and row[_GRAD] is not None]
+        inner = [row for row in rows if row[_ROLE] == "main" and row[1] <= (hidden or 0)]
+        # Inside of torch's own kernels no z can be seen: the ratio is that of the first and last layer where it can.
+        seen = [row for row in inner if row[_SIGNAL] is not None]
+        main = [row for row in seen if row[_GRAD] is not None]
         depths, norms = [row[1] for row in main], [row[_GRAD] for row in main]
-        whole = bool(main) and (depths[0], depths[-1]) == (1, hidden)
+        whole = bool(main) and (inner[0][1], inner[-1][1]) == (1, hidden) and (main[0], main[-1]) == (seen[0], seen[-1])
         measured |= _flow(depths, norms, f"gradient_ratio_{when}", f"decades_per_layer_{when}", whole=whole)
         if rows:
             # A branch that starts at zero passes no gradient, but the skip beside it does: there dL/dh tells.
@@ -40,7 +52,7 @@ def find(history: History, thresholds: Thresholds, *, hidden: int, smallest: flo
     return {"metrics": measured, "verdicts": verdicts, "theory": None}
 
 
-def remembered(times: list[Row]) -> tuple[list[int], list[float]]:
+def remembered(times: Sequence[Row]) -> tuple[list[int], list[float]]:
     """Return the time steps of one step's first recurrent layer, and the gradient norm of the state that remembers.
 
     That is an LSTM's cell state, for which the hidden state is only what the gates let out, and else the hidden state.

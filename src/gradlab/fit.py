@@ -10,6 +10,7 @@ import re
 import typing
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
@@ -142,7 +143,8 @@ def _closest_target(target: str) -> str | None:
             _import(".".join(parts[: index + 1]))
         except ImportError:
             found = _import(".".join(prefix)) if prefix else None
-            modules = [module.name for module in pkgutil.iter_modules(getattr(found, "__path__", []))]
-            guess = closest(name, [*dir(found), *modules] if prefix else ["torch", "gradlab"])
+            folders = getattr(found, "__path__", []) if prefix else [str(Path.cwd())]
+            modules = [module.name for module in pkgutil.iter_modules(folders)]
+            guess = closest(name, [*modules, *(dir(found) if prefix else ("torch", "gradlab"))])
             return ".".join([*prefix, guess, *parts[index + 1 :]]) if guess else None
     return None

@@ -1,6 +1,6 @@
 """What a run writes down as it goes, and what it remembers of it to judge the run by."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,12 @@ class History:
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
         self.first: list[Row] = []
         self.last: list[Row] = []
-        self.first_times: list[Row] = []
-        self.last_times: list[Row] = []
+        self.first_times: Sequence[Row] = ()
+        self.last_times: Sequence[Row] = ()
         self.metrics: dict[str, Any] = {}
         self.recorded_steps = self.clipped_steps = 0
 
-    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row], times: list[Row]) -> None:
+    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row], times: Sequence[Row] = ()) -> None:
         """Add one step's metrics and, if it was recorded, the rows of its layers, auxiliary heads and time steps."""
         if times:
             self._timesteps = self._timesteps or runs.Table(self._folder / "timesteps.csv", TIMES[: len(times[0])])
@@ -45,7 +45,7 @@ class History:
             self._auxiliary.write(shares)
         self.metrics |= metrics
         self.recorded_steps += 1
-        self.clipped_steps += metrics["clipped_grad_norm"] < metrics["grad_norm"]
+        self.clipped_steps += metrics.get("clipped_grad_norm", 0.0) < metrics.get("grad_norm", 0.0)
         if rows:
             self.first, self.last = self.first or rows, rows
         gradients, steps = self._waiting

@@ -20,7 +20,6 @@ from gradlab.assembly import assemble
 from gradlab.findings import find
 from gradlab.history import History
 from gradlab.norms import quiet
-from gradlab.train import Loop
 
 
 def run(cfg: DictConfig) -> float:
@@ -105,7 +104,7 @@ def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: l
     loop = assemble(cfg)
     thresholds = build.build(cfg.diagnosis, "diagnosis")
     environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
-    record |= {"environment": environment, "warnings": warnings, "hidden_layers": _hidden_depth(loop)}
+    record |= {"environment": environment, "warnings": warnings}
     started = time.monotonic()
     history = History(folder)
     try:
@@ -116,6 +115,7 @@ def _train(cfg: DictConfig, folder: Path, record: dict[str, Any], *, warnings: l
     finally:
         history.close()
     record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - started}
+    record["hidden_layers"] = loop.probe.hidden_layers
     smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
     record |= find(history, thresholds, hidden=record["hidden_layers"], smallest=smallest)
     runs.write_json(folder / "run.json", record)
@@ -142,11 +142,6 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-def _hidden_depth(loop: Loop) -> int:
-    """Return the depth_index of the last hidden layer: the head comes after it."""
-    return max(point.depth_index for point in loop.model.points()) - 1  # pyright: ignore[reportCallIssue]
 
 
 def _objective(record: Mapping[str, Any]) -> float:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
+from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Row, pooled_norm, pooled_rms, pooled_share
 from gradlab.probe.rng import untouched_rng
@@ -27,7 +28,6 @@ class DetailHooks:
     """
 
     def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
-        self.recording = False
         self._point = point
         self._row = row
         self._gauge = gauge
@@ -35,11 +35,22 @@ class DetailHooks:
         self._steepest: Tensor | None = None
         self._alive: Any = None
         self._grads: list[Tensor] = []
+        self._recording = False
+        self._affine_grad, self._fork_grad = Catcher(self._grads.append), Catcher(self._use_fork_grad)
+
+    @property
+    def recording(self) -> bool:
+        """Whether what the hooks see belongs to the step: they may outlive it."""
+        return self._recording
+
+    @recording.setter
+    def recording(self, value: bool) -> None:
+        self._recording = self._affine_grad.recording = self._fork_grad.recording = value
 
     def attach(self) -> list[RemovableHandle]:
         """Register the forward hooks and return their handles."""
-        activation, fork = self._point.activation, self._point.fork
-        handles = [self._point.affine.register_forward_hook(self._on_affine)]
+        point, activation, fork = self._point, self._point.activation, self._point.fork
+        handles = [(point.caller or point.affine).register_forward_hook(self._on_affine)] if point.observed else []
         if activation is not None:
             handles.append(activation.register_forward_pre_hook(self._on_activation_input))
             handles.append(activation.register_forward_hook(self._on_activation_output))
@@ -66,9 +77,13 @@ class DetailHooks:
         self._alive = None
         self._entries = 0
         self._grads.clear()
+        self._affine_grad.clear()
+        self._fork_grad.clear()
 
     def finish(self) -> None:
         """Add the figures that need all calls of the layer together."""
+        self._affine_grad.finish()
+        self._fork_grad.finish()
         if self._alive is not None:
             self._row[_DEAD] = self._gauge.share_dead(self._alive)
         if self._grads:
@@ -76,16 +91,12 @@ class DetailHooks:
             for slot, quantile in zip(_QUANTILES, self._gauge.log_quantiles(grads), strict=True):
                 self._row[slot] = quantile
 
-    def _on_affine(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if self.recording and output.requires_grad:
-            output.register_hook(self._on_affine_grad)
-
-    def _on_affine_grad(self, grad: Tensor) -> None:
-        if self.recording:
-            self._grads.append(grad.detach())
+    def _on_affine(self, module: nn.Module, args: Any, output: Any) -> None:
+        if self._recording:
+            self._affine_grad.catch(output if isinstance(output, Tensor) else output[0])
 
     def _on_activation_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        if not self.recording:
+        if not self._recording or not torch.is_grad_enabled():
             return
         x = args[0].detach()
         with untouched_rng(x.device):
@@ -99,19 +110,17 @@ class DetailHooks:
         self._entries += entries
 
     def _on_activation_output(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if not self.recording:
+        if not self._recording or not torch.is_grad_enabled():
             return
         alive = self._gauge.alive(output.detach())
         self._alive = alive if self._alive is None else self._alive | alive
 
     def _on_fork(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if self.recording and output.requires_grad:
-            output.register_hook(self._on_fork_grad)
+        if self._recording:
+            self._fork_grad.catch(output)
 
-    def _on_fork_grad(self, grad: Tensor) -> None:
-        if not self.recording:
-            return
-        self._row[_SKIP] = pooled_norm(self._gauge, self._row[_SKIP], self._gauge.norm(grad.detach()))
+    def _use_fork_grad(self, grad: Tensor) -> None:
+        self._row[_SKIP] = pooled_norm(self._gauge, self._row[_SKIP], self._gauge.norm(grad))
 
 
 def _slope(activation: nn.Module, x: Tensor) -> Tensor:

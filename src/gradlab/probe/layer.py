@@ -1,6 +1,5 @@
 """One layer under measurement: its three instruments and the hooks that they need."""
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Self
 
@@ -21,32 +20,33 @@ class LayerProbe:
 
     Args:
         point: Where to measure.
-        name: Qualified name of the module that holds the weight.
+        name: Qualified name of the module that holds the weight, with the weight's own where that is not ``weight``.
         gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
-        turns: Counts the layers of one step in the order in which they are first called.
     """
 
-    def __init__(self, point: Point, name: str, gauge: ModuleType, turns: Iterator[int]) -> None:
+    def __init__(self, point: Point, name: str, gauge: ModuleType) -> None:
         self.point = point
         self.name = name
         self.row: Row = list(EMPTY)
-        self.signal = SignalHooks(point, self.row, gauge, turns)
+        self.signal = SignalHooks(point, self.row, gauge)
         self.detail = DetailHooks(point, self.row, gauge)
         self.weight = WeightReader(point, self.row, gauge)
         self._lead: Self | None = None
         self._handles: list[RemovableHandle] = []
         self._detail_handles: list[RemovableHandle] = []
+        self._watched: list[RemovableHandle] = []
 
     @property
     def called(self) -> bool:
         """Whether the layer was called in this step."""
-        return self.row[_ENTRIES] > 0
+        return self.signal.called or self.row[_ENTRIES] > 0
 
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""
         self.row[:] = EMPTY
         self._lead = None
         self.listen(True)
+        self.signal.clear()
         self.weight.clear()
         if not self._handles:
             self._handles = self.signal.attach() + self.weight.attach()
@@ -61,12 +61,18 @@ class LayerProbe:
         self._lead = lead
         self.row[_ENTRIES] = lead.row[_ENTRIES]
 
+    def read_ahead(self, *, full: bool) -> None:
+        """Read the weight now and its gradient with every backward pass: `WeightReader.read_ahead`."""
+        self.weight.read_ahead(full=full)
+        self._watched = self._watched or self.weight.watch_grad()
+
     def listen(self, recording: bool, /) -> None:
         """Say whether what the hooks see from here on belongs to the step."""
         self.signal.recording = self.weight.recording = self.detail.recording = recording
 
     def figures(self, *, full: bool) -> list[Figure]:
         """End the step and return its figures, in the order of ``columns.FIGURES``; a lead's end comes first."""
+        self.signal.finish()
         if full:
             self.detail.finish()
         self.listen(False)
@@ -78,6 +84,7 @@ class LayerProbe:
         """Remove every hook."""
         _remove(self._handles)
         _remove(self._detail_handles)
+        _remove(self._watched)
 
 
 def _remove(handles: list[RemovableHandle]) -> None:

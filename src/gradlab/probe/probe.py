@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import count
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gradlab.points import UNNUMBERED
+from gradlab.points import Point
 from gradlab.probe import device as device_gauge
 from gradlab.probe import host as host_gauge
 from gradlab.probe import timesteps
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
+from gradlab.probe.numbering import Numbering
 from gradlab.probe.shares import gradient_shares
 
 Row = tuple[Any, ...]
@@ -30,11 +31,11 @@ class Probe:
         model: Any module; one that has a method ``points()`` says itself where to measure.
         every: Each ``every``-th step is recorded, and the first and the last; 0 records nothing.
         full_every: Each ``full_every``-th recorded step, the first and the last record the F columns too.
-        last: Number of the last step.
+        last: Number of the last step, or -1 where nobody knows it.
         layers: Patterns of layer names (as in a shell) to record.
 
     Raises:
-        ValueError: If ``layers`` matches no layer.
+        ValueError: If ``layers`` matches no layer, or the model has none.
     """
 
     def __init__(
@@ -44,19 +45,24 @@ class Probe:
         self.step = -1
         self.recording = self.full = False
         gauge = host_gauge if all(p.device.type == "cpu" for p in model.parameters()) else device_gauge
-        points = find_points(model) if every else []
-        names = {module: name for name, module in model.named_modules()}
-        chosen = [p for p in points if any(fnmatchcase(names[p.affine], pattern) for pattern in layers)]
-        if points and not chosen:
-            known = ", ".join(names[p.affine] for p in points[:5])
+        points = find_points(model)
+        self._numbering = Numbering(points)
+        names = _names(model, points)
+        chosen = [p for p in points if any(fnmatchcase(names[p], pattern) for pattern in layers)]
+        if not chosen:
+            known = ", ".join(names[p] for p in points[:5])
             raise ValueError(f"layers={list(layers)} matches no layer; there are {known}, …")
-        self._model, self._names = model, names
-        turns = count()
-        self._layers = [LayerProbe(point, names[point.affine], gauge, turns) for point in chosen]
+        self._model, self._modules = model, {module: name for name, module in model.named_modules()}
+        self._layers = [LayerProbe(point, names[point], gauge) for point in chosen] if every else []
         self._waits = gauge is device_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
         self._times: list[tuple[Row, Tensor]] = []
+
+    @property
+    def hidden_layers(self) -> int | None:
+        """Number of layers on the main path without the head; None where it would take a recorded step to know."""
+        return self._numbering.hidden_layers
 
     def start(self, step: int, *, force: bool = False) -> bool:
         """Begin a step, before its forward pass; return whether it is recorded.
@@ -69,8 +75,10 @@ class Probe:
         self.recording = bool(self._layers) and (edge or step % self.every == 0)
         self.full = self.recording and (edge or (step // self.every) % self.full_every == 0)
         self.step = step
-        for layer in self._layers if self.recording else ():
-            layer.start(full=self.full)
+        if self.recording:
+            self._numbering.start()
+            for layer in self._layers:
+                layer.start(full=self.full)
         return self.recording
 
     def unroll(self, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -> None:
@@ -95,8 +103,16 @@ class Probe:
             layers = [layer for layer in self._layers if layer.point.affine in parts]
             timesteps.put(layers, found, full=self.full)
             if layers:
-                key = (self.step, layers[0].point.depth_index, self._names[found.seen.layer])
+                key = (self.step, layers[0].point.depth_index, self._modules[found.seen.layer])
                 self._times.append((key, found.norms()))
+
+    def read_ahead(self) -> None:
+        """Read the weights now, and their gradients with every backward pass: in place of `after_backward`.
+
+        For a loop in which nobody says when the backward pass is over: call it after `start`, then `after_update`.
+        """
+        for layer in self._layers if self.recording else ():
+            layer.read_ahead(full=self.full)
 
     def read_shares(self, main: Tensor, heads: Mapping[str, Tensor], *, weight: float) -> None:
         """Read what auxiliary heads bring to each layer, between forward and backward pass.
@@ -148,10 +164,12 @@ class Probe:
         """End the step without an update: its rows are complete, the hooks go unless the next step wants them."""
         if not self.recording:
             return
-        for place, layer in enumerate(self._called(), start=1):
-            depth_index = place if layer.point.depth_index == UNNUMBERED else layer.point.depth_index
-            key = (self.step, depth_index, layer.name, layer.point.role)
-            self._rows.append((*key, *layer.figures(full=self.full)))
+        self._numbering.finish()
+        rows = []
+        for layer in self._called():
+            depth_index, role = self._numbering.place(layer.point)
+            rows.append((self.step, depth_index, layer.name, role, *layer.figures(full=self.full)))
+        self._rows.extend(sorted(rows, key=itemgetter(1)) if self._numbering.by_calls else rows)
         self.recording = False
         if self.every > 1 or self.step == self.last:
             self.close()
@@ -176,15 +194,20 @@ class Probe:
 
     def close(self) -> None:
         """Remove every hook."""
+        self._numbering.stop()
         for layer in self._layers:
             layer.stop()
 
     def _called(self) -> Sequence[LayerProbe]:
-        """Return the layers that were called in this step; those without a number in the order of their calls."""
-        called = [layer for layer in self._layers if layer.called] if self.recording else []
-        if called and called[0].point.depth_index == UNNUMBERED:
-            called.sort(key=lambda layer: layer.signal.turn)
-        return called
+        """Return the layers that were called in this step."""
+        return [layer for layer in self._layers if layer.called] if self.recording else []
+
+
+def _names(model: nn.Module, points: Sequence[Point]) -> dict[Point, str]:
+    """Return each layer's name: that of the module that holds the weight, and the weight's own if unusual."""
+    modules = {module: name for name, module in model.named_modules()}
+    own = {point: "" if point.weight == "weight" else point.weight for point in points}
+    return {p: ".".join(filter(None, (modules[p.affine], own[p]))) or type(p.affine).__name__ for p in points}
 
 
 def _brought_over(rows: list[Row]) -> list[Row]:

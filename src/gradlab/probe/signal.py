@@ -1,13 +1,15 @@
 """The signal of one layer on the way forward and its gradient on the way back: columns recorded at every step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
+from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Moments, Row, pooled_moments, pooled_norm
 
@@ -19,31 +21,42 @@ _PREACTIVATION_GRAD, _ACTIVATION_GRAD = SLOT["preactivation_grad_norm"], SLOT["a
 class SignalHooks:
     """Measures z, h, dL/dz and dL/dh of one layer.
 
-    The gradients are caught by hooks on output TENSORS that the forward hooks put there: unlike full backward hooks
-    they stand an in-place activation behind them, and a tensor that needs no gradient simply gets none. The forward
-    figures are taken at once, before such an activation writes over the tensor. The hooks are closures over what they
-    need, because at a few microseconds each their own Python is half of what looking costs.
+    The forward figures are taken at once, before an in-place activation writes over the tensor. The hooks are closures
+    over what they need, because at a few microseconds each their own Python is half of what looking costs. A call
+    without gradients (an evaluation within the step) is not measured.
 
     Args:
         point: Where to measure.
         row: Where the figures go.
         gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
-        turns: Counts the layers of one step in the order in which they are first called.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: ModuleType, turns: Iterator[int]) -> None:
-        self.recording = False  # hooks may outlive the step: an evaluation must not be measured
-        self.turn = 0
+    def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
+        self.called = False
         self._point = point
         self._row, self._gauge = row, gauge
-        self._on_affine = self._affine_hook(row, gauge, turns)
+        self._recording = False
+        self._caught: list[Catcher] = []
+        self._on_affine = self._affine_hook(row, gauge) if point.observed else self._on_call
         self._on_output = self._output_hook(row, gauge)
+
+    @property
+    def recording(self) -> bool:
+        """Whether what the hooks see belongs to the step: they may outlive it."""
+        return self._recording
+
+    @recording.setter
+    def recording(self, value: bool) -> None:
+        self._recording = value
+        for caught in self._caught:
+            caught.recording = value
 
     def attach(self) -> list[RemovableHandle]:
         """Register the forward hooks and return their handles."""
-        handles = [self._point.affine.register_forward_hook(self._on_affine)]
-        if self._point.output is not self._point.affine:
-            handles.append(self._point.output.register_forward_hook(self._on_output))
+        point = self._point
+        handles = [(point.caller or point.affine).register_forward_hook(self._on_affine)]
+        if point.output is not point.affine:
+            handles.append(point.output.register_forward_hook(self._on_output))
         return handles
 
     def put(self, z: Tensor, z_grads: Tensor, h: Tensor, h_grads: Tensor) -> None:
@@ -63,51 +76,65 @@ class SignalHooks:
             _put(row, slots, gauge.moments(signal), signal.numel(), gauge)
             row[slot] = pooled_norm(gauge, row[slot], gauge.norm(grads))
 
-    def _affine_hook(self, row: Row, gauge: ModuleType, turns: Iterator[int]) -> Callable[..., None]:
+    def clear(self) -> None:
+        """Forget the last step."""
+        self.called = False
+        for caught in self._caught:
+            caught.clear()
+
+    def finish(self) -> None:
+        """Add the gradients that more backward passes might have added to."""
+        for caught in self._caught:
+            caught.finish()
+
+    def _affine_hook(self, row: Row, gauge: ModuleType) -> Callable[..., None]:
         moments, norm = gauge.moments, gauge.norm
         whole = self._point.output is self._point.affine  # the head: h is z
 
-        def on_grad(grad: Tensor) -> None:
-            if not self.recording:
-                return
-            value = norm(grad.detach() if grad.requires_grad else grad)
-            row[_PREACTIVATION_GRAD] = pooled_norm(gauge, row[_PREACTIVATION_GRAD], value)
+        def use(grad: Tensor) -> None:
+            row[_PREACTIVATION_GRAD] = pooled_norm(gauge, row[_PREACTIVATION_GRAD], norm(grad))
             if whole:
                 row[_ACTIVATION_GRAD] = row[_PREACTIVATION_GRAD]
 
-        def on_affine(module: nn.Module, args: Any, output: Tensor) -> None:
-            if not self.recording:
+        catch = self._catcher(use)
+
+        def on_affine(module: nn.Module, args: Any, output: Any) -> None:
+            if not self._recording or not torch.is_grad_enabled():
                 return
-            if not row[_PREACTIVATION[-1]]:
-                self.turn = next(turns)
+            self.called = True
+            output = output if isinstance(output, Tensor) else output[0]
             z = output.detach()
             figures = moments(z)
             _put(row, _PREACTIVATION, figures, z.numel(), gauge)
             if whole:
                 _put(row, _ACTIVATION, figures, z.numel(), gauge)
-            if output.requires_grad:
-                output.register_hook(on_grad)
+            catch(output)
 
         return on_affine
 
     def _output_hook(self, row: Row, gauge: ModuleType) -> Callable[..., None]:
         moments, norm = gauge.moments, gauge.norm
 
-        def on_grad(grad: Tensor) -> None:
-            if not self.recording:
-                return
-            value = norm(grad.detach() if grad.requires_grad else grad)
-            row[_ACTIVATION_GRAD] = pooled_norm(gauge, row[_ACTIVATION_GRAD], value)
+        def use(grad: Tensor) -> None:
+            row[_ACTIVATION_GRAD] = pooled_norm(gauge, row[_ACTIVATION_GRAD], norm(grad))
+
+        catch = self._catcher(use)
 
         def on_output(module: nn.Module, args: Any, output: Tensor) -> None:
-            if not self.recording:
+            if not self._recording or not torch.is_grad_enabled():
                 return
             h = output.detach()
             _put(row, _ACTIVATION, moments(h), h.numel(), gauge)
-            if output.requires_grad:
-                output.register_hook(on_grad)
+            catch(output)
 
         return on_output
+
+    def _catcher(self, use: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
+        self._caught.append(Catcher(use))
+        return self._caught[-1].catch
+
+    def _on_call(self, module: nn.Module, args: Any, output: Any) -> None:
+        self.called = self.called or (self._recording and torch.is_grad_enabled())
 
 
 def _put(row: Row, slots: tuple[int, ...], moments: Moments, entries: int, gauge: ModuleType) -> None:

@@ -1,6 +1,7 @@
 """How the signal travels forward through the layers, and the gradient back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,7 @@ def gradient_flow(layers: Layers, *, caption: str) -> style.Sheet:
         layers: A run's layers with ``activation_std`` and ``preactivation_grad_norm``; at least one step and layer.
         caption: The configuration that was run.
     """
+    layers = observed(layers)
     sheet = style.sheet(headline(layers), caption=caption, height=3.95)
     panels = (
         (0.95, FORWARD, "Forward: how much a layer's output varies", "standard deviation of the output h"),
@@ -32,13 +34,29 @@ def gradient_flow(layers: Layers, *, caption: str) -> style.Sheet:
     return sheet
 
 
+def observed(layers: Layers) -> Layers:
+    """Leave out the layers whose signal was never seen, such as those inside torch's own recurrent kernels."""
+    seen = layers.columns[FORWARD].count(axis=0) + layers.columns[BACKWARD].count(axis=0) > 0
+    if not seen.any():
+        return layers
+    return replace(
+        layers,
+        depths=layers.depths[seen],
+        names=[name for name, shown in zip(layers.names, seen, strict=True) if shown],
+        head=layers.head and bool(seen[-1]),
+        columns={name: values[:, seen] for name, values in layers.columns.items()},
+    )
+
+
 def headline(layers: Layers) -> str:
     """Say how much of the last hidden layer's gradient reaches the first, at the first and the last step."""
     rows = spread_out(len(layers.steps), 2)
     gradients = layers.columns[BACKWARD][rows]
     steps = layers.steps[rows].tolist()
     if layers.hidden < 2:
-        name = f"layer {layers.depths[0]}, the only hidden one," if layers.hidden else "the head, the only layer,"
+        name = (
+            f"layer {layers.depths[0]}, the only hidden one," if layers.hidden else "the head, the only layer measured,"
+        )
         return f"Gradient norm of {name} is {_at_steps([condition(row[0]) for row in gradients], steps)}"
     first, last = layers.depths[0], layers.depths[layers.hidden - 1]
     ends = gradients[:, [0, layers.hidden - 1]]

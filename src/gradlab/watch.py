@@ -1,0 +1,180 @@
+"""The probe around anyone's own training loop."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from gradlab import runs
+from gradlab.diagnosis.flow import Thresholds
+from gradlab.errors import GradlabError
+from gradlab.findings import find
+from gradlab.history import History
+from gradlab.norms import quiet
+from gradlab.probe.probe import Probe
+from gradlab.unscale import unscaled
+
+_THRESHOLDS = Thresholds(vanishing_ratio=0.01, exploding_ratio=100.0)  # those of diagnosis=default
+
+
+def watch(
+    model: nn.Module,
+    *,
+    to: str | Path,
+    every: int = 10,
+    full_every: int = 10,
+    layers: Sequence[str] = ("*",),
+    scaler: Any = None,
+) -> "Watch":
+    """Record the gradient flow through a model in somebody's own training loop.
+
+    Use it as a context manager, and say when an update is done::
+
+        with gradlab.watch(model, every=10, to="outputs/mine") as probe:
+            for inputs, targets in batches:
+                optimizer.zero_grad()
+                loss_function(model(inputs), targets).backward()
+                optimizer.step()
+                probe.step()
+
+    A step may hold several forward and backward passes (gradient accumulation, several losses); forward passes without
+    gradients, such as an evaluation, are not measured. The training is the same, bit for bit, with and without.
+
+    Args:
+        model: Any module, on one device. Of a compiled model, give the module that was compiled.
+        to: Folder for ``gradients.csv``, ``metrics.csv`` and ``run.json``; it must not hold another run.
+        every: Each ``every``-th step is recorded, from the first.
+        full_every: Each ``full_every``-th recorded step records the more costly columns too.
+        layers: Patterns of layer names (as in a shell) to record.
+        scaler: The ``torch.amp.GradScaler`` of a training in float16, so that gradients are recorded as they would be
+            without it; call ``probe.step()`` after ``scaler.update()``.
+
+    Raises:
+        GradlabError: The folder holds a run, or there is nothing to record.
+    """
+    folder = Path(to)
+    if hasattr(model, "_orig_mod"):
+        raise GradlabError("watch: a compiled model calls no hooks; give the module that torch.compile was given")
+    if every < 1 or full_every < 1:
+        raise GradlabError(f"watch: every and full_every must be at least 1, got {every} and {full_every}")
+    found = next((name for name in ("run.json", "gradients.csv") if (folder / name).exists()), None)
+    if found is not None:
+        raise GradlabError(f"watch: {folder} holds a run already ({found}); give another folder or delete it")
+    try:
+        probe = Probe(model, every=every, full_every=full_every, last=-1, layers=layers)
+    except ValueError as error:
+        raise GradlabError(f"watch: {error}") from error
+    return Watch(model, probe, folder, scaler=scaler)
+
+
+class Watch:
+    """A probe that follows a loop which says no more than when a step is over; `watch` makes one.
+
+    Args:
+        model: What is trained.
+        probe: Records it.
+        folder: Where the files go.
+        scaler: A ``torch.amp.GradScaler`` or None.
+    """
+
+    def __init__(self, model: nn.Module, probe: Probe, folder: Path, *, scaler: Any) -> None:
+        self._model, self._probe, self._folder, self._scaler = model, probe, folder, scaler
+        self._step = 0
+        self._scale = 1.0
+        self._scale_hook: Any = None
+        self._quiet = quiet()
+        self._history: History | None = None
+        self._started = 0.0
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._history = History(self._folder)
+        self._started = time.monotonic()
+        self._quiet.__enter__()
+        self._begin()
+        return self
+
+    def step(self, loss: Tensor | float | None = None) -> None:
+        """End a step, after the optimizer's update.
+
+        Args:
+            loss: The training loss, for ``metrics.csv``; looked at in recorded steps only.
+
+        Raises:
+            GradlabError: Outside of the ``with`` block, or if no layer was called in the first step.
+        """
+        if self._history is None:
+            raise GradlabError("watch: probe.step() belongs into the with block")
+        if self._probe.recording:
+            self._probe.after_update()
+            rows = unscaled(self._probe.take(), self._scale)
+            if not rows and not self._step:
+                name = type(self._model).__name__
+                raise GradlabError(
+                    f"watch: no layer of {name} was called in the first step; is it the model you train?"
+                )
+            value = float(loss.detach()) if isinstance(loss, Tensor) else loss
+            self._history.add({"step": self._step, "train_loss": value}, rows, [])
+        self._step += 1
+        self._begin()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        history, self._history = self._history, None
+        self._probe.close()
+        self._stop_reading_scale()
+        self._quiet.__exit__(kind, error, traceback)
+        if history is None:
+            return
+        history.close()
+        hidden = self._probe.hidden_layers
+        parameter = next(self._model.parameters())
+        record: dict[str, Any] = {
+            "status": "completed" if error is None else "failed" if isinstance(error, Exception) else "interrupted",
+            "fingerprint": None,
+            "seed": None,
+            "environment": runs.environment(device=str(parameter.device), threads=torch.get_num_threads()),
+            "warnings": [],
+            "model": type(self._model).__name__,
+            "steps": self._step,
+            "seconds": time.monotonic() - self._started,
+            "hidden_layers": hidden,
+        }
+        record |= find(history, _THRESHOLDS, hidden=hidden, smallest=torch.finfo(parameter.dtype).tiny)
+        if isinstance(error, Exception):
+            record["error"] = runs.describe(error)
+        runs.write_json(self._folder / "run.json", record)
+
+    def _begin(self) -> None:
+        self._stop_reading_scale()
+        if not self._probe.start(self._step):
+            return
+        self._probe.read_ahead()
+        if self._scaler is not None:
+            self._read_scale()
+            # Before the forward pass the scale is settled, even where update() comes after probe.step().
+            self._scale_hook = self._model.register_forward_pre_hook(lambda module, args: self._read_scale())
+
+    def _read_scale(self) -> None:
+        self._scale = float(self._scaler.get_scale())
+
+    def _stop_reading_scale(self) -> None:
+        if self._scale_hook is not None:
+            self._scale_hook.remove()
+            self._scale_hook = None
+
+
+class _Module(ModuleType):
+    """This module, which may be called: to import it puts it where ``gradlab.watch`` was the function."""
+
+    def __call__(self, model: nn.Module, **options: Any) -> Watch:
+        return watch(model, **options)
+
+
+sys.modules[__name__].__class__ = _Module

@@ -1,0 +1,329 @@
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torchvision
+from omegaconf import OmegaConf
+from torch import nn
+
+import gradlab
+from gradlab import cli
+from gradlab.errors import GradlabError
+from gradlab.probe.columns import COLUMNS, FIGURES
+from gradlab.unscale import unscaled
+from gradlab.watch import _THRESHOLDS
+
+ROOT = Path(__file__).parents[1]
+
+
+def small(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def batch(seed=1, n=16):
+    numbers = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 4, generator=numbers), torch.randint(3, (n,), generator=numbers)
+
+
+def hooks(model):
+    """Every hook on a model and its parameters."""
+    found = [hook for m in model.modules() for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+             for hook in getattr(m, kind).values()]  # fmt: skip
+    return found + [hook for p in model.parameters() for hook in (p._post_accumulate_grad_hooks or {}).values()]
+
+
+def train(model, probe, *, steps=1, parts=1, clip=None, zero_after=False, passes=None):
+    """Train on a batch, in ``parts``, with one update a step."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    x, y = batch()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        for inputs, targets in zip(x.chunk(parts), y.chunk(parts), strict=True):
+            loss = nn.functional.cross_entropy(model(inputs), targets) / parts
+            loss.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        if zero_after:
+            optimizer.zero_grad()
+        if probe is not None:
+            probe.step()
+
+
+def rows(folder):
+    return pd.read_csv(folder / "gradients.csv")
+
+
+def test_figures_are_those_of_an_independent_recomputation(tmp_path):
+    model, twin = small(), small()
+    with gradlab.watch(model, every=1, full_every=1, to=tmp_path) as probe:
+        train(model, probe, clip=1e-3, zero_after=True)
+    x, y = batch()
+    outputs = [x]
+    for layer in twin:
+        outputs.append(layer(outputs[-1]))
+        outputs[-1].retain_grad()
+    before = {name: p.detach().clone() for name, p in twin.named_parameters()}
+    nn.functional.cross_entropy(outputs[-1], y).backward()
+    after = dict(model.named_parameters())
+    for _, row in rows(tmp_path).iterrows():
+        z, weight = outputs[int(row.layer) + 1], f"{row.layer}.weight"
+        grad = twin.get_parameter(weight).grad
+        wanted = {
+            "preactivation_norm": z.norm(), "preactivation_std": z.std(correction=0),
+            "preactivation_grad_norm": z.grad.norm(), "weight_norm": before[weight].norm(),
+            "weight_grad_norm": grad.norm(),  # before clipping
+            "weight_grad_cosine": nn.functional.cosine_similarity(before[weight].flatten(), grad.flatten(), dim=0),
+            "update_norm": (after[weight] - before[weight]).norm(),
+            "grad_log10_p50": z.grad.abs().log10().quantile(0.5),
+        }  # fmt: skip
+        for column, value in wanted.items():
+            assert row[column] == pytest.approx(value.item(), rel=2e-4), (row.layer, column)
+        assert np.isnan(row.clipped_weight_grad_norm)
+
+
+def test_accumulated_parts_give_the_figures_of_the_whole_batch(tmp_path):
+    for name, parts in (("whole", 1), ("parts", 4)):
+        with gradlab.watch(model := small(), every=1, full_every=1, to=tmp_path / name) as probe:
+            train(model, probe, parts=parts, steps=3)
+    whole, parts = rows(tmp_path / "whole"), rows(tmp_path / "parts")
+    columns = [name for name in FIGURES if whole[name].notna().any()]
+    np.testing.assert_allclose(parts[columns], whole[columns], rtol=2e-4)
+
+
+def test_training_is_the_same_bit_for_bit(tmp_path):
+    weights = []
+    for every in (0, 1, 3):
+        model = small()
+        if every:
+            with gradlab.watch(model, every=every, full_every=2, to=tmp_path / str(every)) as probe:
+                train(model, probe, steps=7)
+        else:
+            train(model, None, steps=7)
+        assert not hooks(model)
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+    assert rows(tmp_path / "3").step.unique().tolist() == [0, 3, 6]
+
+
+def test_steps_between_are_free_of_hooks(tmp_path):
+    model = small()
+    with gradlab.watch(model, every=5, to=tmp_path) as probe:
+        assert hooks(model)
+        train(model, probe, steps=1)
+        assert not hooks(model)
+        train(model, probe, steps=4)
+        assert hooks(model)
+    assert not hooks(model)
+
+
+def test_frozen_parameters_and_evaluations_are_told_apart_from_training(tmp_path):
+    model = small()
+    model[0].requires_grad_(False)
+    x, y = batch()
+    for name, evaluated in (("plain", False), ("evaluated", True)):
+        torch.manual_seed(0)
+        with gradlab.watch(model, every=1, to=tmp_path / name) as probe:
+            for inference in (torch.no_grad, torch.inference_mode) if evaluated else ():
+                with inference():
+                    model(10 * x)
+            nn.functional.cross_entropy(model(x), y).backward()
+            probe.step()
+        model.zero_grad()
+    table = rows(tmp_path / "plain")
+    assert (tmp_path / "plain" / "gradients.csv").read_text() == (tmp_path / "evaluated" / "gradients.csv").read_text()
+    frozen, trained = table.iloc[0], table.iloc[1]
+    assert np.isnan(frozen.weight_grad_norm)
+    assert np.isnan(frozen.preactivation_grad_norm)
+    assert frozen.weight_norm > 0
+    assert trained.weight_grad_norm > 0
+
+
+@pytest.mark.parametrize("update_last", [False, True])
+def test_a_scaler_s_factor_is_taken_out(tmp_path, update_last):
+    def fit(folder, *, scale, told):
+        model = small()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        # Grows at every step: the factor recorded must be that of the step itself.
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=1, growth_factor=4, enabled=scale > 1)
+        x, y = batch()
+        with gradlab.watch(model, every=1, full_every=1, to=folder, scaler=scaler if told else None) as probe:
+            for _ in range(3):
+                optimizer.zero_grad()
+                scaler.scale(nn.functional.cross_entropy(model(x), y)).backward()
+                scaler.step(optimizer)
+                if update_last:
+                    probe.step()
+                    scaler.update()
+                else:
+                    scaler.update()
+                    probe.step()
+        return rows(folder)
+
+    plain, scaled, untold = (
+        fit(tmp_path / str(i), scale=scale, told=told)
+        for i, (scale, told) in enumerate([(1.0, True), (1024.0, True), (1024.0, False)])
+    )
+    columns = [name for name in FIGURES if plain[name].notna().any()]
+    np.testing.assert_allclose(scaled[columns], plain[columns], rtol=1e-4)
+    assert (untold.preactivation_grad_norm / plain.preactivation_grad_norm).tolist() == pytest.approx(
+        [1024.0] * 3 + [4096.0] * 3 + [16384.0] * 3, rel=1e-4
+    )
+
+
+def test_autocast_is_measured_in_its_own_precision(tmp_path):
+    with gradlab.watch(model := small(), every=1, full_every=1, to=tmp_path) as probe:
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        x, y = batch()
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = model(x)
+        nn.functional.cross_entropy(outputs.float(), y).backward()
+        optimizer.step()
+        probe.step()
+    table = rows(tmp_path)
+    assert (table[["preactivation_norm", "preactivation_grad_norm", "weight_grad_norm", "update_norm"]] > 0).all(
+        axis=None
+    )
+    assert table.preactivation_norm.iloc[-1] == pytest.approx(outputs.float().norm().item(), rel=1e-3)
+
+
+def test_unscaled_divides_gradients_and_nothing_else():
+    row = tuple(float(i) for i in range(len(COLUMNS)))
+    (found,) = unscaled([row], 100.0)
+    changed = {name for name, x, y in zip(COLUMNS, row, found, strict=True) if x != y}
+    norms = {"preactivation_grad_norm", "activation_grad_norm", "weight_grad_norm", "skip_grad_norm"}
+    assert changed == norms | {f"grad_log10_p{q}" for q in (5, 50, 95)}
+    assert found[COLUMNS.index("grad_log10_p50")] == row[COLUMNS.index("grad_log10_p50")] - 2
+    assert unscaled([(None, *row[1:])], 100.0)[0][0] is None
+
+
+@pytest.mark.parametrize("error", [RuntimeError("lost"), KeyboardInterrupt()])
+def test_an_error_leaves_no_hook_and_a_whole_record(tmp_path, error):
+    model = small()
+    with pytest.raises(type(error)), gradlab.watch(model, every=2, to=tmp_path) as probe:  # noqa: PT012
+        train(model, probe, steps=4)
+        model(batch()[0])
+        raise error
+    assert not hooks(model)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["status"] == ("failed" if isinstance(error, Exception) else "interrupted")
+    assert record.get("error") == ("RuntimeError: lost" if isinstance(error, Exception) else None)
+    assert record["steps"] == 4
+    assert rows(tmp_path).step.unique().tolist() == [0, 2]
+
+
+def test_run_json_says_what_a_run_s_does(tmp_path):
+    model = small()
+    with gradlab.watch(model, every=10, to=tmp_path / "deep" / "folder") as probe:
+        for _ in range(11):
+            nn.functional.cross_entropy(model(batch()[0]), batch()[1]).backward()
+            probe.step(loss=torch.tensor(0.5, requires_grad=True))
+    record = json.loads((tmp_path / "deep" / "folder" / "run.json").read_text())
+    table = rows(tmp_path / "deep" / "folder")
+    assert (record["status"], record["steps"], record["hidden_layers"], record["model"]) == (
+        "completed", 11, 2, "Sequential")  # fmt: skip
+    norms = table[table.step == 0].preactivation_grad_norm.tolist()
+    assert record["metrics"]["gradient_ratio_initial"] == pytest.approx(norms[0] / norms[1])
+    assert [verdict["step"] for verdict in record["verdicts"]] == [0, 10]
+    assert record["environment"]["device"] == "cpu"
+    metrics = pd.read_csv(tmp_path / "deep" / "folder" / "metrics.csv")
+    assert metrics[["step", "train_loss"]].to_numpy().tolist() == [[0, 0.5], [10, 0.5]]
+
+
+def test_what_cannot_be_watched_is_refused_in_one_line(tmp_path):
+    model = small()
+    with gradlab.watch(model, to=tmp_path) as probe:
+        train(model, probe)
+    with pytest.raises(GradlabError, match=r"holds a run already \(run.json\); give another folder"):
+        gradlab.watch(model, to=tmp_path)
+    with pytest.raises(GradlabError, match=r"probe.step\(\) belongs into the with block"):
+        probe.step()
+    with pytest.raises(GradlabError, match="every and full_every must be at least 1, got 0"):
+        gradlab.watch(model, every=0, to=tmp_path / "a")
+    with pytest.raises(GradlabError, match="matches no layer; there are 0, 2, 4"):
+        gradlab.watch(model, layers=["conv*"], to=tmp_path / "a")
+    with pytest.raises(GradlabError, match="ReLU has no weight layer"):
+        gradlab.watch(nn.ReLU(), to=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(GradlabError, match="no layer of Sequential was called"):  # noqa: SIM117
+        with gradlab.watch(model, to=tmp_path / "b") as probe:
+            train(small(), probe)
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_refused(tmp_path):
+    with pytest.raises(GradlabError, match=r"give the module that torch\.compile was given"):
+        gradlab.watch(torch.compile(small()), to=tmp_path)
+
+
+def test_the_module_may_be_called_in_the_function_s_place(tmp_path):
+    code = "import gradlab.watch; gradlab.watch({}, to='x')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from torch import nn; {code.format('nn.ReLU()')}"], capture_output=True
+    )
+    assert b"ReLU has no weight layer" in done.stderr
+
+
+def test_a_resnet_has_a_row_for_every_weight_in_the_order_of_calls(tmp_path):
+    model = torchvision.models.resnet18(num_classes=10)
+    with gradlab.watch(model, to=tmp_path) as probe:
+        model(torch.randn(2, 3, 32, 32)).sum().backward()
+        probe.step()
+    table = rows(tmp_path)
+    layers = table.layer.tolist()
+    assert table.depth_index.tolist() == list(range(1, 22))
+    assert (layers[0], layers[-1]) == ("conv1", "fc")
+    assert layers[5:9] == ["layer2.0.conv1", "layer2.0.conv2", "layer2.0.downsample.0", "layer2.1.conv1"]
+    assert table[["preactivation_grad_norm", "weight_grad_norm"]].notna().all(axis=None)
+
+
+def test_thresholds_are_those_of_the_command_line():
+    shipped = OmegaConf.load(cli.CONFIGS / "diagnosis" / "default.yaml")
+    for name in ("vanishing_ratio", "exploding_ratio"):
+        assert getattr(_THRESHOLDS, name) == shipped[name]
+
+
+def test_the_readme_s_lines_run(tmp_path):
+    (block,) = re.findall(r"```python\n([^`]*gradlab\.watch\([^`]*)```", (ROOT / "README.md").read_text())
+    done = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert rows(tmp_path / "outputs" / "mine").step.unique().tolist() == [0, 10, 20]
+    assert json.loads((tmp_path / "outputs" / "mine" / "run.json").read_text())["status"] == "completed"
+
+
+@pytest.mark.cuda
+def test_float16_on_a_gpu_is_recorded_without_its_factor(tmp_path):
+    def fit(folder, *, half):
+        model = small().cuda()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler("cuda", enabled=half)
+        x, y = (t.cuda() for t in batch())
+        with gradlab.watch(model, every=1, full_every=1, to=folder, scaler=scaler) as probe:
+            for _ in range(3):
+                optimizer.zero_grad()
+                with torch.autocast("cuda", torch.float16, enabled=half):
+                    loss = nn.functional.cross_entropy(model(x), y)
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+                probe.step(loss)
+        return rows(folder)
+
+    half, whole = fit(tmp_path / "half", half=True), fit(tmp_path / "whole", half=False)
+    columns = ["preactivation_norm", "preactivation_grad_norm", "weight_grad_norm", "update_norm"]
+    np.testing.assert_allclose(half[columns], whole[columns], rtol=0.05)
