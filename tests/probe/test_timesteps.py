@@ -67,7 +67,7 @@ def test_weight_columns_come_from_the_training_pass(run):
     config = (*SMALL, "model=gru", "train.dtype=float64", "optimizer=sgd", "optimizer.lr=0.5")
     rows = run(*config, "train.steps=1").gradients.set_index("layer")
     loop = assemble(compose_config(*config, "train.steps=1", "probe=off"))
-    before = {name: value.clone() for name, value in loop.model.stem.weights.named_parameters()}
+    before = {name: value.detach().clone() for name, value in loop.model.stem.weights.named_parameters()}
     list(loop.run())
     for layer, kind in (("stem.input", "weight_ih_l0"), ("stem.recurrent", "weight_hh_l0")):
         weight = getattr(loop.model.stem.weights, kind)
