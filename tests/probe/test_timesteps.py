@@ -47,7 +47,9 @@ def test_the_files_hold_what_autograd_says(run, model):
             if not nodes:
                 continue
             grads = torch.autograd.grad(loss, nodes, retain_graph=True)
-            assert at[f"{name}_norm"].tolist() == pytest.approx([float(h.detach().norm()) for h in nodes], rel=1e-9, abs=1e-12)
+            assert at[f"{name}_norm"].tolist() == pytest.approx(
+                [float(h.detach().norm()) for h in nodes], rel=1e-9, abs=1e-12
+            )
             assert at[f"{name}_grad_norm"].tolist() == pytest.approx([float(g.norm()) for g in grads], rel=1e-9)
         (dz,) = torch.autograd.grad(loss, seen.below, retain_graph=True)
         dh = torch.stack(torch.autograd.grad(loss, seen.hidden, retain_graph=True))
