@@ -41,6 +41,7 @@ def assemble(cfg: DictConfig) -> Loop:
     sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
     sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)} | _each_step(cfg, data)
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
+    _check_answers(cfg, model, data)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, data, seed=cfg.seed)
     factory = build.build(cfg.optimizer, "optimizer")

@@ -1,5 +1,6 @@
 """From the recorded rows of a run to the figures and verdicts of its run.json."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gradlab.diagnosis.flow import DEPTH, TIME, Axis, Thresholds, Verdict, diagnose_flow, measure_flow
@@ -58,7 +59,7 @@ def find(
     return {"metrics": measured, "verdicts": verdicts, "theory": None}
 
 
-def remembered(times: list[Row]) -> tuple[list[int], list[float]]:
+def remembered(times: Sequence[Row]) -> tuple[list[int], list[float]]:
     """Return the time steps of one step's first recurrent layer, and the gradient norm of the state that remembers.
 
     That is an LSTM's cell state, for which the hidden state is only what the gates let out, and else the hidden state.

@@ -31,8 +31,8 @@ class History:
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
         self.first: list[Row] = []
         self.last: list[Row] = []
-        self.first_times: list[Row] = []
-        self.last_times: list[Row] = []
+        self.first_times: Sequence[Row] = ()
+        self.last_times: Sequence[Row] = ()
         self.metrics: dict[str, Any] = {}
         self.recorded_steps = self.clipped_steps = 0
         if state:

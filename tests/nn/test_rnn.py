@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import compose_config
 from gradlab.assembly import assemble
 from gradlab.errors import GradlabError
 from gradlab.nn import cells, initializers, normalization, residual
 from gradlab.nn.recurrent_net import as_sequence, sequence_shape
 from gradlab.nn.rnn import gru, lstm, rnn
 from gradlab.probe.timesteps import unroll
+from running import compose_config
 
 KINDS = ("rnn", "lstm", "gru")
 TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}

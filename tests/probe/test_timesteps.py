@@ -47,7 +47,9 @@ def test_the_files_hold_what_autograd_says(run, model):
             if not nodes:
                 continue
             grads = torch.autograd.grad(loss, nodes, retain_graph=True)
-            assert at[f"{name}_norm"].tolist() == pytest.approx([float(h.norm()) for h in nodes], rel=1e-9, abs=1e-12)
+            assert at[f"{name}_norm"].tolist() == pytest.approx(
+                [float(h.detach().norm()) for h in nodes], rel=1e-9, abs=1e-12
+            )
             assert at[f"{name}_grad_norm"].tolist() == pytest.approx([float(g.norm()) for g in grads], rel=1e-9)
         (dz,) = torch.autograd.grad(loss, seen.below, retain_graph=True)
         dh = torch.stack(torch.autograd.grad(loss, seen.hidden, retain_graph=True))
@@ -67,7 +69,7 @@ def test_weight_columns_come_from_the_training_pass(run):
     config = (*SMALL, "model=gru", "train.dtype=float64", "optimizer=sgd", "optimizer.lr=0.5")
     rows = run(*config, "train.steps=1").gradients.set_index("layer")
     loop = assemble(compose_config(*config, "train.steps=1", "probe=off"))
-    before = {name: value.clone() for name, value in loop.model.stem.weights.named_parameters()}
+    before = {name: value.detach().clone() for name, value in loop.model.stem.weights.named_parameters()}
     list(loop.run())
     for layer, kind in (("stem.input", "weight_ih_l0"), ("stem.recurrent", "weight_hh_l0")):
         weight = getattr(loop.model.stem.weights, kind)
