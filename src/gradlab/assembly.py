@@ -39,7 +39,8 @@ def assemble(cfg: DictConfig) -> Loop:
     data = build.build(cfg.data, "data").to(device, dtype)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
-    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)} | _each_step(cfg, data)
+    sizes |= {"each_step": True} if data.each_step else {}
+    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     _check_answers(cfg, model, data)
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
@@ -80,12 +81,11 @@ def assemble(cfg: DictConfig) -> Loop:
     )
 
 
-def _each_step(cfg: DictConfig, data: Any) -> dict[str, bool]:
-    """Return what the model must be told where the data wants an answer at every time step."""
-    if data.each_step and not build.takes(cfg.model, "each_step"):
-        raise GradlabError("model answers once for a whole input, this data wants an answer at every time step; "
-                           "model=rnn, lstm and gru give one")  # fmt: skip
-    return {"each_step": True} if data.each_step else {}
+def _check_answers(cfg: DictConfig, model: torch.nn.Module, data: Any) -> None:
+    """Refuse one of gradlab's models that answers once where the data wants an answer at every time step."""
+    if data.each_step and hasattr(model, "points") and not build.takes(cfg.model, "each_step"):
+        wanted = "this data wants an answer at every time step; model=rnn, lstm and gru give one"
+        raise GradlabError(f"model answers once for a whole input, {wanted}")
 
 
 def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> None:
