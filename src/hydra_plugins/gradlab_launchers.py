@@ -34,11 +34,11 @@ LocalLauncher: Any
 SlurmLauncher: Any
 RayLauncher: Any
 try:
-    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher
+    from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher  # pyright: ignore[reportMissingImports]
 except ImportError:
     LocalLauncher, SlurmLauncher = needing("hydra_submitit_launcher"), needing("hydra_submitit_launcher")
 try:
-    from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher
+    from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher  # pyright: ignore[reportMissingImports]
 except ImportError:
     RayLauncher = needing("hydra_ray_launcher")
 
@@ -113,7 +113,7 @@ class Submitted(Steadfast):
 
     def sparing(self) -> AbstractContextManager[Any]:
         """Return a context in which a lost job answers for itself."""
-        import submitit
+        import submitit  # pyright: ignore[reportMissingImports]
 
         return patch.object(submitit.Job, "results", or_lost(submitit.Job.results, lambda answer: [answer]))
 
@@ -133,6 +133,6 @@ class Ray(Steadfast, RayLauncher):
         """Return a context in which a lost task answers for itself."""
         # Read on import: else Ray gives its tasks another environment and folder where `uv run` started this process.
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
 
         return patch.object(ray, "get", or_lost(ray.get, lambda answer: answer))
