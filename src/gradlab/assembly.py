@@ -43,6 +43,9 @@ def assemble(cfg: DictConfig) -> Loop:
     sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     _check_answers(cfg, model, data)
+    kernels = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
+    if cfg.train.autocast == "fp16" and device.type == "cpu" and kernels:
+        raise GradlabError("train.autocast=fp16: torch has no float16 recurrent nets on a CPU; bf16 would run")
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, data, seed=cfg.seed)
     factory = build.build(cfg.optimizer, "optimizer")

@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from gradlab.errors import GateError
 from gradlab.findings import find
 from gradlab.history import History
 from gradlab.interrupts import interruptible
-from gradlab.junit import write_junit
+from gradlab.junit import check_place, write_junit
 from gradlab.loggers.following import Following
 from gradlab.norms import quiet
 
@@ -96,6 +97,7 @@ def do(
     try:
         build.check(cfg)
         gate = build.build(cfg.gate, "gate")
+        check_place(gate.junit)
         config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
         fingerprint = runs.fingerprint(config, runs.foreign_sources(runs.decisive(config)))
         before, saved = checkpoint.find(folder, config=config, fingerprint=fingerprint, only_own=resume)
@@ -116,7 +118,8 @@ def do(
         record |= {"status": "failed", "error": runs.describe(error), "seconds": time.monotonic() - started}
         runs.write_json(folder / "run.json", record)
         if cfg.gate.junit and not brief:
-            write_junit(Path(cfg.gate.junit), {folder.name: record})
+            with suppress(OSError):  # the error at hand is the one to tell
+                write_junit(Path(cfg.gate.junit), {folder.name: record})
         raise
     # A sweep draws its runs together, at its end: one by one, that would take longer than small runs themselves.
     if cfg.figures and not brief and not (record.get("figures") and any(folder.glob("figures/*"))):

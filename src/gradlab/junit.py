@@ -1,11 +1,24 @@
 """The outcome of runs as a JUnit file, which CI systems show."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from gradlab.errors import GradlabError
 from gradlab.runs import replacing
+
+
+def check_place(path: str) -> None:
+    """Refuse a file that could not be written, before hours of work.
+
+    Raises:
+        GradlabError: A folder stands in its place, or a file in that of one of its folders.
+    """
+    beside = next((folder for folder in Path(path).parents if folder.exists()), Path())
+    if path and (Path(path).is_dir() or not beside.is_dir() or not os.access(beside, os.W_OK)):
+        raise GradlabError(f"gate.junit={path}: no file can be written there")
 
 
 def write_junit(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:

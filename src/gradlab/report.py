@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from gradlab.errors import GradlabError
 
@@ -20,8 +21,8 @@ def main() -> None:
     Raises:
         SystemExit: With 1 after an error, or where the files of a run are broken; such runs are named on stderr.
     """
-    args = _parser().parse_args()
     try:
+        args = _parser().parse_args()
         page, broken = remake(args.folders, to=args.to, metric=args.metric, pairs=args.grid, each=args.each, tell=print)
     except GradlabError as error:
         print(f"gradlab-report: {error}", file=sys.stderr)
@@ -35,8 +36,15 @@ def main() -> None:
     sys.exit(1 if broken else 0)
 
 
+class _Parser(ArgumentParser):
+    """A parser that raises, where argparse prints its usage and exits with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise GradlabError(f"{message}; gradlab-report --help lists the options")
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="gradlab-report",
         description="Make tables, figures and report.html again, from the files that runs left: "
         "of one run, of a sweep, or of several sweeps side by side.",

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -58,6 +59,8 @@ def watch(
         GradlabError: The folder holds a run, or there is nothing to record.
     """
     folder = Path(to)
+    if not isinstance(model, nn.Module):
+        raise GradlabError(f"watch: a torch.nn.Module is watched, got {type(model).__name__}")
     if hasattr(model, "_orig_mod"):
         raise GradlabError("watch: a compiled model calls no hooks; give the module that torch.compile was given")
     if every < 1 or full_every < 1:
@@ -85,6 +88,7 @@ class Watch:
     def __init__(self, model: nn.Module, probe: Probe, folder: Path, *, scaler: Any) -> None:
         self._model, self._probe, self._folder, self._scaler = model, probe, folder, scaler
         self._step = 0
+        self._diverged = False
         self._scale = 1.0
         self._scale_hook: Any = None
         self._quiet = quiet()
@@ -119,9 +123,15 @@ class Watch:
                     f"watch: no layer of {name} was called in the first step; is it the model you train?"
                 )
             value = float(loss.detach()) if isinstance(loss, Tensor) else loss
+            self._diverged = value is not None and not isfinite(value)
             self._history.add({"step": self._step, "train_loss": value}, rows, [], [])
         self._step += 1
         self._begin()
+
+    def _status(self, error: BaseException | None) -> str:
+        if error is not None:
+            return "failed" if isinstance(error, Exception) else "interrupted"
+        return "diverged" if self._diverged else "completed"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -136,7 +146,7 @@ class Watch:
         hidden = self._probe.hidden_layers
         parameter = next(self._model.parameters())
         record: dict[str, Any] = {
-            "status": "completed" if error is None else "failed" if isinstance(error, Exception) else "interrupted",
+            "status": self._status(error),
             "fingerprint": None,
             "seed": None,
             "environment": runs.environment(device=str(parameter.device), threads=torch.get_num_threads()),

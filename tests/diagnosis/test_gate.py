@@ -23,6 +23,18 @@ def test_a_ratio_outside_its_limits_does_not_pass(ratio):
     assert len(Gate(min_gradient_ratio=0.01, max_gradient_ratio=100.0).reasons(record(ratio=ratio))) == 1
 
 
+def test_a_limit_holds_over_time_too():
+    found = record()
+    found["metrics"]["time_gradient_ratio_final"] = 1e-14
+    assert Gate(min_gradient_ratio=0.01).reasons(found) == ["gradient ratio over time 1e-14 lies outside [0.01, inf]"]
+
+
+def test_where_nothing_was_recorded_nothing_passes():
+    found = record() | {"verdicts": []}
+    assert len(Gate(fail_on=["vanishing"]).reasons(found)) == 1
+    assert Gate(fail_on=["diverged"]).reasons(found) == []
+
+
 @pytest.mark.parametrize("ratio", [0.01, 100.0])
 def test_the_limits_themselves_pass(ratio):
     assert Gate(min_gradient_ratio=0.01, max_gradient_ratio=100.0).reasons(record(ratio=ratio)) == []

@@ -63,6 +63,8 @@ def table(
         if name not in frame.columns:
             tail = did_you_mean(closest(name, frame.columns)) or f"; its columns: {', '.join(frame.columns)}"
             raise ValueError(f"{'target' if name == target else 'drop'}: {path} has no column '{name}'{tail}")
+    if target in drop:
+        raise ValueError(f"drop: '{target}' is the target; leave it out of data.drop")
     frame = frame.drop(columns=list(drop))
     _check(frame, path, target)
     tests = max(1, round(test_fraction * len(frame)))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AllowInfNan
 
+RATIOS = {"gradient ratio": "gradient_ratio_final", "gradient ratio over time": "time_gradient_ratio_final"}
 NAMES = ("vanishing", "exploding", "zero", "not_finite", "diverged")
 
 
@@ -15,7 +16,8 @@ class Gate:
     """Limits that a finished run must keep; the defaults let everything pass.
 
     Attributes:
-        min_gradient_ratio: Least first over last hidden layer's gradient norm at the last recorded step; 0 for any.
+        min_gradient_ratio: Least first over last hidden layer's gradient norm at the last recorded step, in recurrent
+            networks first over last time step's, too; 0 for any.
         max_gradient_ratio: Greatest; inf for any.
         min_accuracy: Least final accuracy on the test set, in [0, 1]; 0 for any.
         fail_on: Verdicts at the last recorded step, and ``diverged``, that do not pass.
@@ -49,14 +51,15 @@ class Gate:
         Args:
             record: Content of the run's run.json, as written (infinities and nan may be words).
         """
-        metrics, ratio = record["metrics"], record["metrics"].get("gradient_ratio_final")
-        found = []
+        metrics, found = record["metrics"], []
         if self.min_gradient_ratio > 0 or self.max_gradient_ratio < inf:
             limits = f"[{self.min_gradient_ratio:g}, {self.max_gradient_ratio:g}]"
-            if ratio is None:
+            measured = {name: metrics.get(key) for name, key in RATIOS.items() if metrics.get(key) is not None}
+            if not measured:
                 found.append(f"gradient ratio was not measured; it must lie in {limits}")
-            elif not self.min_gradient_ratio <= float(ratio) <= self.max_gradient_ratio:
-                found.append(f"gradient ratio {float(ratio):.3g} lies outside {limits}")
+            for name, ratio in measured.items():
+                if not self.min_gradient_ratio <= float(ratio) <= self.max_gradient_ratio:
+                    found.append(f"{name} {float(ratio):.3g} lies outside {limits}")
         accuracy = metrics["eval_accuracy"]
         if self.min_accuracy > 0 and accuracy is None:
             found.append(f"accuracy was not measured; it must be at least {self.min_accuracy:g}")
@@ -65,5 +68,7 @@ class Gate:
         if record["status"] in self.fail_on:
             found.append(f"the run {record['status']}")
         last = [verdict for verdict in record["verdicts"] if verdict["when"] == "final"]
+        if set(self.fail_on) - {"diverged"} and not last:
+            found.append("no gradient was recorded (probe.every=0, or a range test): there is nothing to judge")
         found += [verdict["sentence"] for verdict in last if verdict["name"] in self.fail_on]
         return found

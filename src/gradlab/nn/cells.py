@@ -121,7 +121,8 @@ class GRU(Gated):
         gates = gates_below + gates_beside
         r, u = gates.sigmoid().chunk(2, 1)
         candidate = torch.addcmul(candidate_below, r, candidate_beside)
-        return (gates, candidate), (torch.lerp(candidate.tanh(), h, u),)
+        n = candidate.tanh()
+        return (gates, candidate), (n + u * (h - n),)  # lerp would not mix number types under autocast
 
 
 class Grouped(nn.Module):
