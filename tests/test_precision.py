@@ -166,3 +166,9 @@ def test_what_this_machine_or_model_cannot_do_is_refused():
     loop = assemble(compose_config(*SMALL, "train.accumulate=2", "model.auxiliary_every=2"))
     with pytest.raises(GradlabError, match="auxiliary heads are measured one batch a step"):
         list(loop.run())
+
+
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
+def test_recurrent_nets_are_unrolled_in_the_short_number_type(run, model):
+    row = run(f"model={model}", "model.width=8", "train.autocast=bf16", "train.steps=2", "train.eval_every=0")
+    assert row.gradients.preactivation_grad_norm.gt(0).all()
