@@ -61,7 +61,8 @@ def arms(kind: str) -> dict[str, Callable[[], None]]:
 
     def step(probe: Probe, number: int) -> None:
         probe.start(number)
-        probe.unroll(inputs, loss)
+        if probe.recording:
+            probe.unroll(inputs, loss)
         value = loss(model(inputs))
         update.zero_grad()
         value.backward()

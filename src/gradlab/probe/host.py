@@ -104,11 +104,8 @@ def share_dead(alive: NDArray[np.bool_]) -> float:
 
 def log_quantiles(x: Tensor) -> tuple[float, ...]:
     """Return quantiles of log10 |x|, linear between order statistics; -inf from a zero, nan from a nan."""
-    sizes = np.abs(_flat(x))
-    last = sizes.size - 1
-    positions = [q * last for q in QUANTILES]
-    wanted = {last} | {min(int(position) + more, last) for position in positions for more in (0, 1)}
-    ordered = np.partition(sizes, sorted(wanted))  # in order at those places, in a third of a sort's time
+    ordered = np.sort(np.abs(_flat(x)))  # vectorised in numpy: faster than a partition at several places
+    positions = [q * (ordered.size - 1) for q in QUANTILES]
     if np.isnan(ordered[-1]):
         return (float("nan"),) * len(QUANTILES)
     return tuple(_log_quantile(ordered, position) for position in positions)
