@@ -51,6 +51,7 @@ def call(monkeypatch, tmp_path, capsys):
 
 REFUSALS = [
     ("activation=rleu", "gradlab: activation has no option 'rleu'; did you mean relu? choices: celu, elu,"),
+    ("logger=[csv,wanbd]", "gradlab: logger has no option 'wanbd'; did you mean wandb? choices: csv, mlflow,"),
     ("activation=null", "gradlab: activation has no option 'null'; choices: celu, elu,"),
     ("hydra/launcher=paralel", "gradlab: hydra/launcher has no option 'paralel'; did you mean parallel? choices:"),
     ("activatoin=relu", "gradlab: unknown key activatoin; did you mean activation?"),

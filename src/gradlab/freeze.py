@@ -35,7 +35,7 @@ class Freeze:
         """Return the parameters of the layers: of the affine map and of what stands with it in the layer.
 
         Raises:
-            ValueError: ``depth`` is given, and the model does not number its layers.
+            ValueError: ``depth`` is given, and the model does not number its layers or has fewer.
         """
         inside = tuple(f"{name}." for name in self._numbered(model))
         return [
@@ -51,6 +51,9 @@ class Freeze:
         if any(point.depth_index == UNNUMBERED for point in points):
             raise ValueError("freeze: this model does not number its layers; name them by layers instead of depth")
         first, last = self.depth
+        deepest = max(point.depth_index for point in points)
+        if last > deepest:
+            raise ValueError(f"freeze: depth [{first}, {last}] goes beyond the head, which is layer {deepest}")
         return [names[point.affine].removesuffix(".affine") for point in points if first <= point.depth_index <= last]
 
 
@@ -74,6 +77,8 @@ def _read_rule(rule: Any) -> Freeze:
         raise ValueError(f"freeze: cannot read {dict(rule)}; {form}")
     if since < 0 or (until is not None and until <= since):
         raise ValueError(f"freeze: {dict(rule)} holds at no step")
+    if depth and not 1 <= depth[0] <= depth[1]:
+        raise ValueError(f"freeze: depth is [FIRST, LAST] with 1 <= FIRST <= LAST, got {depth}")
     return Freeze(layers=tuple(layers), depth=(depth[0], depth[1]) if depth else None, since=since, until=until)
 
 

@@ -1,5 +1,6 @@
 """Why Hydra refuses a command line, in one line that says what would be right."""
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,8 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
         if hint:
             return hint
         return unknown_option(group, option, error.options)
+    if one_of_many := re.match(r"In '.*': Could not load '(.+)/(.+)'", str(error)):  # GROUP=[A,B]
+        return unknown_option(one_of_many[1], one_of_many[2], groups(dirs).get(one_of_many[1], ()))
     if "appears more than once in the final defaults list" in str(error):
         return f"{brief(error)}; choose another option by GROUP=OPTION, without +"
     parsed = OverridesParser.create().parse_overrides(list(overrides))

@@ -86,6 +86,13 @@ def test_words_become_one_input_each_and_columns_can_be_left_out(csv):
     assert sorted(rows[:, 1:].sum(0).tolist()) == [10, 10, 30]
 
 
+def test_spaces_after_separators_and_numbers_of_more_than_64_bits_are_read(tmp_path):
+    (tmp_path / "spaced.csv").write_text("x, y\n" + "".join(f"{i}{'0' * 24}, {i / 3}\n" for i in range(1, 11)))
+    data = table(path=str(tmp_path / "spaced.csv"), target="y", standardize=False, scale=1e-24)
+    assert data.task == "regression"
+    assert sorted(torch.cat([data.train_inputs, data.test_inputs]).flatten().tolist()) == pytest.approx(range(1, 11))
+
+
 def test_the_split_follows_its_own_seed(csv):
     path = csv(x=X, t=Y)
     first, again, other = (table(path=path, target="t", split_seed=seed) for seed in (0, 0, 1))
@@ -101,7 +108,10 @@ def test_the_split_follows_its_own_seed(csv):
         ({"x": X, "price": Y}, {"target": "qqq"}, r"has no column 'qqq'; its columns: x, price"),
         ({"x": X, "t": Y}, {"drop": ["y"]}, r"drop: \S+ has no column 'y'; its columns"),
         ({"x": [1.0, None, 3.0] * 5, "t": range(15)}, {}, r"5 empty cells in column 'x', the first in line 3"),
-        ({"x": [1.0, np.inf, 3.0] * 5, "t": range(15)}, {}, "infinite values in column 'x'"),
+        ({"x": [1.0, np.inf, 3.0] * 5, "t": range(15)}, {}, "column 'x' holds infinite values"),
+        ({"x": [1.0, 1e300, 3.0] * 5, "t": range(15)}, {}, r"column 'x' holds .* beyond 1e\+150; rescale it"),
+        ({"x": X, "t": Y}, {"separator": ""}, "separator must be at least one character"),
+        ({"x": range(15), "t": np.arange(15) / 7}, {"task": "classification"}, "different in every row: no classes"),
         ({"x": [1] * 15, "t": range(15)}, {}, r"column 'x' is the same in every row; leave it out: data.drop=\[x\]"),
         ({"x": range(15), "t": [1] * 15}, {}, "column 't' is the same in every row$"),
         ({"x": range(2), "t": range(2)}, {}, "too few rows: 2, of which test_fraction=0.2 keeps 1"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 20  # whole numbers with more different values than this are values, not classes
 MOST_WORDS = 100  # different words in a column that is still turned into one input each
+LARGEST = 1e150  # the squares of larger numbers, which standardizing takes, overflow
 
 
 def table(
@@ -55,8 +56,8 @@ def table(
         Inputs [n, features] in float32; class indices, in the order of the sorted classes, or values [n, 1].
 
     Raises:
-        ValueError: If the file or a column is not there, cells are empty or infinite, a column is the same in every
-            row or has too many different words, or there are too few rows.
+        ValueError: If the file or a column is not there, cells are empty, infinite or beyond 1e150, a column is the
+            same in every row or has too many different words, or there are too few rows.
     """
     frame = _read(path, separator)
     for name in (target, *drop):
@@ -93,13 +94,27 @@ def table(
 def _read(path: str, separator: str) -> "pd.DataFrame":
     import pandas as pd  # a second that other data sets need not wait for
 
+    if not separator:
+        raise ValueError("separator must be at least one character, such as ',' or ';'")
     try:
-        frame = pd.read_csv(path, sep=separator)
+        frame = pd.read_csv(path, sep=separator, skipinitialspace=True)
     except FileNotFoundError as error:
         raise ValueError(f"path: there is no file {path}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"path: {path} is not UTF-8 text; save it as such") from error
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"path: cannot read {path}: {one_line(error)}") from error
-    return frame.rename(columns=str)
+    return frame.rename(columns=lambda name: str(name).strip()).apply(_numbers)
+
+
+def _numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return whole numbers too large for 64 bits, which pandas leaves as words, as floats."""
+    if column.dtype.kind in "iufb":
+        return column
+    try:
+        return column.astype("float64")
+    except (TypeError, ValueError):
+        return column
 
 
 def _check(frame: "pd.DataFrame", path: str, target: str) -> None:
@@ -111,8 +126,8 @@ def _check(frame: "pd.DataFrame", path: str, target: str) -> None:
         if empty.any():
             line = int(empty.to_numpy().argmax()) + 2  # the header is line 1
             raise ValueError(f"{path}: {int(empty.sum())} empty cells in column '{name}', the first in line {line}")
-        if column.dtype.kind == "f" and column.isin([float("inf"), float("-inf")]).any():
-            raise ValueError(f"{path}: infinite values in column '{name}'")
+        if column.dtype.kind == "f" and column.abs().max() > LARGEST:
+            raise ValueError(f"{path}: column '{name}' holds infinite values, or some beyond {LARGEST:g}; rescale it")
         if column.nunique() < 2:
             hint = "" if name == target else f"; leave it out: data.drop=[{name}]"
             raise ValueError(f"{path}: column '{name}' is the same in every row{hint}")
@@ -127,6 +142,8 @@ def _targets(column: "pd.Series[Any]", task: str) -> tuple[Tensor, int]:
     if task == "regression" or (task == "auto" and numeric and not few):
         return torch.tensor(column.to_numpy(dtype="float64")).unsqueeze(1), 1
     classes, names = column.factorize(sort=True)
+    if len(names) == len(column):
+        raise ValueError(f"task: column '{column.name}' is different in every row: no classes to learn")
     return torch.tensor(classes, dtype=torch.int64), len(names)
 
 

@@ -15,7 +15,7 @@ from gradlab.view.words import short
 _MOST, _WITH_TEXT, _PAIRS = 40, 14, 3
 _PREFERRED = ("activation", "initializer", "model.depth")
 _COLORS = colormaps["viridis"]
-_NOTHING = ("no finite value", "#EFC4DC")
+_NOTHING = ("failed or diverged", "#EFC4DC")
 
 
 def pairs(sweep: Sweep) -> list[tuple[str, str]]:
@@ -55,7 +55,7 @@ def grid(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> style.Shee
     if max(values.shape) <= _WITH_TEXT:
         for (row, column), value in np.ndenumerate(values.data):
             dark = np.mean(pixels[row, column, :3]) < 0.5
-            text = "" if missing[row, column] else short(float(value), digits=2)
+            text = short(float(value), digits=2) if np.isfinite(value) and not missing[row, column] else ""
             axes.text(column, row, text, ha="center", va="center", size=8, color="white" if dark else "black")
     axes.set_xticks(range(len(across)), [value[:16] for value in across], rotation=0 if len(across) <= 7 else 60)
     axes.set_yticks(range(len(down)), [value[:24] for value in down])
