@@ -56,6 +56,13 @@ def test_verdicts_over_time_have_columns_of_their_own(tmp_path):
     assert (row["verdict_final"], row["verdict_final_time"]) == ("healthy", "vanishing")
 
 
+def test_the_rate_that_a_range_test_chose_has_a_column(tmp_path):
+    (run,) = make_sweep(tmp_path, [["optimizer.lr=auto"]])
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"lr_range": {"suggestion": 0.25}}))
+    assert read_row(run, name="r")["lr_suggested"] == "0.25"
+
+
 def test_a_killed_run_is_unfinished(tmp_path):
     write_config(tmp_path, ["seed=2"])
     row = read_row(tmp_path, name="r")

@@ -31,7 +31,7 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
         name: Its name in the summary.
 
     Returns:
-        ``run``, the overrides by their keys, and ``RESULTS``. A run whose run.json is missing or broken has status
+        ``run``, the overrides by their keys, ``RESULTS``, and what only some have, such as ``lr_suggested``. A run whose run.json is missing or broken has status
         ``unfinished`` and an ``error`` that says so.
     """
     overrides = dict(read_overrides(run))
@@ -40,6 +40,8 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
     cells: dict[str, Any] = overrides | {"run": name, "seed": record.get("seed", seed), "status": record.get("status")}
     cells |= {name: record.get(name) for name in ("steps", "seconds", "hidden_layers", "error")}
     cells |= dict(record.get("metrics") or {}) | _best(run)
+    if search := record.get("lr_range"):
+        cells["lr_suggested"] = search.get("suggestion")
     for verdict in record.get("verdicts") or ():
         axis = verdict.get("over", "depth")
         cells.setdefault(f"verdict_{verdict['when']}" + ("" if axis == "depth" else f"_{axis}"), verdict["name"])
