@@ -46,13 +46,13 @@ def test_the_state_that_remembers_is_the_first_layers_cell(tmp_path):
 @pytest.mark.parametrize(
     ("grad", "said"),
     [
-        (lambda s, t: 10.0 ** (t - 19), "is 1e-19 of time step 19's at step 0, 1e-19 at step 10"),
+        (lambda s, t: 10.0 ** (t - 19), "is 1e-19 of t = 19's at step 0, 1e-19 at step 10"),
         (lambda s, t: 0.0 if s else 1.0, "is 1 at step 0, exactly 0 at step 10"),
     ],
 )
 def test_the_headline_says_the_point(tmp_path, grad, said):
     times = timesteps.read_times(write_times(tmp_path, grad=grad))
-    assert timesteps.headline(times) == f"Gradient reaching time step 0 {said}"
+    assert timesteps.headline(times) == f"Gradient reaching time step t = 0 {said}"
 
 
 def test_layers_of_one_run_may_be_of_any_number(tmp_path):

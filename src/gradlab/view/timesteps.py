@@ -86,7 +86,7 @@ def timestep_flow(times: Times, *, caption: str) -> style.Sheet:
             _panel(axes, times, times.grads[key])
             axes.set_title(name.capitalize() + (f" of layer {key[0]}" if len(ends) > 1 else ""))
         if not number:
-            style.note_colours(sheet.figure.axes[-1], "step")
+            style.note_colours(sheet.figure.axes[-1], "optimizer\nstep")
     return sheet
 
 
@@ -121,10 +121,10 @@ def headline(times: Times) -> str:
     ends = values[rows][:, [0, -1]]
     whole, said = "", [condition(part) for part in ends[:, 0]]
     if len(times.times) > 1 and np.isfinite(lanes.positions(ends)).all():
-        whole, said = f"of time step {last}'s ", [quotient(part, end, digits=2) for part, end in ends.data]
+        whole, said = f"of t = {last}'s ", [quotient(part, end, digits=2) for part, end in ends.data]
     at = [f"at step {step}" for step in times.steps[rows]]
     shares = [f"{share} {when}" for share, when in zip(said, [whole + at[0], *at[1:]], strict=True)]
-    return f"Gradient reaching time step {first} is {', '.join(shares)}"
+    return f"Gradient reaching time step t = {first} is {', '.join(shares)}"
 
 
 def _panel(axes: Axes, times: Times, values: np.ma.MaskedArray) -> None:
@@ -142,4 +142,4 @@ def _panel(axes: Axes, times: Times, values: np.ma.MaskedArray) -> None:
     first, last = int(times.times[0]), int(times.times[-1])
     axes.set_xlim(first - 0.02 * (last - first) - 0.2, last + 0.02 * (last - first) + 0.2)
     axes.set_xticks(style.integer_ticks(first, last))
-    axes.set_xlabel("time step")
+    axes.set_xlabel("time step t")
