@@ -198,13 +198,18 @@ def foreign_sources(config: Any) -> dict[str, str]:
 
     That is the text of its module, helper functions and all; for a compiled module its version.
     """
+    return {target: _module_source(target) for target in foreign_targets(config)}
+
+
+def foreign_targets(config: Any) -> list[str]:
+    """Return every ``_target_`` in a plain config that belongs to neither gradlab nor torch, each once."""
     if isinstance(config, Mapping):
         target = config.get("_target_", "gradlab")
-        own = {} if target.split(".")[0] in _KNOWN_PACKAGES else {target: _module_source(target)}
-        return own | {name: text for value in config.values() for name, text in foreign_sources(value).items()}
+        own = [] if target.split(".")[0] in _KNOWN_PACKAGES else [target]
+        return list(dict.fromkeys([*own, *(name for value in config.values() for name in foreign_targets(value))]))
     if isinstance(config, list | tuple):
-        return {name: text for value in config for name, text in foreign_sources(value).items()}
-    return {}
+        return list(dict.fromkeys(name for value in config for name in foreign_targets(value)))
+    return []
 
 
 def _module_source(target: str) -> str:

@@ -18,6 +18,7 @@ from gradlab.errors import GradlabError
 from gradlab.extras import install_hint
 from gradlab.sweep.following import abandon, following
 from gradlab.sweep.naming import run_name
+from gradlab.sweep.reuse import finished
 
 
 def needing(library: str) -> type:
@@ -47,9 +48,10 @@ class Steadfast:
     """Mixed into a launcher: follows a sweep's runs, and reports one that was lost as failed instead of stopping."""
 
     config: Any
+    hydra_context: Any
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Launch as the launcher itself does.
+        """Launch the runs that are missing, as the launcher itself does.
 
         Args:
             job_overrides: The overrides of each run.
@@ -59,16 +61,33 @@ class Steadfast:
             What each run returned; None for one that was lost.
         """
         folders = [Path(self.config.hydra.sweep.dir, run_name(filter_overrides(own))) for own in job_overrides]
-        with following(folders):
-            try:
-                with self.sparing():
-                    found = super().launch(job_overrides, initial_job_idx)  # pyright: ignore[reportAttributeAccessIssue]
-            except Exception as error:  # joblib loses all of its runs with one of its processes
-                found = [lost(error) for _ in folders]
-        for folder, each in zip(folders, found, strict=True):
+        answers = {folder: self.reused(folder, own) for folder, own in zip(folders, job_overrides, strict=True)}
+        missing = [i for i, folder in enumerate(folders) if answers[folder] is None]
+        if len(missing) < len(folders):
+            print(f"{len(folders) - len(missing)} of {len(folders)} runs are complete already", flush=True)
+        if missing:
+            to_do = [folders[i] for i in missing]
+            with following(to_do):
+                try:
+                    with self.sparing():
+                        found = super().launch([job_overrides[i] for i in missing], initial_job_idx)  # pyright: ignore[reportAttributeAccessIssue]
+                except Exception as error:  # joblib loses all of its runs with one of its processes
+                    found = [lost(error) for _ in to_do]
+            answers |= dict(zip(to_do, found, strict=True))
+        for folder, each in answers.items():
             if isinstance(each, Lost):
                 abandon(folder, each.reason)
-        return found
+        return [answer for folder in folders if (answer := answers[folder]) is not None]
+
+    def reused(self, folder: Path, overrides: Sequence[str]) -> JobReturn | None:
+        """Return the answer of a run that its folder holds already, or None."""
+        if not (folder / "run.json").exists():
+            return None
+        try:
+            config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        except Exception:  # told where the run itself is composed
+            return None
+        return finished(folder, config)
 
     def sparing(self) -> AbstractContextManager[Any]:
         """Return a context in which the launcher waits for each of its runs, whatever became of the others."""

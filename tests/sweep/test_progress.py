@@ -23,7 +23,9 @@ def test_the_line_says_what_is_done_and_left():
 
 
 def test_runs_are_followed_through_their_files(tmp_path, capsys):
-    folders = [tmp_path / name for name in ("a", "b", "c", "old")]
+    folders = [tmp_path / name for name in ("a", "b", "c", "old", "again")]
+    begin(folders[4], status="failed", error="in an earlier sweep; it is being done again")
+    os.utime(folders[4] / "run.json", (0, 0))
     begin(folders[3], status="completed")
     os.utime(folders[3] / ".hydra" / "hydra.yaml", (0, 0))  # of an earlier sweep: it will be done again
     with following(folders, every=0.01):
@@ -31,9 +33,9 @@ def test_runs_are_followed_through_their_files(tmp_path, capsys):
         begin(folders[1], status="failed", error="it broke")
         begin(folders[2])
         deadline = time.monotonic() + 20
-        while "1 done, 1 failed, 2 left" not in (line := capsys.readouterr().out) and time.monotonic() < deadline:
+        while "1 done, 1 failed, 3 left" not in (line := capsys.readouterr().out) and time.monotonic() < deadline:
             time.sleep(0.02)
-    assert "1 done, 1 failed, 2 left, about" in line
+    assert "1 done, 1 failed, 3 left, about" in line
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):

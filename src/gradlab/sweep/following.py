@@ -87,7 +87,9 @@ def _status(folder: Path, since: float) -> str | None:
     except OSError:
         return None
     record = runs.read_run(folder)
-    return record["status"] if record else None
+    if record is None or (record["status"] == "failed" and (folder / "run.json").stat().st_mtime < since):
+        return None  # what failed before is being done again
+    return record["status"]
 
 
 def _duration(seconds: float) -> str:

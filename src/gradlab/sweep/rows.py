@@ -31,8 +31,8 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
         name: Its name in the summary.
 
     Returns:
-        ``run``, the overrides by their keys, ``RESULTS``, and what only some have, such as ``lr_suggested``. A run whose run.json is missing or broken has status
-        ``unfinished`` and an ``error`` that says so.
+        ``run``, the overrides by their keys, ``RESULTS``, and what only some have, such as ``lr_suggested``. A run
+        whose run.json is missing or broken has status ``unfinished`` and an ``error`` that says so.
     """
     overrides = dict(read_overrides(run))
     seed = overrides.pop("seed", None)
