@@ -22,6 +22,7 @@ from gradlab.interrupts import interruptible
 from gradlab.junit import check_place, write_junit
 from gradlab.loggers.following import Following
 from gradlab.norms import quiet
+from gradlab.verdicts import judge
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -204,6 +205,8 @@ def _train(
     record |= {"growth": growth} if growth else {}
     first = growth[0]["depth_before"] if growth else None
     record |= find(history, thresholds, hidden=hidden, hidden_at_first=first, smallest=smallest)
+    record["chance_loss"] = loop.chance
+    record["verdicts"] = judge(folder, record, thresholds, config=config)
     record["metrics"]["skipped_steps"] = int(loop.precision.skipped)
     # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)

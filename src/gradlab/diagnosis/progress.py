@@ -1,0 +1,62 @@
+"""Is it learning at all? The question that stands before every other."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gradlab.diagnosis.evidence import Evidence
+from gradlab.diagnosis.thresholds import Thresholds
+
+State = Literal["unknown", "learned", "falling", "stuck", "diverged"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far training got.
+
+    Attributes:
+        state: ``learned`` well below chance, ``falling`` below it, ``stuck`` at it, ``diverged``, or ``unknown`` where
+            too little was recorded, or nothing trained.
+        first: Loss of the untrained net; nan where unknown.
+        last: Median of the last recorded losses.
+        reference: What ``last`` is compared with: the loss by chance, else ``first``.
+        by_chance: Whether the reference is the loss by chance.
+    """
+
+    state: State
+    first: float
+    last: float
+    reference: float
+    by_chance: bool = False
+
+    @property
+    def learned(self) -> bool:
+        """Whether symptoms are to be excused."""
+        return self.state == "learned"
+
+    @property
+    def words(self) -> str:
+        """The loss in words, to end a sentence with."""
+        what = "by chance" if self.by_chance else "at first"
+        return f"the loss is {self.last:.4g}, {what} {self.reference:.4g}"
+
+
+def judge_progress(evidence: Evidence, limits: Thresholds) -> Progress:
+    """Compare the last losses with that of the best answer that ignores its input, or else with the first loss.
+
+    A loss that may be negative has no such scale: whether it is low enough nobody can say.
+    """
+    losses = evidence.losses[~np.isnan(evidence.losses)]
+    finite = losses[np.isfinite(losses)]
+    first = float(finite[0]) if len(finite) else np.nan
+    last = float(np.median(finite[-max(3, len(finite) // 5) :])) if len(finite) else np.nan
+    chance = evidence.setting.chance
+    reference = first if chance is None else chance
+    state: State = "unknown"
+    if evidence.status == "diverged" or len(finite) < len(losses):
+        state = "diverged"
+    elif evidence.setting.trains and len(finite) >= limits.history and finite.min() >= 0 and reference > 0:
+        share = last / reference
+        state = "learned" if share < limits.learned_share else "falling" if share < limits.falling_share else "stuck"
+    return Progress(state=state, first=first, last=last, reference=reference, by_chance=chance is not None)
