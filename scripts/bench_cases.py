@@ -59,7 +59,7 @@ def _cases(cause: str, reason: str, *lines: str) -> list[Case]:
     return [Case(line, tuple(cause.split()), reason) for line in lines]
 
 
-_BIASED = "initializer._target_=bench_cases.biased +initializer.bias"
+_BIASED = "~initializer.gain ~initializer.mode initializer._target_=bench_cases.biased +initializer.bias"
 _DATA = "~data.standardize ~data.scale data._target_=bench_cases"
 _ADDING = "data=adding data.length"
 
@@ -77,7 +77,7 @@ CASES = [
         "model.depth=2 activation=sigmoid initializer=xavier_normal optimizer=adam optimizer.lr=0.01 train.steps=200",
         "model.depth=10 normalization=batch_norm train.steps=200",
         "model.depth=10 normalization=layer_norm train.steps=200",
-        "model.depth=30 residual=pre_activation train.steps=200",
+        "model.depth=30 residual=pre_activation activation=tanh initializer=xavier_normal train.steps=200",
         "model.depth=30 residual=scaled train.steps=200",
         "model.depth=30 residual=rezero train.steps=200",
         "model.depth=20 residual=fixup train.steps=200",
@@ -98,7 +98,7 @@ CASES = [
         "train=init",
         "model.depth=50 train=init",
         "model.depth=50 activation=tanh initializer=orthogonal train=init",
-        "model.depth=50 residual=pre_activation train=init",
+        "model.depth=50 residual=pre_activation activation=tanh initializer=xavier_normal train=init",
     ),
     *_cases(
         "vanishing", "theory",  # a sigmoid's slope is at most 1/4
@@ -126,6 +126,9 @@ CASES = [
         "exploding", "theory",  # chi = 1.4 to 5 in the chaotic phase, while tanh bounds the signal
         "model.depth=50 activation=tanh initializer=mean_field initializer.weight_variance=4 train.steps=200",
         "model.depth=60 activation=tanh initializer=mean_field initializer.weight_variance=3 train=init",
+    ),
+    *_cases(
+        "exploding exploding_activations", "construction",  # forward and back the same matrix
         f"model=rnn {_ADDING}=40 activation=identity recurrent_initializer.gain=1.3 clipping=none train.steps=100",
     ),
     *_cases(
