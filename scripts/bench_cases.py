@@ -186,7 +186,7 @@ CASES = [
         f"model=rnn {_ADDING}=60 optimizer.lr=0.003 train.steps=200",
         f"model=rnn {_ADDING}=100 train=init",
         f"model=lstm model.forget_bias=-3 {_ADDING}=60 optimizer.lr=0.003 train.steps=150",
-        "model=rnn data=copy_memory data.length=40 optimizer.lr=0.003 train.steps=150",
+        "model=rnn data=copy_memory data.length=40 recurrent_initializer.gain=0.5 train.steps=150",
     ),
     *_cases("not_finite", "construction", f"model.depth=5 {_DATA}.broken_digits train.steps=100"),
     *_cases(
@@ -237,7 +237,7 @@ HELD_OUT = [
         "model.depth=16 activation=elu initializer=mean_field initializer.weight_variance=0.15 train.steps=200",
         "model.depth=25 model.width=200 initializer=mean_field initializer.weight_variance=6 train=init",
         "model.depth=15 activation=leaky_relu initializer=uniform data=gaussian train=init",
-        "model=cnn model.depth=12 model.stages=1 initializer=mean_field initializer.weight_variance=0.3 train.steps=100",
+        "model=cnn model.depth=12 model.stages=1 initializer=mean_field initializer.weight_variance=.3 train.steps=99",
     ),
     *_cases(
         "exploding", "theory",

@@ -18,10 +18,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from bench_cases import CASES, HELD_OUT, Case
 from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
+from bench_cases import CASES, HELD_OUT, Case
 from gradlab import cli, job, schema
 from gradlab.compat import INITIALIZE_OPTIONS
 
@@ -66,10 +66,8 @@ def bears_out(case: Case, record: dict[str, Any]) -> bool:
     metrics = record["metrics"]
     if metrics["eval_loss"] is None or "nan" in str(metrics["eval_loss"]):
         return bool(case.causes) or metrics["eval_loss"] is None
-    chance, accuracy = float(record["chance_loss"]), metrics["eval_accuracy"]
-    if accuracy is None:
-        reached = 1 - float(metrics["eval_loss"]) / chance
-    elif "copy_memory" in case.overrides:  # where blanks alone make most answers right
+    chance, accuracy = float(record["chance"]["loss"]), metrics["eval_accuracy"]
+    if accuracy is None or "copy_memory" in case.overrides:  # where blanks alone make most answers right
         reached = 1 - float(metrics["eval_loss"]) / chance
     else:
         reached = (accuracy - 0.1) / 0.9
@@ -121,7 +119,8 @@ def _print(tally: dict[str, Counter[str]], *, seconds: float, configs: int) -> N
     judged = faulty["right"] + faulty["wrong cause"] + faulty["missed"]
     share = faulty["right"] / judged if judged else 1.0
     print(
-        f"\n{configs} configs, {whole.total()} runs in {seconds:.0f} s: {whole['missed']} of {judged} faulty runs missed, "
+        f"\n{configs} configs, {whole.total()} runs in {seconds:.0f} s: "
+        f"{whole['missed']} of {judged} faulty runs missed, "
         f"{healthy['false flag']} of {healthy['right'] + healthy['false flag']} healthy ones flagged, "
         f"root cause right in {100 * share:.1f}%; {whole['not borne out']} belied their label"
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from gradlab.diagnosis.causes import diagnose
 from gradlab.diagnosis.evidence import Array, Evidence
+from gradlab.diagnosis.remedies import read_facts, remedies_for
 from gradlab.diagnosis.setting import read_setting
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict
@@ -19,11 +20,16 @@ _COLUMNS = (
     "preactivation_norm", "preactivation_std", "activation_std", "preactivation_grad_norm", "activation_grad_norm",
     "weight_norm", "update_ratio", "saturated_fraction", "dead_fraction", "skip_grad_norm",
 )  # fmt: skip
-_OF_METRICS = ("step", "train_loss", "grad_norm", "clipped_grad_norm")
+_OF_METRICS = ("step", "train_loss", "train_accuracy", "grad_norm", "clipped_grad_norm")
 
 
 def judge(
-    folder: Path, record: Mapping[str, Any], limits: Thresholds, *, config: Mapping[str, Any]
+    folder: Path,
+    record: Mapping[str, Any],
+    limits: Thresholds,
+    *,
+    config: Mapping[str, Any],
+    choices: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Return all verdicts of a run: those on its gradient flow that ``record`` has, between them the other faults.
 
@@ -31,9 +37,10 @@ def judge(
 
     Args:
         folder: The run's folder, its tables complete.
-        record: Its run.json as far as it is known: ``status, hidden_layers, verdicts`` and, if known, ``chance_loss``.
+        record: Its run.json as far as it is known: ``status, hidden_layers, verdicts`` and, if known, ``chance``.
         limits: What counts as a fault.
         config: The run's config as plain dictionaries; empty where there is none.
+        choices: The option chosen of each group; empty where that is not known.
 
     Raises:
         OSError: A table cannot be read.
@@ -43,6 +50,7 @@ def judge(
     if not (folder / "gradients.csv").exists():
         return known
     evidence = read_evidence(folder, record, config=config)
+    facts = read_facts(config, choices)
     others = []
     for place, fault in enumerate(diagnose(evidence, limits)):
         same = [item for item in known if (item["name"], item["over"]) == (fault.name, fault.over)]
@@ -51,6 +59,10 @@ def judge(
             entry = described(fault, when="final")
             others.append(entry)
         entry["root_cause"] = place == 0
+        entry["remedies"] = [
+            {"overrides": list(remedy.overrides), "reason": remedy.reason, "source": remedy.source}
+            for remedy in remedies_for(fault.name, facts)
+        ]
     initial = [item for item in known if item["when"] == "initial"]
     return [*initial, *others, *(item for item in known if item["when"] != "initial")]
 
@@ -77,13 +89,14 @@ def read_evidence(folder: Path, record: Mapping[str, Any], *, config: Mapping[st
         hidden=layers.hidden if hidden is None else int((layers.depths <= hidden).sum()),
         columns={name: _plain(matrix) for name, matrix in layers.columns.items()},
         losses=metrics["train_loss"],
+        accuracies=metrics["train_accuracy"],
         loss_steps=metrics["step"],
         grad_norms=metrics["grad_norm"],
         clipped_norms=metrics["clipped_grad_norm"],
         times=times,
         time_steps=time_steps,
         status=str(record.get("status", "")),
-        setting=read_setting(config, chance=record.get("chance_loss")),
+        setting=read_setting(config, chance=record.get("chance") or {}),
     )
 
 

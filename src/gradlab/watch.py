@@ -158,7 +158,7 @@ class Watch:
             "hidden_layers": hidden,
         }
         record |= find(history, _THRESHOLDS, hidden=hidden, smallest=torch.finfo(parameter.dtype).tiny)
-        record["verdicts"] = judge(self._folder, record, _THRESHOLDS, config={})
+        record["verdicts"] = judge(self._folder, record, _THRESHOLDS, config={}, choices={})
         if isinstance(error, Exception):
             record["error"] = runs.describe(error)
         runs.write_json(self._folder / "run.json", record)

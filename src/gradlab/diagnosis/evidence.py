@@ -22,6 +22,7 @@ class Evidence:
         hidden: How many of them are hidden; they come first, the head follows if it was recorded.
         columns: Columns of gradients.csv, each of shape (S, L).
         losses: Training loss at each row of metrics.csv, shape (M,).
+        accuracies: Accuracy on the training batch, shape (M,); nan for tasks without one.
         loss_steps: Their steps, shape (M,).
         grad_norms: Global norm of the gradient, shape (M,).
         clipped_norms: The same after clipping, shape (M,).
@@ -36,6 +37,7 @@ class Evidence:
     hidden: int
     columns: Mapping[str, Array]
     losses: Array = field(default_factory=lambda: np.empty(0))
+    accuracies: Array = field(default_factory=lambda: np.empty(0))
     loss_steps: Array = field(default_factory=lambda: np.empty(0))
     grad_norms: Array = field(default_factory=lambda: np.empty(0))
     clipped_norms: Array = field(default_factory=lambda: np.empty(0))
@@ -54,8 +56,12 @@ class Evidence:
     @property
     def received(self) -> str:
         """The column that says what a layer receives: dL/dz, or dL/dh where a skip goes round z."""
-        skips = np.isfinite(self.column("skip_grad_norm")).any()
-        return "activation_grad_norm" if skips else "preactivation_grad_norm"
+        return "activation_grad_norm" if self.skips else "preactivation_grad_norm"
+
+    @property
+    def skips(self) -> bool:
+        """Whether a skip goes round some layer, so that what the layer does not pass on still gets past it."""
+        return bool((~np.isnan(self.column("skip_grad_norm"))).any())
 
     @property
     def plain(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from gradlab.diagnosis.evidence import Evidence
+from gradlab.diagnosis.evidence import Array, Evidence
 from gradlab.diagnosis.thresholds import Thresholds
 
 State = Literal["unknown", "learned", "falling", "stuck", "diverged"]
@@ -45,18 +45,32 @@ class Progress:
 def judge_progress(evidence: Evidence, limits: Thresholds) -> Progress:
     """Compare the last losses with that of the best answer that ignores its input, or else with the first loss.
 
+    Accuracy counts too: a net that is sure of itself pays so much for its few mistakes that its loss tells little.
     A loss that may be negative has no such scale: whether it is low enough nobody can say.
     """
     losses = evidence.losses[~np.isnan(evidence.losses)]
     finite = losses[np.isfinite(losses)]
     first = float(finite[0]) if len(finite) else np.nan
-    last = float(np.median(finite[-max(3, len(finite) // 5) :])) if len(finite) else np.nan
+    last = _latest(finite)
     chance = evidence.setting.chance
     reference = first if chance is None else chance
     state: State = "unknown"
     if evidence.status == "diverged" or len(finite) < len(losses):
         state = "diverged"
     elif evidence.setting.trains and len(finite) >= limits.history and finite.min() >= 0 and reference > 0:
-        share = last / reference
+        share = min(last / reference, _share_of_errors(evidence))
         state = "learned" if share < limits.learned_share else "falling" if share < limits.falling_share else "stuck"
     return Progress(state=state, first=first, last=last, reference=reference, by_chance=chance is not None)
+
+
+def _share_of_errors(evidence: Evidence) -> float:
+    """Return the mistakes in the last batches over those made by chance; inf where that is not known."""
+    accuracies, chance = evidence.accuracies[np.isfinite(evidence.accuracies)], evidence.setting.chance_accuracy
+    if chance is None or chance >= 1 or not len(accuracies):
+        return np.inf
+    return (1 - _latest(accuracies)) / (1 - chance)
+
+
+def _latest(values: Array) -> float:
+    """Return the median of the last fifth of what was recorded, of three values at least; nan of nothing."""
+    return float(np.median(values[-max(3, len(values) // 5) :])) if len(values) else np.nan

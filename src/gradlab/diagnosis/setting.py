@@ -21,6 +21,7 @@ class Setting:
         lr: Learning rate; None where unknown.
         lag: Time steps over which the task asks to remember, at least; None where it does not say.
         chance: Loss of the best answer that does not look at its input; None where unknown.
+        chance_accuracy: Its accuracy, in [0, 1].
         smallest: Smallest normal number of the gradients' type.
     """
 
@@ -32,15 +33,16 @@ class Setting:
     lr: float | None = None
     lag: int | None = None
     chance: float | None = None
+    chance_accuracy: float | None = None
     smallest: float = 1.1754943508222875e-38
 
 
-def read_setting(config: Mapping[str, Any], *, chance: float | None = None) -> Setting:
+def read_setting(config: Mapping[str, Any], *, chance: Mapping[str, float | None]) -> Setting:
     """Return what the rules have to know of a config.
 
     Args:
         config: The config as plain dictionaries, its interpolations resolved; empty where there is none.
-        chance: Loss of the best answer that does not look at its input.
+        chance: ``loss`` and ``accuracy`` of the best answer that does not look at its input, as far as known.
     """
     train, optimizer = (config.get(group) or {} for group in ("train", "optimizer"))
     lr = optimizer.get("lr")
@@ -54,7 +56,8 @@ def read_setting(config: Mapping[str, Any], *, chance: float | None = None) -> S
         freezes=bool(train.get("freeze")),
         lr=float(lr) if isinstance(lr, int | float) else None,
         lag=_lag(config.get("data") or {}),
-        chance=chance,
+        chance=chance.get("loss"),
+        chance_accuracy=chance.get("accuracy"),
         **wide,
     )
 

@@ -8,6 +8,7 @@ from gradlab.diagnosis.evidence import Array, Evidence, at_end
 from gradlab.diagnosis.flow import DEPTH, TIME, Axis, diagnose_flow, measure_flow
 from gradlab.diagnosis.progress import Progress
 from gradlab.diagnosis.thresholds import Thresholds
+from gradlab.diagnosis.units import dead_layers
 from gradlab.diagnosis.verdict import Verdict, places, short
 
 FLOW_SOURCE = "Hochreiter 1991; Glorot & Bengio 2010; threshold after AutoTrainer (Zhang et al. 2021)"
@@ -111,7 +112,7 @@ def poor_initialization(evidence: Evidence, progress: Progress, limits: Threshol
         layers = evidence.where(weights == 0)
         sentence = f"poor initialization: the weights of {places(layers)} are exactly zero, and nothing gets past them"
         return [_initial("poor_initialization", sentence, layers, "weight_norm", 0.0, 0.0)]
-    if not evidence.plain:
+    if not evidence.plain or dead_layers(evidence, 0, limits).any():  # z of dead units says nothing of the weights
         return []
     signal = evidence.column("preactivation_std")[0]
     seen = np.flatnonzero(np.isfinite(signal))
@@ -165,7 +166,7 @@ def exploding_activations(evidence: Evidence, progress: Progress, limits: Thresh
         answers = signal[0, -1] if signal.shape[1] > evidence.hidden else np.nan
         chance = evidence.setting.chance
         worse = chance is None or not progress.first <= limits.first_loss * chance
-        if answers >= limits.output_std and worse:
+        if limits.output_std <= answers < np.inf and worse:
             sentence = f"activations explode: the untrained net's outputs have a standard deviation of {short(answers)}"
             head, value = (int(evidence.depths[-1]),), float(answers)
             return [_initial("exploding_activations", sentence, head, "preactivation_std", value, limits.output_std)]

@@ -20,8 +20,8 @@ def dead_units(evidence: Evidence, progress: Progress, limits: Thresholds) -> li
         return []
     table = evidence.column("dead_fraction")
     for row in _first_and_last(table):
-        dead = np.nan_to_num(table[row], nan=0.0) >= limits.dead_share
-        if dead.any():
+        dead = dead_layers(evidence, row, limits)
+        if _blocks(evidence, dead, table[row]):
             layers, worst = evidence.where(dead), float(np.nanmax(table[row]))
             step = int(evidence.steps[row])
             sentence = f"dead units: {100 * worst:.0f}% of the units of {places(layers)} output 0 for every sample"
@@ -42,7 +42,7 @@ def saturation(evidence: Evidence, progress: Progress, limits: Thresholds) -> li
     table = evidence.column("saturated_fraction")
     for row in _first_and_last(table):
         flat = saturated_layers(evidence, row, limits)
-        if flat.any():
+        if _blocks(evidence, flat, table[row]):
             layers, step = evidence.where(flat), int(evidence.steps[row])
             worst = float(table[row][flat].max())
             sentence = (
@@ -56,6 +56,17 @@ def saturation(evidence: Evidence, progress: Progress, limits: Thresholds) -> li
                 )
             ]  # fmt: skip
     return []
+
+
+def dead_layers(evidence: Evidence, row: int, limits: Thresholds) -> NDArray[np.bool_]:
+    """Return which hidden layers are dead at a recorded step.
+
+    Args:
+        evidence: The run's tables.
+        row: Number of the recorded step.
+        limits: What counts as dead.
+    """
+    return np.nan_to_num(evidence.column("dead_fraction")[row], nan=0.0) >= limits.dead_share
 
 
 def saturated_layers(evidence: Evidence, row: int, limits: Thresholds) -> NDArray[np.bool_]:
@@ -74,6 +85,11 @@ def _first_and_last(table: NDArray[np.float64]) -> Iterator[int]:
     """Yield the first and the last of the recorded steps at which anything was measured."""
     measured = np.flatnonzero((~np.isnan(table)).any(axis=1))
     yield from dict.fromkeys(int(row) for row in measured[[0, -1]]) if len(measured) else ()
+
+
+def _blocks(evidence: Evidence, layers: NDArray[np.bool_], shares: NDArray[np.float64]) -> bool:
+    """Whether such layers stop the gradient: one alone does, unless a skip goes round it."""
+    return bool(layers.any() and (not evidence.skips or layers[~np.isnan(shares)].all()))
 
 
 def _dated(sentence: str, step: int) -> str:

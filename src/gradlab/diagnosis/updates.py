@@ -59,16 +59,18 @@ def learning_rate_too_high(evidence: Evidence, progress: Progress, limits: Thres
 
 
 def learning_rate_too_low(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find a run in which no layer moved, not even the head, which every gradient reaches."""
+    """Find a run in which the layers hardly left their initial weights, though the gradient reaches them."""
     if not _judged(evidence, progress) or progress.state not in ("falling", "stuck") or evidence.setting.freezes:
         return []
     moved = distance_moved(evidence)
-    most = float(np.nanmax(moved, initial=0.0))
-    if not np.isfinite(moved).any() or most >= limits.update_small:
+    half = float(median(moved, axis=0))
+    if not half < limits.update_small:
         return []
     rate = "the learning rate" if evidence.setting.lr is None else f"the learning rate of {evidence.setting.lr:g}"
-    sentence = f"{rate} is too low: no layer moved by more than {short(most)} of its weights' norm; {progress.words}"
-    return [_verdict("learning_rate_too_low", sentence, (), most, limits.update_small, evidence)]
+    sentence = (
+        f"{rate} is too low: the median layer moved by {short(half)} of its weights in the whole run; {progress.words}"
+    )
+    return [_verdict("learning_rate_too_low", sentence, (), half, limits.update_small, evidence)]
 
 
 def clipping_always_active(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
