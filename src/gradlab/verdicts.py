@@ -14,6 +14,7 @@ from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict
 from gradlab.view.tables import numbers, read_columns, read_layers, read_metrics
 
+FLOW = ("healthy", "shallow", "vanishing", "exploding", "zero", "not_finite")  # what is said of every run
 _STEPS = 400  # recorded steps that are read, evenly spread over the run
 _MOMENTS = 40  # the same of timesteps.csv, which has a row for each time step
 _COLUMNS = (
@@ -46,7 +47,7 @@ def judge(
         OSError: A table cannot be read.
         ValueError: A table is broken.
     """
-    known = [dict(verdict) for verdict in record.get("verdicts") or ()]
+    known = [_BLANK | verdict for verdict in record.get("verdicts") or ()]
     if not (folder / "gradients.csv").exists():
         return known
     evidence = read_evidence(folder, record, config=config)
@@ -126,6 +127,9 @@ def described(verdict: Verdict, *, when: str) -> dict[str, Any]:
 def root_cause(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the root cause among the verdicts of a run.json; None where nothing is wrong."""
     return next((item for item in record.get("verdicts") or () if item.get("root_cause")), None)
+
+
+_BLANK = described(Verdict(name="", sentence=""), when="final")
 
 
 def _read_times(path: Path) -> tuple[Array, Array]:

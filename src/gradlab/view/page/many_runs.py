@@ -95,7 +95,8 @@ def _ends(sweep: Sweep, metric: Metric, records: Sequence[Mapping[str, Any]]) ->
     for kind, (name, rows) in (("best", order[0]), ("worst", order[-1])):
         middle = int(rows[np.argsort(metric.score(values.iloc[rows]), kind="stable")[(len(rows) - 1) // 2]])
         verdicts = records[middle].get("verdicts") or ()
-        sentence = verdicts[-1]["sentence"] if verdicts else records[middle].get("error") or ""
+        told = [verdict for verdict in verdicts if verdict.get("root_cause")] or verdicts[-1:]
+        sentence = told[0]["sentence"] if told else records[middle].get("error") or ""
         measured = values.iloc[rows].dropna()
         words = [f"{condition(measured.median(), digits=3)} {metric.label}"] if measured.size else []
         value = "; ".join([*words, *_endings(sweep, rows)])
