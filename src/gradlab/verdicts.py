@@ -21,7 +21,7 @@ _COLUMNS = (
     "preactivation_norm", "preactivation_std", "activation_std", "preactivation_grad_norm", "activation_grad_norm",
     "weight_norm", "update_ratio", "saturated_fraction", "dead_fraction", "skip_grad_norm",
 )  # fmt: skip
-_OF_METRICS = ("step", "train_loss", "train_accuracy", "grad_norm", "clipped_grad_norm")
+_OF_METRICS = ("step", "train_loss", "train_accuracy", "grad_norm", "clipped_grad_norm", "eval_loss", "eval_accuracy")
 
 
 def judge(
@@ -91,6 +91,8 @@ def read_evidence(folder: Path, record: Mapping[str, Any], *, config: Mapping[st
         columns={name: _plain(matrix) for name, matrix in layers.columns.items()},
         losses=metrics["train_loss"],
         accuracies=metrics["train_accuracy"],
+        test_losses=metrics["eval_loss"],
+        test_accuracies=metrics["eval_accuracy"],
         loss_steps=metrics["step"],
         grad_norms=metrics["grad_norm"],
         clipped_norms=metrics["clipped_grad_norm"],

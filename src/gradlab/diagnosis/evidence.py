@@ -23,6 +23,8 @@ class Evidence:
         columns: Columns of gradients.csv, each of shape (S, L).
         losses: Training loss at each row of metrics.csv, shape (M,).
         accuracies: Accuracy on the training batch, shape (M,); nan for tasks without one.
+        test_losses: Loss on the test set, shape (M,); nan at rows where it was not evaluated.
+        test_accuracies: Accuracy on it, shape (M,).
         loss_steps: Their steps, shape (M,).
         grad_norms: Global norm of the gradient, shape (M,).
         clipped_norms: The same after clipping, shape (M,).
@@ -38,6 +40,8 @@ class Evidence:
     columns: Mapping[str, Array]
     losses: Array = field(default_factory=lambda: np.empty(0))
     accuracies: Array = field(default_factory=lambda: np.empty(0))
+    test_losses: Array = field(default_factory=lambda: np.empty(0))
+    test_accuracies: Array = field(default_factory=lambda: np.empty(0))
     loss_steps: Array = field(default_factory=lambda: np.empty(0))
     grad_norms: Array = field(default_factory=lambda: np.empty(0))
     clipped_norms: Array = field(default_factory=lambda: np.empty(0))

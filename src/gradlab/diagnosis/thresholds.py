@@ -27,6 +27,7 @@ class Thresholds:
         dead_share: Share of a layer's units that are dead.
         saturated_share: Share of a layer's entries where a bounded activation is flat.
         update_small: Sum of a layer's update ratios over a run below which it has not moved.
+        update_usual: Update ratio of the median layer in a sound step, above which no clipping holds it back.
         update_large: Update ratio of the median layer above which a step is too large.
         loss_jump: Rise of the loss over its first value that a too high rate makes.
         clipped_share: Share of the recorded steps that are clipped,
@@ -44,12 +45,13 @@ class Thresholds:
     history: int = 5
     signal_ratio: float = 100.0
     growth_in_training: float = 100.0
-    output_std: float = 30.0
+    output_std: float = 100.0
     first_loss: float = 10.0
     batch_norm_growth: float = 1.1
     dead_share: float = 0.9
     saturated_share: float = 0.5
     update_small: float = 0.02
+    update_usual: float = 0.001
     update_large: float = 0.1
     loss_jump: float = 3.0
     clipped_share: float = 0.9

@@ -41,14 +41,15 @@ def update_too_large(evidence: Evidence, progress: Progress, limits: Thresholds)
 
 def learning_rate_too_high(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
     """Find a rate at which training blows up, or throws the weights about and gets nowhere."""
-    if not _judged(evidence, progress) or progress.state not in ("diverged", "stuck") or _broken_at_once(evidence):
+    if not _judged(evidence, progress) or _broken_at_once(evidence):
         return []
     largest = float(np.nanmax(_step_sizes(evidence), initial=0.0))
     finite = evidence.losses[np.isfinite(evidence.losses)]
     start = max(progress.first, progress.reference)
     rise = float(finite.max() / start) if len(finite) and start > 0 else 1.0
     diverged, high = progress.state == "diverged", evidence.setting.lr
-    if not (diverged or largest > limits.update_large or rise > limits.loss_jump):
+    thrown = progress.state == "stuck" and largest > limits.update_large
+    if not (diverged or thrown or rise > limits.loss_jump):
         return []
     rate = "the learning rate" if high is None else f"the learning rate of {high:g}"
     how = "the loss is not finite any more" if diverged else progress.words
@@ -74,12 +75,14 @@ def learning_rate_too_low(evidence: Evidence, progress: Progress, limits: Thresh
 
 
 def clipping_always_active(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find clipping that cuts nearly every step to a small part, so that it is the clipping that sets the step."""
+    """Find clipping that cuts nearly every gradient to a small part, and with it the steps."""
     if not _judged(evidence, progress):
         return []
     before, after = evidence.grad_norms, evidence.clipped_norms
     kept = np.isfinite(before) & np.isfinite(after) & (before > 0)
     if kept.sum() < limits.history:
+        return []
+    if np.nanmedian(_step_sizes(evidence)) >= limits.update_usual:  # an optimizer may make up for the clipping
         return []
     ratios = after[kept] / before[kept]
     share, to = float((ratios < 1).mean()), float(np.median(ratios))
