@@ -80,7 +80,8 @@ def read_evidence(folder: Path, record: Mapping[str, Any], *, config: Mapping[st
         OSError: ``gradients.csv`` cannot be read.
         ValueError: A table is broken.
     """
-    layers = read_layers(folder, _COLUMNS, steps=_STEPS)
+    table = folder / "gradients.csv"
+    layers = read_layers(folder, [name for name in _COLUMNS if name in _header(table)], steps=_STEPS)
     hidden = record.get("hidden_layers")
     metrics = {name: _plain(column) for name, column in read_metrics(folder, _OF_METRICS).items()}
     time_steps, times = _read_times(folder / "timesteps.csv")
@@ -138,8 +139,7 @@ def _read_times(path: Path) -> tuple[Array, Array]:
     """Return the recorded steps, and the gradient norms [steps, T] of the first layer's state that remembers."""
     if not path.exists():
         return np.empty(0), np.empty((0, 0))
-    with path.open(encoding="utf-8") as file:
-        column = file.readline().strip().rpartition(",")[2]
+    column = _header(path)[-1]
     cells = read_columns(path, ["step", "depth_index", "time", column], steps=_MOMENTS)
     depths = numbers(cells["depth_index"]).filled(np.nan)
     first = depths == depths.min(initial=np.inf)
@@ -148,6 +148,11 @@ def _read_times(path: Path) -> tuple[Array, Array]:
     table = np.full((len(found), int(times.max(initial=-1)) + 1), np.nan)
     table[np.searchsorted(found, steps), times.astype(int)] = _plain(numbers(cells[column]))[first]
     return found, table
+
+
+def _header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8") as file:
+        return file.readline().strip().split(",")
 
 
 def _plain(column: np.ma.MaskedArray) -> Array:
