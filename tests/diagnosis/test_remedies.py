@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from gradlab import build, cli, schema
 from gradlab.assembly import assemble
-from gradlab.diagnosis.catalogue import ANSWERS, CATALOGUE
+from gradlab.diagnosis.answers import ANSWERS
+from gradlab.diagnosis.catalogue import CATALOGUE
 from gradlab.diagnosis.combine import combined, exclusive
 from gradlab.diagnosis.facts import CRITICAL
 from gradlab.diagnosis.remedies import applicable, read_facts, remedies_for
