@@ -1,7 +1,7 @@
 """The remedies gradlab knows, as data: what each one overrides, why it helps, who published it, and what it is against.
 
-A new remedy is one entry of `CATALOGUE` and its name in `answers.ANSWERS`. Overrides and reasons are templates that are filled
-in with `Facts.words`.
+A new remedy is one entry of `CATALOGUE` and its name in `answers.ANSWERS`. Overrides and reasons are templates that are
+filled in with `Facts.words`.
 """
 
 from collections.abc import Callable

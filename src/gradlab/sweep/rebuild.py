@@ -48,6 +48,7 @@ def rebuild(
         return dict(summary.skipped)
     if not summary.rows:
         raise GradlabError(f"{folder}: no run in it can be read: {next(iter(summary.skipped.values()), 'it is empty')}")
+    from gradlab.sweep.effects import find_effects, write_effects
     from gradlab.sweep.remedies.report import write_study
     from gradlab.view.page.many_runs import write_sweep_page
     from gradlab.view.sweep_figures import draw_sweep
@@ -68,7 +69,18 @@ def rebuild(
         run: "it left no readable run.json" for run, record in zip(summary.runs, records, strict=True) if not record
     }
     remedies = write_study(folder, source) if source is not None else None
-    unread = write_sweep_page(folder, sweep, records=records, drawings=drawings, metric=chosen, remedies=remedies)
+    effects = find_effects(sweep) if source is None else []
+    write_effects(folder, effects)
+    told = [(one.kind, one.sentence) for one in effects]
+    unread = write_sweep_page(
+        folder,
+        sweep,
+        records=records,
+        drawings=drawings,
+        metric=chosen,
+        remedies=remedies,
+        effects=told,
+    )
     return {**summary.skipped, **broken, **unread}
 
 

@@ -49,6 +49,7 @@ def write_sweep_page(
     drawings: Sequence[Drawing],
     metric: Metric | None,
     remedies: RemedySection | None = None,
+    effects: Sequence[tuple[str, str]] = (),
 ) -> dict[Path, str]:
     """Write ``report.html`` into a sweep's folder.
 
@@ -59,6 +60,7 @@ def write_sweep_page(
         drawings: Figures to put in.
         metric: What configs are compared by; None where nothing was measured.
         remedies: What a remedies sweep found.
+        effects: What each choice of a full grid does: ``alone``, on ``average`` or in a ``pair``, and the sentence.
 
     Returns:
         The runs whose tables cannot be read, and why: they are listed without their gradient flow.
@@ -82,6 +84,7 @@ def write_sweep_page(
         "single": False,
         "figures": [figure(one.path, one.places) for one in shown],
         "remedies": remedies,
+        "effects": {kind: [text for own, text in effects if own == kind] for kind in dict(effects)},
         "remedy_figure": figure(remedies.figure) if remedies and remedies.figure else None,
         "data": _data(sweep, runs, metric=metric),
     }

@@ -46,6 +46,7 @@ def write_run_page(
         "ends": [],
         "single": True,
         "remedies": None,
+        "effects": {},
         "figures": [figure(path) for path in figures if path.suffix == ".svg" and path.stem != _LEFT_OUT],
         "data": data,
     }
