@@ -2,12 +2,15 @@
 
 import csv
 import json
+import sys
 from math import inf, nan
 
 import numpy as np
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from scipy.stats import kendalltau
 
+from gradlab import cli
 from gradlab.diagnosis.combine import combined, exclusive
 from gradlab.diagnosis.facts import Facts
 from gradlab.diagnosis.remedies import Remedy
@@ -91,19 +94,23 @@ def test_larger_nets_take_fewer_steps():
 
 def test_tiers_are_what_the_best_of_them_cannot_be_told_from():
     assert tiers([(1, 2), (1.5, 3), (2.5, 4), (3.9, 5), (4.1, 6)]) == [1, 1, 2, 2, 3]
+    assert tiers([(1, 2), (2.03, 3), (3.07, 4)]) == [1, 1, 2], "2% make no difference"
     assert tiers([]) == []
 
 
-def test_the_interval_is_that_of_the_median_over_seeds():
+def test_the_interval_is_that_of_the_geometric_mean_over_seeds():
     generator = np.random.default_rng(3)
-    few = generator.normal(1.0, 0.1, (3, 1))
-    assert interval(few.tolist()) == (few.min(), few.max()), "3 seeds: one in 27 samples holds the least thrice"
-    many = generator.normal(1.0, 0.1, (101, 1))
-    draws = np.median(many[generator.integers(101, size=(4000, 101)), 0], axis=1)
-    assert interval(many.tolist()) == pytest.approx(np.quantile(draws, [0.025, 0.975]), abs=0.01)
+    many = np.exp(generator.normal(0.0, 0.5, (50, 1)))
+    draws = np.exp(np.log(many[generator.integers(50, size=(4000, 50)), 0]).mean(axis=1))
+    assert interval(many.tolist()) == pytest.approx(np.quantile(draws, [0.08, 0.92]), abs=0.02)
+    few = [[1.0], [2.0], [4.0]]
+    assert interval(few) == pytest.approx((2 ** (1 / 3), 2 ** (5 / 3))), (
+        "all three alike: 1 of 27; two alike and their neighbour: 3"
+    )
     low, high = interval([[0.9, 1.1] * 10] * 3)
     assert 0.9 < low < 1 < high < 1.1, "the noise from step to step counts where the seeds agree"
     assert interval([[1.0], [1.0], [inf]]) == (1.0, inf)
+    assert interval([[0.0], [inf]]) == (0.0, inf)
 
 
 def test_the_agreement_is_kendalls_tau_b():
@@ -144,7 +151,7 @@ def test_outcomes_are_ranked_and_what_did_not_complete_is_last(tmp_path):
     ]  # fmt: skip
     good = found[0]
     assert good.loss == pytest.approx(0.15)
-    assert (good.low, good.high) == (0.1, 0.2)
+    assert (good.low, good.high) == pytest.approx((0.1, 0.2))
     assert good.cost == pytest.approx(2.0)
     assert good.gained == pytest.approx(4.0), "from 6 decades below 1 to 2 above"
     assert found[-1].status == "2 of 2 diverged"
@@ -170,3 +177,59 @@ def test_a_ratio_is_over_time_where_there_is_time():
     assert gradient_ratio({"time_gradient_ratio_initial": 0.1, "gradient_ratio_initial": 1.0}, "initial") == 0.1
     assert np.isnan(gradient_ratio({"gradient_ratio_initial": None}, "initial"))
     assert [decades(value) for value in (0.0, 100.0, inf)] == [-inf, 2.0, inf]
+
+
+def gradlab(monkeypatch, *words):
+    """Call the command line in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["gradlab", "-m", "hydra/sweeper=remedies", *words])
+    GlobalHydra.instance().clear()
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["activation=sigmoid,tanh"], "activation=sigmoid,tanh: hydra/sweeper=remedies takes one config; "),
+        (["experiment=he_vs_xavier"], "takes one config, and this experiment sweeps initializer"),
+        (["train=init"], "ranks by the loss after training, and this config does not train"),
+        (["hydra.sweeper.seeds=0"], "hydra.sweeper.seeds must be an integer of at least 1, got 0"),
+    ],
+)
+def test_what_is_no_config_to_mend_is_refused_in_a_line(words, told, tmp_path, monkeypatch, capsys):
+    assert gradlab(monkeypatch, *words, f"hydra.sweep.dir={tmp_path}") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+RNN = ("model=rnn", "model.width=4", "data=adding", "data.length=4", "data.test_samples=8")
+
+
+@pytest.mark.parametrize(
+    ("net", "tried"),
+    [
+        (("model=linear", "data=linear_regression", "data.samples=8"), {"clip_norm", "adam", "warmup", "lower_rate"}),
+        pytest.param(RNN, {"lstm", "gru", "layer_norm", "irnn"}, marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_the_sweep_from_the_command_line_to_the_table(net, tried, tmp_path, monkeypatch, capsys):
+    words = [*net, "train.batch_size=4", "train.steps=4", "hydra.sweeper.seeds=1", "hydra.sweeper.pairs=1",
+             "hydra.sweeper.random=1", "figures=false", f"hydra.sweep.dir={tmp_path}"]  # fmt: skip
+    code = gradlab(monkeypatch, *words)
+    out = capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "remedies.csv").open()))
+    failed = [row["remedy"] for row in rows if "failed" in row["status"]]
+    assert (code, failed) in ((0, []), (1, ["range_test"])), "four numbers of noise may tell a range test nothing"
+    assert {row["kind"] for row in rows} == {"base", "single", "pair", "random"}
+    assert tried <= {row["remedy"] for row in rows}
+    assert all(row["overrides"] for row in rows if row["kind"] in ("single", "pair"))
+    losses = [float(row["loss"]) for row in rows if row["tier"]]
+    assert losses == sorted(losses)
+    assert (tmp_path / "remedies.md").read_text().strip() in out
+    before = (tmp_path / "remedies.csv").read_text()
+    assert gradlab(monkeypatch, *words) == code
+    assert capsys.readouterr().out.count("already complete") >= len(rows) - 2
+    assert (tmp_path / "remedies.csv").read_text() == before, "nothing was run again"

@@ -28,7 +28,7 @@ class Outcome:
         tier: Number of its tier, from 1; None where it did not complete.
         status: ``completed``, or how many runs of how many ended otherwise.
         loss: Median over the seeds of each run's loss after equal steps; inf where most runs did not complete.
-        low: Lower end of the 95% bootstrap interval of that.
+        low: Lower end of the bootstrap interval of the typical loss (`tiers.interval`).
         high: Its upper end.
         accuracy: Median test accuracy at the end; nan where there is none.
         ratio_initial: Median gradient ratio at step 0.
