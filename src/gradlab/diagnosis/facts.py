@@ -67,6 +67,11 @@ class Facts:
         return int(self.values.get("train.steps", 0))
 
     @property
+    def time_steps(self) -> int:
+        """Length of the sequences, where the data's config says; images are read by rows, of which digits have 8."""
+        return int(self.values.get("data.length", 8))
+
+    @property
     def activation(self) -> str:
         """Name of the activation that the model is built with; "" in gated cells, which have their own."""
         return self.choices.get("activation", "") if self.model in LAYERED | {"rnn"} else ""

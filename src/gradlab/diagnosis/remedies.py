@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from gradlab.diagnosis.catalogue import ANSWERS, CATALOGUE, Entry
+from gradlab.diagnosis.answers import ANSWERS
+from gradlab.diagnosis.catalogue import CATALOGUE, Entry
 from gradlab.diagnosis.facts import Facts, read_facts
 
 __all__ = ["Facts", "Remedy", "applicable", "read_facts", "remedies_for"]
