@@ -36,7 +36,7 @@ def page(run: Mapping[str, Any]) -> Iterator[str]:
     seen = [item for item in verdicts if item["name"] in FLOW and item not in causes and item not in consequences]
     if seen:
         yield from ("", "GRADIENT FLOW:")
-        yield from (f"  step {item['step']}: {item['sentence']}" for item in _once(seen))
+        yield from (f"  step {item['step']}: {item['sentence']}" for item in seen)
     if not causes and run["status"] == "completed" and verdicts:
         yield from ("", "Nothing is wrong that gradlab knows of.")
     if not verdicts:
@@ -108,8 +108,8 @@ def _remedies(item: Mapping[str, Any], title: str) -> Iterator[str]:
 
 
 def _once(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leave out what says the same as an earlier verdict."""
-    return list({item["sentence"]: item for item in reversed(items)}.values())[::-1]
+    """Leave out what says the same of another step as an earlier verdict."""
+    return list({(item["name"], item["over"]): item for item in reversed(items)}.values())[::-1]
 
 
 def _pasteable(overrides: Sequence[str]) -> str:

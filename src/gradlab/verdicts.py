@@ -55,7 +55,7 @@ def judge(
     others = []
     for place, fault in enumerate(diagnose(evidence, limits)):
         same = [item for item in known if (item["name"], item["over"]) == (fault.name, fault.over)]
-        entry = min(same, key=lambda item: item["step"] != fault.step, default=None)
+        entry = max(same, key=lambda item: item["when"] == "final", default=None)  # it stands for the whole run
         if entry is None:
             entry = described(fault, when="final")
             others.append(entry)

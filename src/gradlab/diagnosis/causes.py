@@ -33,6 +33,8 @@ _ORDER = (
     "vanishing", "zero", "update_too_large", "update_too_small", "underflow", "overflow", "oscillating_loss",
     "diverged", "not_finite", "loss_not_falling", "poor_initialization", "batch_norm_explosion",
 )  # fmt: skip
+# A rate is to blame or it is not: where a gradient vanishes, layers that do not move are no sign of a rate too low.
+_CAUSES_ONLY = ("learning_rate_too_high", "learning_rate_too_low")
 FAULTS = tuple(dict.fromkeys(label.removesuffix(" at first") for label in _ORDER))
 
 
@@ -47,7 +49,8 @@ def diagnose(evidence: Evidence, limits: Thresholds) -> list[Verdict]:
         return []
     progress = judge_progress(evidence, limits)
     found = [verdict for rule in RULES for verdict in rule(evidence, progress, limits)]
-    return sorted(found, key=_rank)
+    ordered = sorted(found, key=_rank)
+    return [*ordered[:1], *(verdict for verdict in ordered[1:] if verdict.name not in _CAUSES_ONLY)]
 
 
 def _rank(verdict: Verdict) -> int:

@@ -171,13 +171,14 @@ def exploding_activations(evidence: Evidence, progress: Progress, limits: Thresh
             head, value = (int(evidence.depths[-1]),), float(answers)
             return [_initial("exploding_activations", sentence, head, "preactivation_std", value, limits.output_std)]
     first, last = signal[0], at_end(signal)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        growth = np.where(first > 0, last / first, np.nan)
+    # Over the largest of the untrained net: where the signal had died, any life would be a growth.
+    largest = np.max(first[np.isfinite(first)], initial=0.0)
+    growth = last / largest if largest > 0 else np.full(len(last), np.nan)
     grown = np.nan_to_num(growth, nan=0.0) > limits.growth_in_training
     if not grown.any():
         return []
     worst, layers = float(np.nanmax(growth)), evidence.where(grown)
-    sentence = f"activations explode: z of {places(layers)} grew up to {short(worst)} times in training"
+    sentence = f"activations explode: z of {places(layers)} grew up to {short(worst)} times any of the untrained net"
     return [
         Verdict(
             name="exploding_activations", sentence=sentence, over="training", step=int(evidence.steps[-1]),

@@ -20,7 +20,7 @@ class Thresholds:
         falling_share: And its loss does not fall at all above this share.
         history: Recorded losses that it takes to judge the course of training.
         signal_ratio: Last over first hidden layer's z, or one over it, from which on the initial weights are at fault.
-        growth_in_training: Growth of a layer's z since the first step from which on activations explode.
+        growth_in_training: A layer's z over the largest of the untrained net from which on activations explode.
         output_std: Standard deviation of the untrained net's answers that is too large,
         first_loss: where its loss is also this many times that of chance.
         batch_norm_growth: Growth of the gradient per layer that is batch norm's own doing.
@@ -56,7 +56,7 @@ class Thresholds:
     loss_jump: float = 3.0
     clipped_share: float = 0.9
     clipped_to: float = 0.1
-    loss_swing: float = 0.25
+    loss_swing: float = 0.5
 
     def __post_init__(self) -> None:
         for item in fields(self):
