@@ -3,7 +3,8 @@
     uv run python scripts/bench_diagnosis.py [--held-out] [--seeds 0 1 2] [--only TEXT] [--keep DIR]
 
 Each config is trained for real, in this process. What a label claims of a training is checked against its outcome,
-by `bears_out`; a run that belies its label tells nothing of the diagnosis, and is listed and left out.
+by `bears_out`; a run that belies its label tells nothing of the diagnosis, and is listed and left out. The exit code is
+1 where a faulty run is missed, a healthy one flagged, or more than 3% of the root causes are wrong.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from bench_cases import CASES, HELD_OUT, Case
 from gradlab import cli, job, schema
 from gradlab.compat import INITIALIZE_OPTIONS
 
+ASKED = 0.97  # share of the faulty runs whose root cause is named
 LEARNS, FAILS = 0.6, 0.4  # share of the way from guessing to perfect on the test set, at least and at most
 
 
@@ -40,7 +42,7 @@ def main() -> None:
         tally.setdefault(" or ".join(case.causes) or "healthy", Counter())[outcome] += 1
         if outcome != "right":
             print(f"{outcome}: {case.overrides} seed={seed}: {described(record)}", flush=True)
-    _print(tally, seconds=time.monotonic() - began, configs=len(cases))
+    sys.exit(not _print(tally, seconds=time.monotonic() - began, configs=len(cases)))
 
 
 def judge(case: Case, record: dict[str, Any]) -> str:
@@ -108,7 +110,8 @@ def run(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 
-def _print(tally: dict[str, Counter[str]], *, seconds: float, configs: int) -> None:
+def _print(tally: dict[str, Counter[str]], *, seconds: float, configs: int) -> bool:
+    """Print the tally, and return whether nothing was missed or wrongly flagged and root causes are as right as asked."""
     columns = ("right", "missed", "false flag", "wrong cause", "not borne out")
     print(f"\n| root cause | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
     for cause, counts in tally.items():
@@ -124,6 +127,7 @@ def _print(tally: dict[str, Counter[str]], *, seconds: float, configs: int) -> N
         f"{healthy['false flag']} of {healthy['right'] + healthy['false flag']} healthy ones flagged, "
         f"root cause right in {100 * share:.1f}%; {whole['not borne out']} belied their label"
     )
+    return not (whole["missed"] or whole["false flag"]) and share >= ASKED
 
 
 def _parser() -> argparse.ArgumentParser:
