@@ -111,7 +111,7 @@ def run(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
 
 
 def _print(tally: dict[str, Counter[str]], *, seconds: float, configs: int) -> bool:
-    """Print the tally, and return whether nothing was missed or wrongly flagged and root causes are as right as asked."""
+    """Print the tally, and return whether no fault was missed or made up and root causes are as right as asked."""
     columns = ("right", "missed", "false flag", "wrong cause", "not borne out")
     print(f"\n| root cause | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
     for cause, counts in tally.items():
