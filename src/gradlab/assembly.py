@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab import build
+from gradlab.data.chance import chance
 from gradlab.errors import GradlabError
 from gradlab.freeze import Freeze, read_freeze
 from gradlab.nn.own import check_outputs
@@ -81,6 +82,7 @@ def assemble(cfg: DictConfig) -> Loop:
         accumulate=cfg.train.accumulate,
         compiled=torch.compile(model, options=_COMPILER) if cfg.train.compile else None,
         pause_every=cfg.train.checkpoint_every,
+        chance=chance(data),
     )
 
 

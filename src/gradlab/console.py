@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gradlab.build import uses
+from gradlab.verdicts import FLOW, root_cause
 from gradlab.view.summary import layer_table
 
 _LINES = 10  # plain lines of progress in a whole run
@@ -70,7 +71,8 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
     end = f"{record['status']} in {record['seconds']:.1f} s" + (f": {metrics}" if metrics else "")
     verdicts = record["verdicts"]
     if brief:
-        say("; ".join([end, *(verdict["sentence"] for verdict in verdicts[-1:]), folder.name]))
+        said = [cause] if (cause := root_cause(record)) else verdicts[-1:]
+        say("; ".join([end, *(verdict["sentence"] for verdict in said), folder.name]))
         return
     console = Console(highlight=False, soft_wrap=True)
     if verdicts:  # else nothing was recorded
@@ -85,6 +87,8 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
     if skipped := record["metrics"].get("skipped_steps"):
         console.print(f"{skipped} steps were skipped: their float16 gradients overflowed")
     console.print(end, markup=False)
+    for line in _causes(record):
+        console.print(line, markup=False)
     console.print(str(folder), markup=False)
 
 
@@ -115,10 +119,19 @@ def range_test_in_words(found: Mapping[str, Any]) -> str:
 
 
 def _telling(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the verdicts without repetitions, and without those that find nothing to compare where others do."""
-    new = {verdict["sentence"]: verdict for verdict in reversed(verdicts)}
+    """Return the verdicts on the gradient flow, each once; those that find nothing to compare only where all do."""
+    flow = [verdict for verdict in verdicts if verdict["name"] in FLOW]
+    new = {verdict["sentence"]: verdict for verdict in reversed(flow)}
     found = [verdict for verdict in reversed(new.values()) if verdict["name"] != "shallow"]
     return found or list(new.values())[-1:]
+
+
+def _causes(record: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is behind all that is wrong, and what may help."""
+    if cause := root_cause(record):
+        yield f"root cause: {cause['sentence']}"
+        for remedy in cause["remedies"][:1]:
+            yield f"remedy: {' '.join(remedy['overrides'])}: {remedy['reason']}"
 
 
 def _shown(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from gradlab.diagnosis.flow import DEPTH, TIME, Axis, Thresholds, Verdict, diagnose_flow, measure_flow
+from gradlab.diagnosis.flow import DEPTH, TIME, Axis, diagnose_flow, measure_flow
+from gradlab.diagnosis.signal import detailed
+from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.history import History
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Row
+from gradlab.probe.timesteps import COLUMNS as TIMES
 from gradlab.probe.timesteps import KEYS
+from gradlab.verdicts import described
 
 _ROLE, _SIGNAL, _GRAD, _OUTPUT_GRAD, _SKIP = (
     COLUMNS.index(name)
@@ -32,6 +36,12 @@ def find(
     }
     measured |= {"recorded_steps": history.recorded_steps, "clipped_steps": history.clipped_steps}
     verdicts: list[dict[str, Any]] = []
+
+    def add(where: list[int], norms: list[float], *, axis: Axis, when: str, step: int, column: str) -> None:
+        found = diagnose_flow(where, norms, thresholds, smallest=smallest, axis=axis)
+        whole = detailed(found, where, norms, thresholds, axis=axis, step=step, column=column)
+        verdicts.append(described(whole, when=when))
+
     moments = (
         ("initial", history.first, history.first_times, hidden_at_first or hidden),
         ("final", history.last, history.last_times, hidden),
@@ -49,13 +59,12 @@ def find(
             # A branch that starts at zero passes no gradient, but the skip beside it does: there dL/dh tells.
             skips = any(row[_SKIP] is not None for row in main)
             received = [row[_OUTPUT_GRAD] for row in main] if skips else norms
-            verdict = diagnose_flow(depths, received, thresholds, smallest=smallest)
-            verdicts.append(_described(verdict, when, rows[0][0], DEPTH))
+            column = COLUMNS[_OUTPUT_GRAD if skips else _GRAD]
+            add(depths, received, axis=DEPTH, when=when, step=rows[0][0], column=column)
         if times:
             time, norms = remembered(times)
             measured |= _flow(time, norms, f"time_gradient_ratio_{when}", f"decades_per_time_step_{when}", whole=True)
-            verdict = diagnose_flow(time, norms, thresholds, smallest=smallest, axis=TIME)
-            verdicts.append(_described(verdict, when, times[0][0], TIME))
+            add(time, norms, axis=TIME, when=when, step=times[0][0], column=TIMES[len(times[0]) - 1])
     return {"metrics": measured, "verdicts": verdicts, "theory": None}
 
 
@@ -79,7 +88,3 @@ def _flow(places: list[int], norms: list[float], ratio: str, decades: str, *, wh
         f"{decades}_low": slope and slope.low,
         f"{decades}_high": slope and slope.high,
     }
-
-
-def _described(verdict: Verdict, when: str, step: int, axis: Axis) -> dict[str, Any]:
-    return {"when": when, "step": step, "over": axis.name, "name": verdict.name, "sentence": verdict.sentence}

@@ -22,6 +22,7 @@ from gradlab.interrupts import interruptible
 from gradlab.junit import check_place, write_junit
 from gradlab.loggers.following import Following
 from gradlab.norms import quiet
+from gradlab.verdicts import judge
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -107,7 +108,7 @@ def do(
             if cfg.train.lr_range:
                 _search(cfg, folder, record)
             else:
-                _train(cfg, folder, record, following, saved=saved, config=config, brief=brief)
+                _train(cfg, folder, record, following, saved=saved, config=config, choices=choices, brief=brief)
         else:
             record = before
             console.say(f"already complete: {folder}")
@@ -143,6 +144,7 @@ def _train(
     *,
     saved: Mapping[str, Any] | None,
     config: Mapping[str, Any],
+    choices: Mapping[str, Any],
     brief: bool,
 ) -> None:
     """Build, train, and write everything but the figures; ``record`` becomes the content of run.json.
@@ -154,6 +156,7 @@ def _train(
         following: Loggers of the run, to be opened.
         saved: The checkpoint to go on from, or None.
         config: The config as plain dictionaries.
+        choices: The option chosen of each group, for the remedies.
         brief: Whether to show no progress.
 
     Raises:
@@ -204,6 +207,8 @@ def _train(
     record |= {"growth": growth} if growth else {}
     first = growth[0]["depth_before"] if growth else None
     record |= find(history, thresholds, hidden=hidden, hidden_at_first=first, smallest=smallest)
+    record["chance"] = loop.chance
+    record["verdicts"] = judge(folder, record, thresholds, config=config, choices=choices)
     record["metrics"]["skipped_steps"] = int(loop.precision.skipped)
     # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)

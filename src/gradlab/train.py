@@ -80,6 +80,7 @@ class Loop:
         compiled: The model made faster, whose passes no probe can look into, or None: then in recorded steps a second
             pass through the model itself is measured.
         pause_every: Steps between two moments at which the run can be saved; 0 for none before the end.
+        chance: ``loss`` and ``accuracy`` of the best answer that does not look at its input.
         step: Number of the step in progress; after the run, how many were done.
         status: ``running``, then ``completed``, ``interrupted`` or, once a loss was not finite, ``diverged``.
     """
@@ -100,6 +101,7 @@ class Loop:
     accumulate: int = 1
     compiled: Callable[[Tensor], Any] | None = None
     pause_every: int = 0
+    chance: dict[str, float | None] = field(default_factory=dict)
     step: int = 0
     status: str = "running"
     _parameters: list[tuple[str, nn.Parameter]] = field(init=False)

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from gradlab import runs
-from gradlab.diagnosis.flow import Thresholds
+from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.errors import GradlabError
 from gradlab.findings import find
 from gradlab.history import History
 from gradlab.norms import quiet
 from gradlab.probe.probe import Probe
 from gradlab.unscale import unscaled
+from gradlab.verdicts import judge
 
-_THRESHOLDS = Thresholds(vanishing_ratio=0.01, exploding_ratio=100.0)  # those of diagnosis=default
+_THRESHOLDS = Thresholds()  # those of diagnosis=default
 
 
 def watch(
@@ -157,6 +158,7 @@ class Watch:
             "hidden_layers": hidden,
         }
         record |= find(history, _THRESHOLDS, hidden=hidden, smallest=torch.finfo(parameter.dtype).tiny)
+        record["verdicts"] = judge(self._folder, record, _THRESHOLDS, config={}, choices={})
         if isinstance(error, Exception):
             record["error"] = runs.describe(error)
         runs.write_json(self._folder / "run.json", record)

@@ -6,29 +6,10 @@ from itertools import pairwise
 from math import isfinite, isnan, log10, nan, sqrt
 from statistics import NormalDist, linear_regression, stdev
 
+from gradlab.diagnosis.thresholds import Thresholds
+from gradlab.diagnosis.verdict import Verdict, places, short
+
 FLOAT32_SMALLEST = 1.1754943508222875e-38
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """From where on a gradient counts as vanishing or exploding.
-
-    Attributes:
-        vanishing_ratio: First over last hidden layer's gradient norm below which it vanishes.
-        exploding_ratio: The same ratio above which it explodes.
-
-    Raises:
-        ValueError: If not 0 < ``vanishing_ratio`` < 1 < ``exploding_ratio``.
-    """
-
-    vanishing_ratio: float
-    exploding_ratio: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.vanishing_ratio < 1:
-            raise ValueError(f"vanishing_ratio must lie between 0 and 1, got {self.vanishing_ratio}")
-        if not self.exploding_ratio > 1:
-            raise ValueError(f"exploding_ratio must be above 1, got {self.exploding_ratio}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +49,6 @@ class Flow:
     decades_per_layer: float
     low: float
     high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """A name for what was found (``vanishing exploding healthy not_finite zero shallow``) and the sentence for it."""
-
-    name: str
-    sentence: str
 
 
 def measure_flow(depths: Sequence[int], norms: Sequence[float]) -> Flow:
@@ -142,7 +115,7 @@ def _diagnose(
     flow = measure_flow(depths, norms)
     factor = 10**-flow.decades_per_layer
     tail = f"; exactly zero in {_places(zeros, axis)}" if zeros else ""
-    share = f"{axis.place} {depths[0]} receives {_short(flow.ratio)} of {axis.place} {depths[-1]}'s gradient"
+    share = f"{axis.place} {depths[0]} receives {short(flow.ratio)} of {axis.place} {depths[-1]}'s gradient"
     flat = f"{share} (x {factor:.3g} per {axis.place}){tail}"
     if flow.ratio < thresholds.vanishing_ratio:
         return Verdict(name="vanishing", sentence=f"gradients vanish: {flat}")
@@ -167,16 +140,8 @@ def _quotient(numerator: float, denominator: float) -> float:
     return numerator / denominator
 
 
-def _short(value: float) -> str:
-    """Return two significant digits without a needless exponent: ``350``, ``0.0029``, ``1.9e-31``."""
-    return f"{float(f'{value:.2g}'):g}"
-
-
 def _places(indices: Sequence[int], axis: Axis) -> str:
-    """Return ``layer 3`` or ``7 layers from 1 to 9``."""
-    if len(indices) == 1:
-        return f"{axis.place} {indices[0]}"
-    return f"{len(indices)} {axis.place}s from {indices[0]} to {indices[-1]}"
+    return places(list(indices), axis.place)
 
 
 def _student_975(degrees: int) -> float:

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import AllowInfNan
 
+from gradlab.diagnosis.causes import FAULTS
+
 RATIOS = {"gradient ratio": "gradient_ratio_final", "gradient ratio over time": "time_gradient_ratio_final"}
-NAMES = ("vanishing", "exploding", "zero", "not_finite", "diverged")
+_STATUS = "diverged"  # a status as well as a verdict: one reason is enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,9 @@ class Gate:
             raise ValueError(f"min_gradient_ratio must lie between 0 and max_gradient_ratio, got {limits}")
         if not 0 <= self.min_accuracy <= 1:
             raise ValueError(f"min_accuracy must lie between 0 and 1, got {self.min_accuracy}")
-        unknown = [name for name in self.fail_on if name not in NAMES]
+        unknown = [name for name in self.fail_on if name not in FAULTS]
         if unknown:
-            raise ValueError(f"fail_on does not know {', '.join(unknown)}; it knows {', '.join(NAMES)}")
+            raise ValueError(f"fail_on does not know {', '.join(unknown)}; it knows {', '.join(sorted(FAULTS))}")
 
     def reasons(self, record: Mapping[str, Any]) -> list[str]:
         """Return why a run does not pass, one sentence each; none where it does.
@@ -68,7 +70,8 @@ class Gate:
         if record["status"] in self.fail_on:
             found.append(f"the run {record['status']}")
         last = [verdict for verdict in record["verdicts"] if verdict["when"] == "final"]
-        if set(self.fail_on) - {"diverged"} and not last:
+        if set(self.fail_on) - {_STATUS} and not last:
             found.append("no gradient was recorded (probe.every=0, or a range test): there is nothing to judge")
-        found += [verdict["sentence"] for verdict in last if verdict["name"] in self.fail_on]
+        told = {_STATUS} if record["status"] == _STATUS else set()
+        found += [verdict["sentence"] for verdict in last if verdict["name"] in set(self.fail_on) - told]
         return found

@@ -47,7 +47,10 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def findings(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what run.json says in words and numbers: status, steps, metrics by name, and verdicts."""
-    verdicts = {f"verdict_{item['when']}": item["sentence"] for item in record.get("verdicts") or ()}
+    found = record.get("verdicts") or ()
+    verdicts = {f"verdict_{item['when']}": item["sentence"] for item in found}
+    if cause := next((item for item in found if item.get("root_cause")), None):
+        verdicts["root_cause"] = cause["sentence"]
     measured = {name: value for name, value in (record.get("metrics") or {}).items() if value is not None}
     known = {name: record[name] for name in ("status", "steps", "seconds", "error") if name in record}
     return known | measured | verdicts | flattened({"lr_range": record["lr_range"]} if record.get("lr_range") else {})

@@ -6,6 +6,9 @@ from pathlib import Path
 from gradlab.errors import GradlabError
 from gradlab.runs import read_run
 from gradlab.suggest import closest, did_you_mean
+from gradlab.sweep.remedies.outcomes import read_outcomes
+from gradlab.sweep.remedies.plan import find_plan, read_plan
+from gradlab.sweep.remedies.table import write_tables
 from gradlab.sweep.rows import read_row
 from gradlab.sweep.summary import SUMMARY, keys, summarize
 
@@ -38,10 +41,15 @@ def rebuild(
         GradlabError: There is no such metric or key, or not one run whose files can be read.
     """
     summary = summarize(folder, runs)
+    source = find_plan(runs)
     if not draw:
+        if source is not None:
+            write_tables(folder, read_outcomes(source, read_plan(source)))
         return dict(summary.skipped)
     if not summary.rows:
         raise GradlabError(f"{folder}: no run in it can be read: {next(iter(summary.skipped.values()), 'it is empty')}")
+    from gradlab.sweep.effects import find_effects, write_effects
+    from gradlab.sweep.remedies.report import write_study
     from gradlab.view.page.many_runs import write_sweep_page
     from gradlab.view.sweep_figures import draw_sweep
     from gradlab.view.sweeps import METRICS, read_sweep
@@ -60,7 +68,19 @@ def rebuild(
     broken = {
         run: "it left no readable run.json" for run, record in zip(summary.runs, records, strict=True) if not record
     }
-    unread = write_sweep_page(folder, sweep, records=records, drawings=drawings, metric=chosen)
+    remedies = write_study(folder, source) if source is not None else None
+    effects = find_effects(sweep) if source is None else []
+    write_effects(folder, effects)
+    told = [(one.kind, one.sentence) for one in effects]
+    unread = write_sweep_page(
+        folder,
+        sweep,
+        records=records,
+        drawings=drawings,
+        metric=chosen,
+        remedies=remedies,
+        effects=told,
+    )
     return {**summary.skipped, **broken, **unread}
 
 

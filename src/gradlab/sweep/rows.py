@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
 from gradlab import runs
+from gradlab.verdicts import FLOW, root_cause
 from gradlab.view.tables import read_columns
 
 UNFINISHED = "unfinished"  # status of a run without a readable run.json: under way, or killed
@@ -42,8 +43,12 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
     cells |= dict(record.get("metrics") or {}) | _best(run)
     if search := record.get("lr_range"):
         cells["lr_suggested"] = search.get("suggestion")
+    if cause := root_cause(record):
+        cells["verdict_final"] = cause["name"]
     for verdict in record.get("verdicts") or ():
         axis = verdict.get("over", "depth")
+        if verdict["name"] not in FLOW:
+            continue
         cells.setdefault(f"verdict_{verdict['when']}" + ("" if axis == "depth" else f"_{axis}"), verdict["name"])
     order = ("run", *overrides, *RESULTS)
     return {key: text(cells.get(key)) for key in (*order, *(key for key in cells if key not in order))}

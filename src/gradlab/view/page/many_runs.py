@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,25 @@ _SHOWN = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class RemedySection:
+    """The section of a remedies sweep.
+
+    Attributes:
+        headline: The best remedy, in words.
+        headings: Of the table's columns.
+        rows: For each remedy its kind, why it may help, and its cells.
+        note: How the table was made.
+        figure: The figure's SVG; None without one.
+    """
+
+    headline: str
+    headings: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[str]]]
+    note: str
+    figure: Path | None
+
+
 def write_sweep_page(
     folder: Path,
     sweep: Sweep,
@@ -28,6 +48,8 @@ def write_sweep_page(
     records: Sequence[Mapping[str, Any]],
     drawings: Sequence[Drawing],
     metric: Metric | None,
+    remedies: RemedySection | None = None,
+    effects: Sequence[tuple[str, str]] = (),
 ) -> dict[Path, str]:
     """Write ``report.html`` into a sweep's folder.
 
@@ -37,6 +59,8 @@ def write_sweep_page(
         records: Content of each one's run.json, as far as it can be read.
         drawings: Figures to put in.
         metric: What configs are compared by; None where nothing was measured.
+        remedies: What a remedies sweep found.
+        effects: What each choice of a full grid does: ``alone``, on ``average`` or in a ``pair``, and the sentence.
 
     Returns:
         The runs whose tables cannot be read, and why: they are listed without their gradient flow.
@@ -59,6 +83,9 @@ def write_sweep_page(
         "ends": _ends(sweep, metric, records) if metric and len(sweep.configs()) > 1 else [],
         "single": False,
         "figures": [figure(one.path, one.places) for one in shown],
+        "remedies": remedies,
+        "effects": {kind: [text for own, text in effects if own == kind] for kind in dict(effects)},
+        "remedy_figure": figure(remedies.figure) if remedies and remedies.figure else None,
         "data": _data(sweep, runs, metric=metric),
     }
     write_page(folder / NAME, content)
@@ -95,7 +122,8 @@ def _ends(sweep: Sweep, metric: Metric, records: Sequence[Mapping[str, Any]]) ->
     for kind, (name, rows) in (("best", order[0]), ("worst", order[-1])):
         middle = int(rows[np.argsort(metric.score(values.iloc[rows]), kind="stable")[(len(rows) - 1) // 2]])
         verdicts = records[middle].get("verdicts") or ()
-        sentence = verdicts[-1]["sentence"] if verdicts else records[middle].get("error") or ""
+        told = [verdict for verdict in verdicts if verdict.get("root_cause")] or verdicts[-1:]
+        sentence = told[0]["sentence"] if told else records[middle].get("error") or ""
         measured = values.iloc[rows].dropna()
         words = [f"{condition(measured.median(), digits=3)} {metric.label}"] if measured.size else []
         value = "; ".join([*words, *_endings(sweep, rows)])

@@ -45,6 +45,8 @@ def write_run_page(
         "fixed": list(overrides.items()),
         "ends": [],
         "single": True,
+        "remedies": None,
+        "effects": {},
         "figures": [figure(path) for path in figures if path.suffix == ".svg" and path.stem != _LEFT_OUT],
         "data": data,
     }

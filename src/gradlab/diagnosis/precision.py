@@ -1,0 +1,60 @@
+"""Rules about numbers that do not fit their type."""
+
+import numpy as np
+
+from gradlab.diagnosis.evidence import Evidence
+from gradlab.diagnosis.progress import Progress
+from gradlab.diagnosis.thresholds import Thresholds
+from gradlab.diagnosis.verdict import Verdict, places, short
+
+_NEAR = 1e4  # times the smallest normal number: the norm of a whole tensor is above its largest entry
+_LARGE = 1e30  # what no sound signal reaches: the next products overflow float32
+_SOURCE = "IEEE 754; Micikevicius et al. 2018"
+
+
+def underflow(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
+    """Find gradients that end in exact zeros just below the smallest numbers that their type holds."""
+    if progress.learned:
+        return []
+    table = evidence.column(evidence.received)
+    edge = _NEAR * evidence.setting.smallest
+    for row in range(len(table)):
+        sizes = table[row][np.isfinite(table[row])]
+        positive = sizes[sizes > 0]
+        if len(positive) and (positive.min() < edge):
+            small = np.isfinite(table[row]) & (table[row] < edge)
+            layers, least = evidence.where(small), float(positive.min())
+            sentence = (
+                f"gradients underflow: those of {places(layers)} are below {short(edge)}, near the smallest "
+                f"number that their type holds, or exactly zero"
+            )
+            step, column = int(evidence.steps[row]), evidence.received
+            return [_verdict("underflow", sentence, layers, step, column, least, edge)]
+    return []
+
+
+def overflow(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
+    """Find signals that grew until their type did not hold them any more."""
+    if progress.learned:
+        return []
+    for column in ("preactivation_norm", evidence.received, "weight_norm"):
+        table = evidence.column(column, head=True)
+        with np.errstate(invalid="ignore"):
+            large = np.where(np.isfinite(table), table, 0.0) > _LARGE
+        beyond = np.isinf(table)
+        rows = np.flatnonzero((large | beyond).any(axis=1) & large.any() & beyond.any())
+        if len(rows):
+            row = int(rows[0])
+            layers, most = evidence.where((large | beyond)[row]), float(table[large].max())
+            sentence = f"numbers overflow: {places(layers)} reach {short(most)}, then infinity"
+            return [_verdict("overflow", sentence, layers, int(evidence.steps[row]), column, most, _LARGE)]
+    return []
+
+
+def _verdict(
+    name: str, sentence: str, layers: tuple[int, ...], step: int, column: str, value: float, threshold: float
+) -> Verdict:
+    return Verdict(
+        name=name, sentence=sentence, step=step, layers=layers, column=column, value=value, threshold=threshold,
+        source=_SOURCE,
+    )  # fmt: skip

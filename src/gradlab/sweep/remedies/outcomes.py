@@ -1,0 +1,165 @@
+"""What came out of each remedy: its loss after equal steps, its rank and tier, the gradient, the cost."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite, log10, nan
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from gradlab import runs
+from gradlab.sweep.remedies.plan import Trial
+from gradlab.sweep.remedies.tiers import interval, middle, tiers
+from gradlab.view.tables import read_columns
+
+LAST = 0.25  # share of a run over whose recorded steps its loss is averaged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One line of the table.
+
+    Attributes:
+        trial: What was tried.
+        rank: Its place, from 1; None where it did not complete.
+        tier: Number of its tier, from 1; None where it did not complete.
+        status: ``completed``, or how many runs of how many ended otherwise.
+        loss: Median over the seeds of each run's loss after equal steps; inf where most runs did not complete.
+        low: Lower end of the bootstrap interval of the typical loss (`tiers.interval`).
+        high: Its upper end.
+        accuracy: Median test accuracy at the end; nan where there is none.
+        ratio_initial: Median gradient ratio at step 0.
+        ratio_final: The same at the last step.
+        gained: Decades by which the ratio at step 0 is nearer to 1 than that of the config as it is.
+        cost: Median seconds per step over those of the config as it is.
+        verdict: The most frequent verdict at the last step.
+    """
+
+    trial: Trial
+    rank: int | None
+    tier: int | None
+    status: str
+    loss: float
+    low: float
+    high: float
+    accuracy: float
+    ratio_initial: float
+    ratio_final: float
+    gained: float
+    cost: float
+    verdict: str
+
+    @property
+    def completed(self) -> bool:
+        """Whether at least half of its runs came to their end with a finite loss."""
+        return isfinite(self.loss)
+
+
+def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
+    """Return what came out of each trial, the best first, those that did not complete last.
+
+    A run's loss is the mean of the training losses recorded in the last quarter of its steps; a run that diverged or
+    failed counts as infinite. Not the test loss: a net that has learnt all and is wrong with confidence on a few
+    samples would stand behind one that has hardly begun.
+
+    Args:
+        folder: The sweep's folder.
+        trials: What was tried.
+    """
+    records = [[runs.read_run(folder / name) or {} for name in trial.folders] for trial in trials]
+    samples = [
+        [_losses(folder / name, record) for name, record in zip(trial.folders, own, strict=True)]
+        for trial, own in zip(trials, records, strict=True)
+    ]
+    base = next((own for trial, own in zip(trials, records, strict=True) if trial.kind == "base"), [])
+    found = [_outcome(*one, base=base) for one in zip(trials, records, samples, strict=True)]
+    found.sort(key=lambda one: (one.loss, one.low, one.trial.kind != "base", one.trial.name))
+    whole = [one for one in found if one.completed]
+    places = tiers([(one.low, one.high) for one in whole])
+    ranked = [_placed(one, rank, tier) for rank, (one, tier) in enumerate(zip(whole, places, strict=True), start=1)]
+    return [*ranked, *(one for one in found if not one.completed)]
+
+
+def gradient_ratio(metrics: Mapping[str, Any], when: str) -> float:
+    """Return the gradient ratio of a run over time, where it has time steps, else over depth; nan without one."""
+    values = (metrics.get(f"{name}_{when}") for name in ("time_gradient_ratio", "gradient_ratio"))
+    return next((float(value) for value in values if value is not None), nan)
+
+
+def decades(ratio: float) -> float:
+    """Return log10 of a ratio: -inf for 0."""
+    return log10(ratio) if 0 < ratio < inf else {0.0: -inf, inf: inf}.get(ratio, nan)
+
+
+def _outcome(
+    trial: Trial, records: Sequence[Mapping[str, Any]], samples: Sequence[Sequence[float]], *, base: Sequence[Any]
+) -> Outcome:
+    metrics = [record.get("metrics") or {} for record in records]
+    initial, final = (_middle([gradient_ratio(one, when) for one in metrics]) for when in ("initial", "final"))
+    was = _middle([gradient_ratio(record.get("metrics") or {}, "initial") for record in base])
+    low, high = interval(samples) if samples else (inf, inf)
+    means = [sum(own) / len(own) for own in samples]
+    verdicts = Counter(verdict for record in records if (verdict := _verdict(record)))
+    return Outcome(
+        trial=trial,
+        rank=None,
+        tier=None,
+        status=_status(trial, records),
+        loss=float(middle(np.array(means))) if means else inf,
+        low=low,
+        high=high,
+        accuracy=_middle([_number(one.get("eval_accuracy")) for one in metrics]),
+        ratio_initial=initial,
+        ratio_final=final,
+        gained=abs(decades(was)) - abs(decades(initial)),
+        cost=_pace(records) / _pace(base),
+        verdict=verdicts.most_common(1)[0][0] if verdicts else "",
+    )
+
+
+def _placed(outcome: Outcome, rank: int, tier: int) -> Outcome:
+    return replace(outcome, rank=rank, tier=tier)
+
+
+def _losses(run: Path, record: Mapping[str, Any]) -> list[float]:
+    """Return a run's training losses at the steps recorded in its last quarter, ``[inf]`` where it did not complete."""
+    if record.get("status") != "completed":
+        return [inf]
+    columns = read_columns(run / "metrics.csv", ("step", "train_loss"))
+    cells = [(int(step), float(cell)) for step, cell in zip(*columns.values(), strict=True) if cell]
+    late = [loss for step, loss in cells if step >= (1 - LAST) * (record["steps"] - 1)] or [cells[-1][1]]
+    return late if all(map(isfinite, late)) else [inf]
+
+
+def _status(trial: Trial, records: Sequence[Mapping[str, Any]]) -> str:
+    if trial.refused:
+        return f"refused: {trial.refused}"
+    endings = Counter(record.get("status", "unfinished") for record in records)
+    bad = [f"{count} of {len(records)} {status}" for status, count in endings.items() if status != "completed"]
+    return ", ".join(bad) or "completed"
+
+
+def _verdict(record: Mapping[str, Any]) -> str:
+    """Return a run's last verdict: the root cause, else that over depth, or over time where there is no depth."""
+    final = [verdict for verdict in record.get("verdicts") or () if verdict["when"] == "final"]
+    telling = [verdict for verdict in final if verdict["name"] != "shallow"] or final
+    root = [verdict for verdict in telling if verdict.get("root_cause")]
+    return next((verdict["name"] for verdict in root or telling), "")
+
+
+def _pace(records: Sequence[Mapping[str, Any]]) -> float:
+    """Return the median seconds per step; nan where no run completed."""
+    paces = [record["seconds"] / record["steps"] for record in records if record.get("status") == "completed"]
+    return median(paces) if paces else nan
+
+
+def _middle(values: Sequence[float]) -> float:
+    known = np.array([value for value in values if value == value])
+    return float(middle(known)) if known.size else nan
+
+
+def _number(value: Any) -> float:
+    return nan if value is None else float(value)

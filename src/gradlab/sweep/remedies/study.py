@@ -1,0 +1,134 @@
+"""One remedies sweep from start to end, whoever composes the configs and runs them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from gradlab import build
+from gradlab.diagnosis.facts import Facts, read_facts
+from gradlab.diagnosis.remedies import Remedy, applicable
+from gradlab.errors import GradlabError
+from gradlab.schema import Train
+from gradlab.suggest import one_line
+from gradlab.sweep.remedies import plan
+from gradlab.sweep.remedies.outcomes import read_outcomes
+from gradlab.sweep.remedies.table import write_tables
+
+Compose = Callable[[Sequence[str]], DictConfig]
+Launch = Callable[[Sequence[Sequence[str]]], None]
+
+# Optimizer steps of a run: as many as a hundred runs can take in minutes on one core. A layer, or a time step of one,
+# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step half.
+MOST_STEPS, LEAST_STEPS = 300, 60
+_LAYER_STEPS = 9000
+_COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.5, "lstm": 0.5, "gru": 0.5}
+EVALUATIONS = 8  # in a run, beside that at step 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much a remedies sweep tries.
+
+    Attributes:
+        seeds: Runs of each remedy.
+        pairs: Number of best pairs.
+        random: Runs of random pairs.
+        steps: Optimizer steps of a run; None for `default_steps`.
+    """
+
+    seeds: int
+    pairs: int
+    random: int
+    steps: int | None
+
+
+def study(arguments: Sequence[str], folder: Path, *, budget: Budget, compose: Compose, launch: Launch) -> None:
+    """Run the config as it is, each remedy alone, random pairs and the best pairs; then write and print the table.
+
+    Args:
+        arguments: The user's command line.
+        folder: The sweep's folder.
+        budget: How much to try.
+        compose: Makes the config of a command line.
+        launch: Does the runs of several command lines.
+
+    Raises:
+        GradlabError: The config cannot be run as it is.
+    """
+    facts = _facts(compose(arguments))
+    command = _command(arguments, facts, budget)
+    fitting: list[Remedy] = []
+    refused: list[plan.Trial] = []
+    for remedy in applicable(facts):
+        reason = _refusal(compose, command.run(remedy.overrides, command.seeds[0]))
+        if reason:
+            refused.append(plan.Trial(name=remedy.name, kind="single", strategy=remedy.strategy,
+                                      overrides=remedy.overrides, source=remedy.source, refused=reason))  # fmt: skip
+        else:
+            fitting.append(remedy)
+    trials, runs = plan.alone(command, fitting)
+    drawn, drawn_runs = plan.random_pairs(command, fitting, count=budget.random)
+    _do([*trials, *drawn, *refused], [*runs, *drawn_runs], folder, command, launch)
+    best = [one.trial.name for one in read_outcomes(folder, trials) if one.completed and one.trial.kind == "single"]
+    ranked = sorted((remedy for remedy in fitting if remedy.name in best), key=lambda remedy: best.index(remedy.name))
+    pairs, pair_runs = plan.best_pairs(command, ranked, count=budget.pairs)
+    _do([*trials, *pairs, *drawn, *refused], pair_runs, folder, command, launch)
+    print(write_tables(folder, read_outcomes(folder, plan.read_plan(folder))))
+
+
+def default_steps(facts: Facts) -> int:
+    """Return how many optimizer steps each run takes unless the user says: fewer for a larger net, always the same."""
+    layers = max(1, facts.depth) * (facts.time_steps if facts.recurrent else 1)
+    steps = _LAYER_STEPS / (layers * _COST.get(facts.model, 1.0))
+    return int(min(MOST_STEPS, max(LEAST_STEPS, steps // 10 * 10)))
+
+
+def _command(arguments: Sequence[str], facts: Facts, budget: Budget) -> plan.Command:
+    """Return what all runs share: the same steps, evaluated often enough near the end to average over."""
+    if facts.values.get("train.measure_only") or facts.values.get("train.lr_range"):
+        raise GradlabError("hydra/sweeper=remedies ranks by the loss after training, and this config does not train")
+    given = {text.partition("=")[0] for text in arguments}
+    kept, defaults = facts.values, Train()
+    chosen = kept["train.steps"] != defaults.steps or "train.steps" in given
+    steps = kept["train.steps"] if chosen else budget.steps or default_steps(facts)
+    shared = [] if chosen else [f"train.steps={steps}"]
+    if kept["train.eval_every"] == defaults.eval_every and "train.eval_every" not in given:
+        shared.append(f"train.eval_every={max(1, steps // EVALUATIONS)}")
+    if not {"train.checkpoint", "train.checkpoint_every"} & given:
+        shared.append("train.checkpoint=false")
+    seed = int(kept["seed"])
+    return plan.Command(
+        arguments=[text for text in arguments if not text.startswith("seed=")],
+        seeds=list(range(seed, seed + budget.seeds)),
+        shared=shared,
+    )
+
+
+def _facts(cfg: DictConfig) -> Facts:
+    choices = cfg.hydra.runtime.choices
+    run = _without_hydra(cfg)
+    build.check(run)
+    return read_facts(cast(dict[str, Any], OmegaConf.to_container(run, resolve=True)), choices)
+
+
+def _without_hydra(cfg: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
+def _refusal(compose: Compose, line: Sequence[str]) -> str:
+    """Return why a config with a remedy cannot be run, "" where it can."""
+    try:
+        build.check(_without_hydra(compose(line)))
+    except Exception as error:  # whatever Hydra and the parts raise
+        return one_line(error)
+    return ""
+
+
+def _do(trials: Sequence[plan.Trial], runs: plan.Runs, folder: Path, command: plan.Command, launch: Launch) -> None:
+    # Before the runs: a sweep that is interrupted has a table of what there is.
+    plan.write_plan(folder, command, trials)
+    if runs:
+        launch(runs)

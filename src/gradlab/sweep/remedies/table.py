@@ -1,0 +1,89 @@
+"""The ranking of remedies as files and as text: ``remedies.csv`` for programs, ``remedies.md`` for readers."""
+
+import csv
+from collections.abc import Sequence
+from math import isfinite, isnan
+from pathlib import Path
+from typing import cast
+
+from gradlab.runs import replacing
+from gradlab.sweep.remedies.outcomes import Outcome, decades
+from gradlab.view.words import short
+
+CSV, MARKDOWN = "remedies.csv", "remedies.md"
+COLUMNS = (
+    "rank", "tier", "remedy", "kind", "strategy", "overrides", "status", "loss", "loss_low", "loss_high", "accuracy",
+    "gradient_ratio_initial", "gradient_ratio_final", "decades_initial", "decades_final", "decades_gained",
+    "cost_per_step", "verdict", "runs", "reason", "source",
+)  # fmt: skip
+HEADINGS = ("", "tier", "remedy", "override", "loss", "84% interval", "accuracy", "gradient ratio, step 0", "last step",
+            "decades nearer 1", "cost per step", "verdict")  # fmt: skip
+NOTE = (
+    "Ranked by the median over seeds of the mean training loss in the last quarter of equal steps. A tier is its best "
+    "and all whose intervals overlap the best's or lie less than 2% from it: 84% intervals, of which two that do not "
+    "overlap differ at 5%, bootstrapped over seeds and over the recorded steps within each. Decades nearer 1: of the "
+    "gradient ratio at step 0, against the config as it is. Cost per step: the median of wall-clock seconds per step, "
+    "recording included, over that of the config as it is."
+)
+
+
+def write_tables(folder: Path, outcomes: Sequence[Outcome]) -> str:
+    """Write ``remedies.csv`` and ``remedies.md`` into a sweep's folder, and return the latter.
+
+    Args:
+        folder: The folder.
+        outcomes: What came out, the best first.
+    """
+    with replacing(folder / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, cast(Sequence[str], COLUMNS), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([_cells(one) for one in outcomes])
+    rows = [HEADINGS, *(line(one) for one in outcomes)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    text = "\n".join([lines[0], rule, *lines[1:], "", NOTE])
+    with replacing(folder / MARKDOWN) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return text
+
+
+def _cells(one: Outcome) -> dict[str, object]:
+    """Return an outcome's row of the CSV; what was not measured is empty."""
+    trial = one.trial
+    numbers = {
+        "loss": one.loss, "loss_low": one.low, "loss_high": one.high, "accuracy": one.accuracy,
+        "gradient_ratio_initial": one.ratio_initial, "gradient_ratio_final": one.ratio_final,
+        "decades_initial": decades(one.ratio_initial), "decades_final": decades(one.ratio_final),
+        "decades_gained": one.gained, "cost_per_step": one.cost,
+    }  # fmt: skip
+    return {
+        "rank": one.rank, "tier": one.tier, "remedy": trial.name, "kind": trial.kind, "strategy": trial.strategy,
+        "overrides": " ".join(trial.overrides), "status": one.status, "verdict": one.verdict,
+        "runs": len(trial.folders), "reason": trial.reason, "source": trial.source,
+        **{name: "" if isnan(value) else repr(value) for name, value in numbers.items()},
+    }  # fmt: skip
+
+
+def line(one: Outcome) -> tuple[str, ...]:
+    """Return an outcome's row for readers; one that did not complete says how it ended in place of its loss."""
+    what = " ".join(f"`{text}`" for text in one.trial.overrides)
+    shown = (
+        _short(one.accuracy), _short(one.ratio_initial, 2), _short(one.ratio_final, 2), _signed(one.gained),
+        _short(one.cost, 2),
+    )  # fmt: skip
+    if one.rank is None:
+        return ("", "", one.trial.name, what, one.status, "", *shown, one.verdict)
+    loss = short(one.loss) if one.status == "completed" else f"{short(one.loss)} ({one.status})"
+    ends = f"{short(one.low)} to {short(one.high)}"
+    return (str(one.rank), str(one.tier), one.trial.name, what, loss, ends, *shown, one.verdict)
+
+
+def _short(value: float, digits: int = 3) -> str:
+    return "" if isnan(value) else short(value, digits=digits)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}" if isfinite(value) else "" if isnan(value) else f"{value:+}"

@@ -1,0 +1,149 @@
+"""How the gradient travels with each remedy: one line a remedy, the best in colour, the net as it is in black."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from gradlab.view import lanes, style, timesteps
+from gradlab.view.flow import BACKWARD
+from gradlab.view.tables import read_layers
+
+COLORED = len(style.DISTINCT) - 2  # the last two colours are near the greys of the other lines
+_OTHERS = "#C9C9C9"
+_WIDTH, _HEIGHT = 2.55, 3.8  # inches of a panel
+_LINE = 0.15  # inches that a label takes
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The gradient norm along one way, relative to its end, median over runs.
+
+    Attributes:
+        places: Layers, or time steps, rising, shape (N,).
+        first: The norms at the first recorded step, over that at the last place, shape (N,).
+        last: The same at the last recorded step.
+    """
+
+    places: NDArray[np.int64]
+    first: np.ma.MaskedArray
+    last: np.ma.MaskedArray
+
+
+@dataclass(frozen=True)
+class Line:
+    """One remedy in the figure.
+
+    Attributes:
+        name: Its label.
+        flow: Its gradient.
+        base: Whether it is the net as it is.
+    """
+
+    name: str
+    flow: Flow
+    base: bool = False
+
+
+def read_flow(runs: Sequence[Path]) -> Flow | None:
+    """Return the gradient of a remedy's runs over time, where they have time steps, else over depth; None without any.
+
+    Args:
+        runs: Folders of runs of one net with several seeds.
+
+    Raises:
+        OSError: A table is missing.
+        ValueError: A table is broken.
+    """
+    ways = [way for run in runs if (way := _way(run)) is not None]
+    same = [way for way in ways if way[1].shape == ways[0][1].shape]
+    if not same:
+        return None
+    first, last = (np.ma.median(np.ma.stack([_relative(way[1][end]) for way in same]), axis=0) for end in (0, -1))
+    return Flow(same[0][0], first, last)
+
+
+def remedy_flow(lines: Sequence[Line], *, title: str, caption: str, over: str) -> style.Sheet:
+    """Draw the gradient at every layer, or time step, relative to the last, before training and after.
+
+    Args:
+        lines: The remedies, the best first: as many as there are colours are coloured and named.
+        title: What the figure shows, in words.
+        caption: The configuration that was run.
+        over: What the gradient travels along: ``layer (depth_index)`` or ``time step``.
+    """
+    sheet = style.sheet(title, caption=caption, height=4.7)
+    scale = lanes.fit(*(values for line in lines for values in (line.flow.first, line.flow.last)))
+    colored = [line for line in lines if not line.base][:COLORED]
+    colors = {line.name: color for line, color in zip(colored, style.DISTINCT, strict=False)}
+    last = max(int(line.flow.places[-1]) for line in lines)
+    first = min(int(line.flow.places[0]) for line in lines)
+    for left, moment, heading in ((2.15, "first", "at step 0"), (5.55, "last", "at the last step")):
+        axes = sheet.axes(left, 0.55, _WIDTH, _HEIGHT)
+        # The net as it is comes last, so that no remedy hides it.
+        for line in sorted(lines, key=lambda line: (line.base, line.name in colors)):
+            color = style.TEXT if line.base else colors.get(line.name, _OTHERS)
+            width = 2.2 if line.base else 1.6 if line.name in colors else 0.9
+            values = getattr(line.flow, moment)
+            lanes.draw(axes, line.flow.places.astype(float), values, scale, color=color, width=width)
+        lanes.dress(axes, scale)
+        axes.set_xlim(first - 0.03 * (last - first), last + 0.03 * (last - first))
+        axes.set_xticks(style.integer_ticks(first, last))
+        axes.set_xlabel(over)
+        axes.set_title(heading)
+        axes.yaxis.tick_right()
+    named = [line for line in lines if line.base or line.name in colors]
+    _label(sheet.figure.axes[0], named, colors, scale)
+    return sheet
+
+
+def _label(axes: Axes, lines: Sequence[Line], colors: dict[str, str], scale: lanes.Lanes) -> None:
+    """Name lines at their left ends, one above the other where they would cover each other."""
+    low, high = axes.get_ylim()
+    room = _LINE * (high - low) / _HEIGHT
+    ends = [(_height(line.flow.first[0], scale, low, high), line) for line in lines]
+    ends.sort(key=lambda end: end[0])
+    heights = np.array([height for height, _ in ends])
+    for _ in range(100):  # neighbours push each other apart, as far as the axes reach
+        gaps = np.diff(heights)
+        tight = gaps < room
+        if not tight.any():
+            break
+        push = np.where(tight, (room - gaps) / 2 + 1e-9, 0)
+        heights[:-1] -= push
+        heights[1:] += push
+        heights += max(0.0, low - heights[0]) - max(0.0, heights[-1] - high)
+    start = axes.get_xlim()[0]
+    for height, (end, line) in zip(heights.tolist(), ends, strict=True):
+        color = style.TEXT if line.base else colors[line.name]
+        axes.annotate(
+            line.name, (start, end), xytext=(-0.06, (height - low) / (high - low)), textcoords="axes fraction",
+            ha="right", va="center", size=8, color=color, weight="bold" if line.base else "normal", parse_math=False,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+            annotation_clip=False,
+        )  # fmt: skip
+
+
+def _height(value: float, scale: lanes.Lanes, low: float, high: float) -> float:
+    if value is np.ma.masked or not np.isfinite(value):
+        return high
+    return float(np.log10(value)) if value > 0 else low
+
+
+def _way(run: Path) -> tuple[NDArray[np.int64], np.ma.MaskedArray] | None:
+    """Return the places of one run and the norms there at its recorded steps, shape (S, N)."""
+    if (run / timesteps.FILE).exists():
+        times = timesteps.read_times(run)
+        return (times.times, times.grads[times.remembering]) if times.steps.size else None
+    layers = read_layers(run, (BACKWARD,), steps=2)
+    inner = layers.columns[BACKWARD][:, : layers.hidden]
+    return (layers.depths[: layers.hidden], inner) if inner.size else None
+
+
+def _relative(norms: np.ma.MaskedArray) -> np.ma.MaskedArray:
+    with np.errstate(all="ignore"):
+        plain = norms.filled(np.nan)
+        return np.ma.MaskedArray(plain / plain[-1], mask=np.ma.getmaskarray(norms))

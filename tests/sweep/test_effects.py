@@ -1,0 +1,103 @@
+"""What each choice of a full grid does, against effects that were put in."""
+
+import csv
+import time
+from itertools import product
+
+import numpy as np
+import pytest
+
+from gradlab.sweep.effects import FILE, find_effects, write_effects
+from gradlab.sweep.rebuild import rebuild
+from gradlab.sweep.summary import SUMMARY, summarize
+from gradlab.view.sweeps import Sweep, read_sweep
+from made_up import make_sweep
+
+GRID = {"normalization": ("batch_norm", "none"), "residual": ("none", "identity"), "seed": range(6)}
+
+
+def decades_of(normalization, residual, seed, noise):
+    """-12 decades as it is; batch norm +8, a skip +6, both together 3 less than the sum; a seed shifts all alike."""
+    found = -12 + 8 * (normalization == "batch_norm") + 6 * (residual == "identity")
+    return found - 3 * (normalization == "batch_norm" and residual == "identity") - 0.5 * seed + noise
+
+
+def read(folder, cells, ratio, **shape):
+    overrides = [[f"{key}={value}" for key, value in cell.items()] for cell in cells]
+    runs = make_sweep(folder, overrides, ratio=lambda number: ratio[number], **shape)
+    return read_sweep(folder / SUMMARY, summarize(folder, runs).runs, name="made up"), runs
+
+
+def made(folder, **shape):
+    cells = [dict(zip(GRID, values, strict=True)) for values in product(*GRID.values())]
+    noise = np.random.default_rng(0).normal(0, 0.1, len(cells))
+    decades = [decades_of(**cell, noise=one) for cell, one in zip(cells, noise, strict=True)]
+    return read(folder, cells, [10.0**one for one in decades], steps=(0, 10), **shape)
+
+
+def gradient(effects):
+    return {(one.kind, one.value, one.other_value): one for one in effects if one.response == "gradient"}
+
+
+def test_effects_are_those_that_were_put_in(tmp_path):
+    found = gradient(find_effects(made(tmp_path)[0]))
+    expected = {
+        ("alone", "batch_norm", ""): 8, ("alone", "identity", ""): 6, ("average", "batch_norm", ""): 6.5,
+        ("average", "identity", ""): 4.5, ("pair", "batch_norm", "identity"): -3,
+    }  # fmt: skip
+    assert set(found) == set(expected)
+    for name, effect in expected.items():
+        one = found[name]
+        assert one.effect == pytest.approx(effect, abs=0.15)
+        assert one.low < one.effect < one.high
+        assert one.high - one.low < 0.5, "what the seed does to both runs of a pair cancels"
+        assert one.seeds == 6
+    alone = found["alone", "batch_norm", ""]
+    assert alone.against == "none"
+    assert alone.sentence == f"batch_norm alone: +{alone.effect:.3g} decades [{alone.low:.3g}, {alone.high:.3g}]"
+
+
+def test_what_is_no_full_grid_has_no_effects(tmp_path):
+    whole, _ = made(tmp_path)
+    less = Sweep(whole.name, whole.table.iloc[1:], whole.keys, whole.folders[1:])
+    table = whole.table.copy()
+    table.iloc[0] = table.iloc[1]
+    twice = Sweep(whole.name, table, whole.keys, whole.folders)
+    seeds = Sweep(whole.name, whole.table.iloc[:6], whole.keys, whole.folders[:6])
+    assert find_effects(less) == find_effects(twice) == find_effects(seeds) == []
+
+
+def test_a_run_that_did_not_complete_is_compared_with_none(tmp_path):
+    sweep, _ = made(tmp_path, status=lambda number: "diverged" if number == 0 else "completed")
+    losses = [one for one in find_effects(sweep) if one.response == "loss" and one.kind == "pair"]
+    assert [one.seeds for one in losses] == [5]
+
+
+def test_effects_stand_in_a_table_and_in_the_report(tmp_path):
+    sweep, runs = made(tmp_path)
+    rebuild(tmp_path, runs)
+    rows = list(csv.DictReader((tmp_path / FILE).open()))
+    assert [row["sentence"] for row in rows] == [one.sentence for one in find_effects(sweep)]
+    assert rows[0]["sentence"] in (tmp_path / "report.html").read_text()
+    write_effects(tmp_path, [])
+    assert not (tmp_path / FILE).exists()
+
+
+def test_one_seed_has_no_interval(tmp_path):
+    sweep, _ = read(tmp_path, [{"activation": "relu", "seed": 0}, {"activation": "tanh", "seed": 0}], [1.0, 0.01])
+    (one,) = gradient(find_effects(sweep)).values()
+    assert (one.effect, one.seeds) == (-2.0, 1)
+    assert np.isnan(one.low)
+    assert one.sentence == "tanh alone: -2 decades"
+
+
+def test_thousands_of_runs_take_a_second(tmp_path):
+    sweep, _ = made(tmp_path)
+    cells = list(product("abcdefgh", "abcde", "abcde", range(10)))
+    table = sweep.table.iloc[[0] * len(cells)].reset_index(drop=True)
+    for place, key in enumerate(("x", "y", "z", "seed")):
+        table[key] = [str(cell[place]) for cell in cells]
+    large = Sweep("large", table, ["x", "y", "z"], [sweep.folders[0]] * len(cells))
+    began = time.process_time()
+    assert len(find_effects(large)) == 2 * (2 * 15 + 4 * 7 * 2 + 16)
+    assert time.process_time() - began < 2

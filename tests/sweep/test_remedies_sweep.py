@@ -1,0 +1,235 @@
+"""What a remedies sweep runs, how its outcomes are ranked, and that all of it comes from files."""
+
+import csv
+import json
+import sys
+from math import inf, nan
+
+import numpy as np
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from scipy.stats import kendalltau
+
+from gradlab import cli
+from gradlab.diagnosis.combine import combined, exclusive
+from gradlab.diagnosis.facts import Facts
+from gradlab.diagnosis.remedies import Remedy
+from gradlab.sweep.naming import run_name
+from gradlab.sweep.rebuild import rebuild
+from gradlab.sweep.remedies.outcomes import decades, gradient_ratio, read_outcomes
+from gradlab.sweep.remedies.plan import BASE, Command, alone, best_pairs, random_pairs, read_plan, write_plan
+from gradlab.sweep.remedies.study import default_steps
+from gradlab.sweep.remedies.table import write_tables
+from gradlab.sweep.remedies.tiers import agreement, interval, tiers
+from made_up import make_run, write_config
+
+COMMAND = Command(arguments=["activation=sigmoid", "optimizer.lr=0.5"], seeds=[7, 8], shared=["train.steps=30"])
+
+
+def remedy(name, *overrides, strategy=None):
+    return Remedy(name=name, overrides=overrides, strategy=strategy or name, reason=f"{name} helps", source="",
+                  against=frozenset())  # fmt: skip
+
+
+RELU = remedy("relu", "activation=relu", "initializer=kaiming_normal")
+ADAM = remedy("adam", "optimizer=adam")
+RATE = remedy("rate", "optimizer.lr=0.05")
+HE = remedy("he", "initializer=kaiming_normal")
+
+
+def test_a_remedy_takes_the_place_of_what_the_user_said():
+    assert combined(["activation=sigmoid", "seed=1"], ["activation=relu"]) == ["seed=1", "activation=relu"]
+    assert combined(["optimizer=sgd", "optimizer.lr=0.5"], ["optimizer=adam"]) == ["optimizer=adam"]
+    assert combined(["optimizer=sgd", "optimizer.lr=0.5"], ["optimizer.lr=1"]) == ["optimizer=sgd", "optimizer.lr=1"]
+    assert combined(["model=rnn", "model.width=9"], ["model=lstm"]) == ["model.width=9", "model=lstm"]
+    assert combined(["+model.arguments.a=1"], ["clipping=norm"]) == ["+model.arguments.a=1", "clipping=norm"]
+
+
+def test_remedies_of_one_group_exclude_each_other():
+    assert exclusive(["optimizer=adam"], ["optimizer.lr=0.1"])
+    assert exclusive(["activation=relu", "initializer=kaiming_normal"], ["initializer=orthogonal"])
+    assert not exclusive(["model.depth=3"], ["model.auxiliary_every=2"])
+    assert not exclusive(["clipping=norm"], ["optimizer=adam"])
+
+
+def test_the_runs_are_those_of_all_seeds_under_their_own_names():
+    trials, lines = alone(COMMAND, [RELU, ADAM])
+    assert [trial.name for trial in trials] == [BASE, "relu", "adam"]
+    assert lines[0] == ["activation=sigmoid", "optimizer.lr=0.5", "train.steps=30", "seed=7"]
+    assert lines[3] == [
+        "optimizer.lr=0.5", "train.steps=30", "activation=relu", "initializer=kaiming_normal", "seed=8",
+    ]  # fmt: skip
+    assert lines[4] == ["activation=sigmoid", "train.steps=30", "optimizer=adam", "seed=7"]
+    assert [name for trial in trials for name in trial.folders] == [run_name(line) for line in lines]
+
+
+def test_the_best_pairs_are_of_two_strategies_that_go_together():
+    trials, lines = best_pairs(COMMAND, [RELU, HE, ADAM, RATE], count=2)
+    assert [trial.name for trial in trials] == ["relu + adam", "relu + rate"]
+    assert len(lines) == 4
+    assert best_pairs(COMMAND, [RATE, ADAM], count=2) == ([], [])
+
+
+def test_random_pairs_are_drawn_anew_for_other_seeds():
+    pool = [RELU, ADAM, *(remedy(name, f"data.{name}=1") for name in "abcdef")]
+    (trial,), lines = random_pairs(COMMAND, pool, count=5)
+    assert len(trial.folders) == len(lines) == 5
+    assert [line[-1] for line in lines] == ["seed=7", "seed=8", "seed=7", "seed=8", "seed=7"]
+    assert random_pairs(COMMAND, pool, count=5)[1] == lines
+    other = Command(arguments=COMMAND.arguments, seeds=[9], shared=COMMAND.shared)
+    assert random_pairs(other, pool, count=5)[0][0].reason != trial.reason
+    assert random_pairs(COMMAND, [RELU], count=5) == ([], [])
+
+
+def test_larger_nets_take_fewer_steps():
+    def steps(model, **values):
+        return default_steps(Facts(model=model, values={key.replace("_", "."): one for key, one in values.items()}))
+
+    assert steps("mlp", model_depth=30) == 300
+    assert steps("mlp", model_depth=100) == 90
+    assert steps("cnn", model_depth=40) == 60
+    assert steps("rnn", model_depth=1, data_length=60) == 300
+    assert steps("other") == 300
+
+
+def test_tiers_are_what_the_best_of_them_cannot_be_told_from():
+    assert tiers([(1, 2), (1.5, 3), (2.5, 4), (3.9, 5), (4.1, 6)]) == [1, 1, 2, 2, 3]
+    assert tiers([(1, 2), (2.03, 3), (3.07, 4)]) == [1, 1, 2], "2% make no difference"
+    assert tiers([]) == []
+
+
+def test_the_interval_is_that_of_the_geometric_mean_over_seeds():
+    generator = np.random.default_rng(3)
+    many = np.exp(generator.normal(0.0, 0.5, (50, 1)))
+    draws = np.exp(np.log(many[generator.integers(50, size=(4000, 50)), 0]).mean(axis=1))
+    assert interval(many.tolist()) == pytest.approx(np.quantile(draws, [0.08, 0.92]), abs=0.02)
+    few = [[1.0], [2.0], [4.0]]
+    assert interval(few) == pytest.approx((2 ** (1 / 3), 2 ** (5 / 3))), (
+        "all three alike: 1 of 27; two alike and their neighbour: 3"
+    )
+    low, high = interval([[0.9, 1.1] * 10] * 3)
+    assert 0.9 < low < 1 < high < 1.1, "the noise from step to step counts where the seeds agree"
+    assert interval([[1.0], [1.0], [inf]]) == (1.0, inf)
+    assert interval([[0.0], [inf]]) == (0.0, inf)
+
+
+def test_the_agreement_is_kendalls_tau_b():
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        first, second = generator.integers(4, size=(2, 30))
+        assert agreement(first, second) == pytest.approx(kendalltau(first, second).statistic)
+    assert np.isnan(agreement([1, 1], [1, 2]))
+
+
+def made_study(folder, *, losses):
+    """Write the runs of a remedies sweep whose losses are given by remedy and seed; nan for one that diverged."""
+    remedies = [remedy(name, f"x={name}") for name in losses if name != BASE]
+    trials, lines = alone(COMMAND, remedies)
+    write_plan(folder, COMMAND, trials)
+    for trial in trials:
+        for place, name in enumerate(trial.folders):
+            loss = losses[trial.name][place]
+            run = make_run(folder / name, loss=loss, gradient=lambda step, depth: 0.1**depth)
+            metrics = {"train_loss": loss, "eval_loss": None, "eval_accuracy": 0.5, "gradient_ratio_final": 1.0}
+            metrics["gradient_ratio_initial"] = 1e-6 if trial.name == BASE else 100.0
+            record = {"status": "completed" if loss == loss else "diverged", "seed": COMMAND.seeds[place], "steps": 21,
+                      "seconds": 2.1 if trial.name == BASE else 4.2, "hidden_layers": 5, "metrics": metrics,
+                      "verdicts": []}  # fmt: skip
+            (run / "run.json").write_text(json.dumps(record).replace("NaN", '"nan"'))
+            write_config(run, lines[trials.index(trial) * 2 + place])
+    return trials
+
+
+LOSSES = {BASE: (2.0, 2.2), "good": (0.1, 0.2), "as good": (0.15, 0.3), "none": (2.1, 2.3), "bad": (nan, nan)}
+
+
+def test_outcomes_are_ranked_and_what_did_not_complete_is_last(tmp_path):
+    made_study(tmp_path, losses=LOSSES)
+    found = read_outcomes(tmp_path, read_plan(tmp_path))
+    assert [(one.trial.name, one.rank, one.tier) for one in found] == [
+        ("good", 1, 1), ("as good", 2, 1), (BASE, 3, 2), ("none", 4, 2), ("bad", None, None),
+    ]  # fmt: skip
+    good = found[0]
+    assert good.loss == pytest.approx(0.15)
+    assert (good.low, good.high) == pytest.approx((0.1, 0.2))
+    assert good.cost == pytest.approx(2.0)
+    assert good.gained == pytest.approx(4.0), "from 6 decades below 1 to 2 above"
+    assert found[-1].status == "2 of 2 diverged"
+
+
+def test_everything_is_made_again_from_the_files(tmp_path):
+    trials = made_study(tmp_path, losses=LOSSES)
+    rebuild(tmp_path, [tmp_path / name for trial in trials for name in trial.folders])
+    first = (tmp_path / "remedies.csv").read_text()
+    rows = list(csv.DictReader(first.splitlines()))
+    assert [row["remedy"] for row in rows] == ["good", "as good", BASE, "none", "bad"]
+    assert (tmp_path / "figures" / "remedy_flow.svg").stat().st_size > 2000
+    page = (tmp_path / "report.html").read_text()
+    assert '<section id="remedies">' in page
+    assert "Best: good (1 more cannot be told from it): loss 0.15, 2.1 as it is" in page
+    assert (
+        write_tables(tmp_path, read_outcomes(tmp_path, read_plan(tmp_path))) in (tmp_path / "remedies.md").read_text()
+    )
+    assert (tmp_path / "remedies.csv").read_text() == first
+
+
+def test_a_ratio_is_over_time_where_there_is_time():
+    assert gradient_ratio({"time_gradient_ratio_initial": 0.1, "gradient_ratio_initial": 1.0}, "initial") == 0.1
+    assert np.isnan(gradient_ratio({"gradient_ratio_initial": None}, "initial"))
+    assert [decades(value) for value in (0.0, 100.0, inf)] == [-inf, 2.0, inf]
+
+
+def gradlab(monkeypatch, *words):
+    """Call the command line in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["gradlab", "-m", "hydra/sweeper=remedies", *words])
+    GlobalHydra.instance().clear()
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["activation=sigmoid,tanh"], "activation=sigmoid,tanh: hydra/sweeper=remedies takes one config; "),
+        (["experiment=he_vs_xavier"], "takes one config, and this experiment sweeps initializer"),
+        (["train=init"], "ranks by the loss after training, and this config does not train"),
+        (["hydra.sweeper.seeds=0"], "hydra.sweeper.seeds must be an integer of at least 1, got 0"),
+    ],
+)
+def test_what_is_no_config_to_mend_is_refused_in_a_line(words, told, tmp_path, monkeypatch, capsys):
+    assert gradlab(monkeypatch, *words, f"hydra.sweep.dir={tmp_path}") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+RNN = ("model=rnn", "model.width=4", "data=adding", "data.length=4", "data.test_samples=8")
+
+
+@pytest.mark.parametrize(
+    ("net", "tried"),
+    [
+        (("model=linear", "data=linear_regression", "data.samples=8"), {"clip_norm", "adam", "warmup", "lower_rate"}),
+        pytest.param(RNN, {"lstm", "gru", "layer_norm", "irnn"}, marks=pytest.mark.slow),
+    ],
+)  # fmt: skip
+def test_the_sweep_from_the_command_line_to_the_table(net, tried, tmp_path, monkeypatch, capsys):
+    words = [*net, "train.batch_size=4", "train.steps=4", "hydra.sweeper.seeds=1", "hydra.sweeper.pairs=1",
+             "hydra.sweeper.random=1", "figures=false", f"hydra.sweep.dir={tmp_path}"]  # fmt: skip
+    code = gradlab(monkeypatch, *words)
+    out = capsys.readouterr().out
+    rows = list(csv.DictReader((tmp_path / "remedies.csv").open()))
+    failed = [row["remedy"] for row in rows if "failed" in row["status"]]
+    assert (code, failed) in ((0, []), (1, ["range_test"])), "four numbers of noise may tell a range test nothing"
+    assert {row["kind"] for row in rows} == {"base", "single", "pair", "random"}
+    assert tried <= {row["remedy"] for row in rows}
+    assert all(row["overrides"] for row in rows if row["kind"] in ("single", "pair"))
+    losses = [float(row["loss"]) for row in rows if row["tier"]]
+    assert losses == sorted(losses)
+    assert (tmp_path / "remedies.md").read_text().strip() in out
+    before = (tmp_path / "remedies.csv").read_text()
+    assert gradlab(monkeypatch, *words) == code
+    assert capsys.readouterr().out.count("already complete") >= len(rows) - 2
+    assert (tmp_path / "remedies.csv").read_text() == before, "nothing was run again"
