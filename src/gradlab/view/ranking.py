@@ -60,7 +60,10 @@ def ranking(sweep: Sweep, metric: Metric) -> style.Sheet:
     axes.set_xlabel(metric.label)
     axes.grid(color=style.FAINT, linewidth=0.6)
     present = [name for name in COLORS if (sweep.verdicts == name).any()]
-    handles = [Line2D([], [], color=COLORS[name], marker="o", linewidth=0, label=name) for name in present]
+    shown = {name: COLORS[name] for name in present}
+    if not sweep.verdicts.isin(["", *COLORS]).all():
+        shown["another, beside it"] = style.QUIET
+    handles = [Line2D([], [], color=color, marker="o", linewidth=0, label=name) for name, color in shown.items()]
     axes.legend(handles=handles, loc="upper right", bbox_to_anchor=(0, -0.1 / (height - 0.65)), fontsize=8)
     return sheet
 
