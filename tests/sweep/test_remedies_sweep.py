@@ -51,6 +51,7 @@ def test_remedies_of_one_group_exclude_each_other():
     assert exclusive(["activation=relu", "initializer=kaiming_normal"], ["initializer=orthogonal"])
     assert not exclusive(["model.depth=3"], ["model.auxiliary_every=2"])
     assert not exclusive(["clipping=norm"], ["optimizer=adam"])
+    assert exclusive(["model=gru"], ["activation=relu", "recurrent_initializer=identity"])
 
 
 def test_the_runs_are_those_of_all_seeds_under_their_own_names():
