@@ -89,7 +89,7 @@ def test_larger_nets_take_fewer_steps():
 
     assert steps("mlp", model_depth=30) == 300
     assert steps("mlp", model_depth=100) == 90
-    assert steps("cnn", model_depth=40) == 60
+    assert steps("cnn", model_depth=40) == 50
     assert steps("rnn", model_depth=1, data_length=60) == 300
     assert steps("other") == 300
 

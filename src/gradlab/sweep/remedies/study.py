@@ -22,7 +22,7 @@ Launch = Callable[[Sequence[Sequence[str]]], None]
 
 # Optimizer steps of a run: as many as a hundred runs can take in minutes on one core. A layer, or a time step of one,
 # of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step half.
-MOST_STEPS, LEAST_STEPS = 300, 60
+MOST_STEPS, LEAST_STEPS = 300, 50
 _LAYER_STEPS = 9000
 _COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.5, "lstm": 0.5, "gru": 0.5}
 
