@@ -90,8 +90,8 @@ def test_larger_nets_take_fewer_steps():
     assert steps("mlp", model_depth=30) == 300
     assert steps("mlp", model_depth=100) == 90
     assert steps("cnn", model_depth=40) == 50
-    assert steps("rnn", model_depth=1, data_length=60) == 300
-    assert steps("other") == 300
+    assert steps("rnn", model_depth=1, data_length=60) == 600
+    assert steps("other") == 600
 
 
 def test_tiers_are_what_the_best_of_them_cannot_be_told_from():

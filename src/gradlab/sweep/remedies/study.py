@@ -11,7 +11,7 @@ from gradlab import build
 from gradlab.diagnosis.facts import Facts, read_facts
 from gradlab.diagnosis.remedies import Remedy, applicable
 from gradlab.errors import GradlabError
-from gradlab.schema import Train
+from gradlab.schema import Probe, Train
 from gradlab.suggest import one_line
 from gradlab.sweep.remedies import plan
 from gradlab.sweep.remedies.outcomes import read_outcomes
@@ -21,10 +21,10 @@ Compose = Callable[[Sequence[str]], DictConfig]
 Launch = Callable[[Sequence[Sequence[str]]], None]
 
 # Optimizer steps of a run: as many as a hundred runs can take in minutes on one core. A layer, or a time step of one,
-# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step half.
-MOST_STEPS, LEAST_STEPS = 300, 50
+# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step a quarter.
+MOST_STEPS, LEAST_STEPS = 600, 50
 _LAYER_STEPS = 9000
-_COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.5, "lstm": 0.5, "gru": 0.5}
+_COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.25, "lstm": 0.25, "gru": 0.25}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +96,8 @@ def _command(arguments: Sequence[str], facts: Facts, budget: Budget) -> plan.Com
     shared = [] if chosen else [f"train.steps={steps}"]
     if kept["train.eval_every"] == defaults.eval_every and "train.eval_every" not in given:
         shared.append(f"train.eval_every={steps}")
+    if kept["probe.every"] == Probe().every and "probe.every" not in given:
+        shared.append(f"probe.every={max(5, steps // 30)}")
     if not {"train.checkpoint", "train.checkpoint_every"} & given:
         shared.append("train.checkpoint=false")
     seed = int(kept["seed"])
