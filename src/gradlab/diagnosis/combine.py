@@ -22,8 +22,13 @@ def combined(base: Sequence[str], overrides: Sequence[str]) -> list[str]:
 
 
 def exclusive(first: Iterable[str], second: Iterable[str]) -> bool:
-    """Whether two remedies set the same group or key, or one a key of the other's group."""
+    """Whether two remedies set the same group or key, or one a key of the other's group.
+
+    Another model and another activation exclude each other, too: gated cells have activations of their own.
+    """
     ours, theirs = ({_key(text) for text in some} for some in (first, second))
+    if "model" in ours | theirs and "activation" in ours | theirs:
+        return True
     return any(a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.") for a in ours for b in theirs)
 
 

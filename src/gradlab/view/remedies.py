@@ -122,8 +122,9 @@ def _label(axes: Axes, lines: Sequence[Line], colors: dict[str, str], scale: lan
         axes.annotate(
             line.name, (start, end), xytext=(-0.06, (height - low) / (high - low)), textcoords="axes fraction",
             ha="right", va="center", size=8, color=color, weight="bold" if line.base else "normal", parse_math=False,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
-            annotation_clip=False,
+            annotation_clip=False, arrowprops={
+                "arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": (1, 0.5),
+            },
         )  # fmt: skip
 
 

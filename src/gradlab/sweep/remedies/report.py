@@ -1,6 +1,7 @@
 """What is made of the files of a remedies sweep: its tables, its figure, and its section of the report."""
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 from gradlab.sweep.remedies.outcomes import Outcome, decades, read_outcomes
@@ -39,12 +40,12 @@ def headline(outcomes: Sequence[Outcome]) -> str:
     if base is None or not remedies:
         return "No remedy completed"
     best = remedies[0]
-    was = f"{short(base.loss)} as it is" if base.completed else f"{base.status} as it is"
+    was = f"{short(base.loss)} as it is" if base.completed else f"as it is {base.status}"
     gained = decades(best.ratio_initial) - decades(base.ratio_initial)
-    gradient = f", its gradient ratio {gained:+.1f} decades" if abs(gained) < 1e6 else ""
+    gradient = f", gradient ratio {gained:+.1f} decades" if abs(gained) < inf else ""
     share = sum(one.tier == best.tier for one in remedies) - 1
-    others = f" ({share} more cannot be told from it)" if share else ""
-    return f"Best: {best.trial.name}{others}: loss {short(best.loss)}, {was}{gradient}"
+    others = f", from which {share} more cannot be told" if share else ""
+    return f"Best is {best.trial.name}{others}: loss {short(best.loss)} ({was}){gradient}"
 
 
 def _draw(folder: Path, source: Path, outcomes: Sequence[Outcome]) -> Path | None:

@@ -11,7 +11,7 @@ from gradlab import build
 from gradlab.diagnosis.facts import Facts, read_facts
 from gradlab.diagnosis.remedies import Remedy, applicable
 from gradlab.errors import GradlabError
-from gradlab.schema import Train
+from gradlab.schema import Probe, Train
 from gradlab.suggest import one_line
 from gradlab.sweep.remedies import plan
 from gradlab.sweep.remedies.outcomes import read_outcomes
@@ -21,11 +21,10 @@ Compose = Callable[[Sequence[str]], DictConfig]
 Launch = Callable[[Sequence[Sequence[str]]], None]
 
 # Optimizer steps of a run: as many as a hundred runs can take in minutes on one core. A layer, or a time step of one,
-# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step half.
-MOST_STEPS, LEAST_STEPS = 300, 60
+# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step a quarter.
+MOST_STEPS, LEAST_STEPS = 600, 50
 _LAYER_STEPS = 9000
-_COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.5, "lstm": 0.5, "gru": 0.5}
-EVALUATIONS = 8  # in a run, beside that at step 0
+_COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.25, "lstm": 0.25, "gru": 0.25}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,7 @@ def default_steps(facts: Facts) -> int:
 
 
 def _command(arguments: Sequence[str], facts: Facts, budget: Budget) -> plan.Command:
-    """Return what all runs share: the same steps, evaluated often enough near the end to average over."""
+    """Return what all runs share: the same steps, and what saves time; the test set is looked at first and last."""
     if facts.values.get("train.measure_only") or facts.values.get("train.lr_range"):
         raise GradlabError("hydra/sweeper=remedies ranks by the loss after training, and this config does not train")
     given = {text.partition("=")[0] for text in arguments}
@@ -96,7 +95,9 @@ def _command(arguments: Sequence[str], facts: Facts, budget: Budget) -> plan.Com
     steps = kept["train.steps"] if chosen else budget.steps or default_steps(facts)
     shared = [] if chosen else [f"train.steps={steps}"]
     if kept["train.eval_every"] == defaults.eval_every and "train.eval_every" not in given:
-        shared.append(f"train.eval_every={max(1, steps // EVALUATIONS)}")
+        shared.append(f"train.eval_every={steps}")
+    if kept["probe.every"] == Probe().every and "probe.every" not in given:
+        shared.append(f"probe.every={max(5, steps // 30)}")
     if not {"train.checkpoint", "train.checkpoint_every"} & given:
         shared.append("train.checkpoint=false")
     seed = int(kept["seed"])

@@ -76,9 +76,14 @@ def line(one: Outcome) -> tuple[str, ...]:
     )  # fmt: skip
     if one.rank is None:
         return ("", "", one.trial.name, what, one.status, "", *shown, one.verdict)
-    loss = short(one.loss) if one.status == "completed" else f"{short(one.loss)} ({one.status})"
-    ends = f"{short(one.low)} to {short(one.high)}"
+    loss = _loss(one.loss) if one.status == "completed" else f"{_loss(one.loss)} ({one.status})"
+    ends = f"{_loss(one.low)} to {_loss(one.high)}"
     return (str(one.rank), str(one.tier), one.trial.name, what, loss, ends, *shown, one.verdict)
+
+
+def _loss(value: float) -> str:
+    # Losses of nets that do not learn differ in the fourth digit, if at all.
+    return short(value, digits=4 if value > 1 else 3)
 
 
 def _short(value: float, digits: int = 3) -> str:
