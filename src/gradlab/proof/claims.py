@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import inf, isfinite, isnan
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -15,7 +15,7 @@ from gradlab.proof import figures
 from gradlab.sweep.rows import read_overrides, read_value, text
 
 SUFFIX = ".expected.yml"  # not .yaml: Hydra and the help take those for experiments
-WITHIN, OUTSIDE, UNSEEN, SKIPPED = "within", "OUTSIDE", "not seen at this scale", "not run"
+WITHIN, OUTSIDE, UNSEEN = "within", "OUTSIDE", "not seen at this scale"
 OVER: dict[str, Callable[[Sequence[float]], float]] = {"median": median, "mean": mean, "min": min, "max": max}
 
 
@@ -58,8 +58,7 @@ class Claim:
         """The lowest and the highest figure that agree."""
         if self.expected is not None:
             return self.expected - self.tolerance, self.expected + self.tolerance
-        low = -float("inf") if self.at_least is None else self.at_least
-        return low, float("inf") if self.at_most is None else self.at_most
+        return -inf if self.at_least is None else self.at_least, inf if self.at_most is None else self.at_most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,8 @@ class Expectation:
         source: The publication.
         effect: What it found, in a line.
         quick: Overrides that make it small enough for ``--quick``; None where it is left out there.
-        needs: What must be there to run it, such as a data set that nobody has by default; empty for nothing.
+        needs: What must be there to run it that most machines lack, such as a data set; empty for nothing.
+        memory: GiB of memory that it takes, where that is much.
         claims: The figures.
     """
 
@@ -80,6 +80,7 @@ class Expectation:
     effect: str
     quick: Sequence[str] | None = None
     needs: str = ""
+    memory: float = 0.0
     claims: Sequence[Claim]
 
 
@@ -136,7 +137,9 @@ def _pooled(claim: Claim, runs: Sequence[Path], wanted: Mapping[str, Any]) -> fl
         values = [getattr(figures, claim.figure)(run, **claim.arguments) for run in chosen]
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise GradlabError(f"{claim.says!r}: {chosen[0].name} has no such figure: {error}") from error
-    return float(OVER[claim.over](values))
+    return float(
+        OVER[claim.over]([inf if isnan(value) else value for value in values])
+    )  # nan: the loss of a net that broke
 
 
 def _fits(run: Path, wanted: Mapping[str, Any]) -> bool:
