@@ -5,7 +5,7 @@ Layers are the hidden ones on the main path, at one recorded step. A gradient's 
 """
 
 import json
-from math import exp, inf
+from math import exp, inf, nan
 from pathlib import Path
 
 import numpy as np
@@ -116,4 +116,7 @@ def _layers(run: Path, column: str, step: int) -> pd.Series:
 
 
 def _growth(norms: pd.Series) -> float:
+    """Return exp of minus the slope of the log of norms against their index; nan where one has underflowed."""
+    if not (norms > 0).all():
+        return nan
     return exp(-np.polyfit(norms.index, np.log(norms), 1)[0])
