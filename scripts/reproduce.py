@@ -46,21 +46,19 @@ def main() -> None:
         print(*(f"{name:24}{command(name, ())}" for name in known), sep="\n")
         return
     chosen = [known[name] for name in arguments.names or known if not arguments.quick or known[name].quick is not None]
+    if not chosen:
+        parser.error(f"{', '.join(arguments.names)} has no small version; leave out --quick")
     folder = arguments.into / "quick" if arguments.quick else arguments.into
-    done = []
-    for expectation in chosen:
-        lacking = "" if expectation.name in arguments.names else missing(expectation)
-        done.append(
-            results.Result(expectation=expectation, command=command(expectation.name, ()), skipped=lacking)
-            if lacking
-            else reproduce(expectation, folder / expectation.name, quick=arguments.quick)
-        )
-    what = "Every experiment, whole." if not arguments.quick else "The small versions (`--quick`)."
-    page = arguments.page or (ROOT / "docs" / "results.md" if chosen == list(known.values()) else folder / "results.md")
-    text = results.page(done, title=f"{what} Written by `scripts/reproduce.py`.", machine=machine(folder))
+    done = [attempt(one, folder / one.name, quick=arguments.quick, named=one.name in arguments.names) for one in chosen]
+    whole = len(chosen) == len(known)
+    what = (
+        "Every experiment." if whole else "The small versions (`--quick`)." if arguments.quick else "Some experiments."
+    )
+    page = arguments.page or (ROOT / "docs" / "results.md" if whole else folder / "results.md")
+    text = results.page(done, title=f"{what}. Written by `scripts/reproduce.py`.", machine=machine(folder))
     page.write_text(text, encoding="utf-8")
     print(page)
-    sys.exit(any(outcome.verdict == OUTSIDE for result in done for outcome in result.outcomes))
+    sys.exit(any(result.failed or any(out.verdict == OUTSIDE for out in result.outcomes) for result in done))
 
 
 def command(name: str, overrides: Sequence[str]) -> str:
@@ -73,6 +71,18 @@ def missing(expectation: Expectation) -> str:
     """Return what an experiment lacks here; empty where it can be run."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
     return expectation.needs or (f"{expectation.memory:g} GiB" if expectation.memory > free else "")
+
+
+def attempt(expectation: Expectation, folder: Path, *, quick: bool, named: bool) -> results.Result:
+    """Run an experiment if that is possible here, or if it was asked for by name; one that fails stops no other."""
+    line = command(expectation.name, ())
+    if not named and (lacking := missing(expectation)):
+        return results.Result(expectation=expectation, command=line, skipped=lacking)
+    try:
+        return reproduce(expectation, folder, quick=quick)
+    except GradlabError as error:
+        print(f"  FAILED: {error}", flush=True)
+        return results.Result(expectation=expectation, command=line, failed=str(error))
 
 
 def reproduce(expectation: Expectation, folder: Path, *, quick: bool) -> results.Result:
@@ -95,7 +105,7 @@ def reproduce(expectation: Expectation, folder: Path, *, quick: bool) -> results
     found = [path for path in find_runs(folder) if (path / ".hydra" / "hydra.yaml").stat().st_mtime >= began]
     records = [runs.read_run(path) or {} for path in found]
     if not records or any(record.get("status") not in ("completed", "diverged") for record in records):
-        raise GradlabError(f"{line} failed: see {folder / 'log.txt'}")
+        raise GradlabError(f"a run failed; log.txt in outputs/reproduce/{folder.name} says why")
     outcomes = []
     for claim in expectation.claims:
         if claim.quick or not quick:
@@ -119,8 +129,9 @@ def run(words: Sequence[str], folder: Path) -> None:
 
 
 def machine(folder: Path) -> dict[str, str]:
-    """Return the date, and what the runs were done on, as one of them says it."""
-    environment = (runs.read_run(next(find_runs(folder))) or {})["environment"]
+    """Return the date, and what the runs in a folder were done on, as the first of them says it."""
+    records = (runs.read_run(path) or {} for path in find_runs(folder))
+    environment = next(record["environment"] for record in records if "environment" in record)
     versions = ", ".join(f"{name} {environment[name]}" for name in ("gradlab", "torch", "python"))
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -91,8 +91,10 @@ def test_the_page(runs):
         expectation=expectation, command="gradlab experiment=mine", outcomes=[outcome], runs=2, seconds=3
     )
     left = results.Result(expectation=expectation, command="gradlab experiment=mine", skipped="a GPU")
-    page = results.page([done, left], title="All.", machine={"date": "today"})
+    lost = results.Result(expectation=expectation, command="gradlab experiment=mine", failed="it fell")
+    page = results.page([done, left, lost], title="All.", machine={"date": "today"})
     assert "| the figure | at least 5 | 2 | not seen at this scale: too few seeds | eq. 1 |" in page
     assert "- figures: 1: 1 not seen at this scale; 3 s of runs" in page
     assert "It does (Me 2020)." in page
     assert "not run, it needs a GPU" in page
+    assert "FAILED: it fell" in page

@@ -32,7 +32,8 @@ class Result:
         outcomes: Its figures; none where it was not run.
         runs: Number of its runs.
         seconds: How long they took together, as their run.json say.
-        skipped: Why it was not run; empty where it was.
+        skipped: What it would have needed to be run; empty where it was.
+        failed: Why it has no figures though it was run; empty where it has.
     """
 
     expectation: Expectation
@@ -41,6 +42,7 @@ class Result:
     runs: int = 0
     seconds: float = 0.0
     skipped: str = ""
+    failed: str = ""
 
 
 def page(results: Sequence[Result], *, title: str, machine: Mapping[str, str]) -> str:
@@ -90,6 +92,8 @@ def _section(result: Result) -> list[str]:
     lines = [f"## {source.name}", "", f"{source.effect[0].upper()}{source.effect[1:]} ({source.source}).", ""]
     if result.skipped:
         return [*lines, f"`{result.command}`: not run, it needs {result.skipped}.", ""]
+    if result.failed:
+        return [*lines, f"`{result.command}`: FAILED: {result.failed}.", ""]
     runs = f"{result.runs} run{'s' if result.runs > 1 else ''}"
     lines += [f"`{result.command}`: {runs}, {result.seconds:.0f} s", ""]
     lines += ["| figure | expected | measured | verdict | the expected figure's source |", "|---|---|---|---|---|"]

@@ -99,10 +99,10 @@ def likeness_by_depth(sweep: Sweep) -> style.Sheet | None:
     axes = sheet.axes(0.95, 0.65, 5.9, 3.1, name=_AXIS)
     scale = lanes.fit(values, np.ma.MaskedArray([0.0, 1.0]), log=False)
     key = next((key for key in sweep.swept if key not in ("model.depth", "seed")), None)
-    names = sweep.table[key] if key else sweep.table["run"].where(False, "all runs")
-    for number, name in enumerate(in_order(list(names))):
+    names = [str(name) for name in sweep.table[key]] if key else ["all runs"] * len(depths)
+    for number, name in enumerate(in_order(names)):
         color = style.DISTINCT[number % len(style.DISTINCT)]
-        own = measured & (names == name).to_numpy()
+        own = measured & (np.array(names) == name)
         lanes.draw(axes, depths[own], values[own], scale, color=color, label=name, line=False)
         there = np.unique(depths[own])
         axes.plot(there, [np.median(values.data[own & (depths == stop)]) for stop in there], color=color, linewidth=1.2)
