@@ -52,7 +52,7 @@ def main() -> None:
     done = [attempt(one, folder / one.name, quick=arguments.quick, named=one.name in arguments.names) for one in chosen]
     whole = len(chosen) == len(known)
     what = (
-        "Every experiment." if whole else "The small versions (`--quick`)." if arguments.quick else "Some experiments."
+        "Every experiment" if whole else "The small versions (`--quick`)." if arguments.quick else "Some experiments"
     )
     page = arguments.page or (ROOT / "docs" / "results.md" if whole else folder / "results.md")
     text = results.page(done, title=f"{what}. Written by `scripts/reproduce.py`.", machine=machine(folder))
