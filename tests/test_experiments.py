@@ -4,11 +4,16 @@ import sys
 
 import pytest
 import torch
+import yaml
 
 from conftest import Run
-from gradlab import cli, helptext
+from gradlab import build, cli, helptext
+from gradlab.proof import claims
+from gradlab.sweep.rows import text
+from running import compose_config
 
 EXPERIMENTS = sorted((cli.CONFIGS / "experiment").glob("*.yaml"))
+EXPECTED = claims.read_all(cli.CONFIGS / "experiment")
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -17,6 +22,32 @@ def test_the_first_comment_is_the_command(path):
     assert command in (f"gradlab experiment={path.stem}", f"gradlab -m experiment={path.stem}")
     assert ("-m" in command.split()) == ("sweeper:" in path.read_text())
     assert what
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_is_a_valid_config(path):
+    cfg = compose_config(f"experiment={path.stem}")
+    build.check(cfg)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_expected_figures_are_about_runs_of_the_experiment(name):
+    """Each claim's runs are among those that the recipe sweeps over, in its small version too where it is claimed."""
+    recipe = yaml.safe_load((cli.CONFIGS / "experiment" / f"{name}.yaml").read_text())
+    swept = recipe.get("hydra", {}).get("sweeper", {}).get("params", {})
+    small = dict(override.split("=", 1) for override in EXPECTED[name].quick or ())
+    for claim in EXPECTED[name].claims:
+        for wanted in (claim.runs, claim.against or {}):
+            for key, value in wanted.items():
+                assert text(value) in str(swept[key]).split(","), claim.says
+                if EXPECTED[name].quick is not None and claim.quick and key in small:
+                    assert text(value) in small[key].split(","), claim.says
+    assert len({claim.says for claim in EXPECTED[name].claims}) == len(EXPECTED[name].claims)
+
+
+def test_help_shows_experiments_and_not_their_expected_figures():
+    assert set(helptext.groups([cli.CONFIGS])["experiment"]) == {path.stem for path in EXPERIMENTS}
+    assert set(EXPECTED) <= {path.stem for path in EXPERIMENTS}
 
 
 def test_vanishing_sigmoid(run):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gradlab import runs
-from gradlab.probe.columns import COLUMNS
+from gradlab.probe.columns import COLUMNS, NEIGHBOURS
 from gradlab.probe.probe import Row
 from gradlab.probe.shares import COLUMNS as SHARES
 from gradlab.probe.timesteps import COLUMNS as TIMES
@@ -40,13 +40,22 @@ class History:
             self.first_times, self.last_times = state["first_times"], state["last_times"]
             self.recorded_steps, self.clipped_steps = state["recorded_steps"], state["clipped_steps"]
 
-    def add(self, metrics: Mapping[str, Any], rows: list[Row], shares: list[Row], times: Sequence[Row] = ()) -> None:
-        """Add one step's metrics and, if it was recorded, the rows of its layers, auxiliary heads and time steps."""
+    def add(
+        self,
+        metrics: Mapping[str, Any],
+        rows: list[Row],
+        shares: list[Row],
+        times: Sequence[Row] = (),
+        neighbours: Sequence[Row] = (),
+    ) -> None:
+        """Add one step's metrics and, if it was recorded, the rows of its layers and of the further tables."""
         if times:
             self._tables.open("timesteps.csv", TIMES[: len(times[0])]).write(times)
             self.first_times, self.last_times = self.first_times or list(times), list(times)
         if shares:
             self._tables.open("auxiliary.csv", SHARES).write(shares)
+        if neighbours:
+            self._tables.open("neighbours.csv", NEIGHBOURS).write(neighbours)
         self.metrics |= metrics
         self.recorded_steps += 1
         self.clipped_steps += metrics.get("clipped_grad_norm", 0.0) < metrics.get("grad_norm", 0.0)

@@ -190,7 +190,8 @@ def _train(
             for metrics in loop.run():
                 if metrics:
                     rows = loop.probe.take()
-                    history.add(metrics, rows, loop.probe.take_shares(), loop.probe.take_timesteps())
+                    further = (loop.probe.take_shares(), loop.probe.take_timesteps(), loop.probe.take_neighbours())
+                    history.add(metrics, rows, *further)
                     following.log(metrics, rows)
                     report(metrics)
                 if loop.pauses:

@@ -91,6 +91,10 @@ class Probe:
     layers: list[str] = field(
         default_factory=lambda: ["*"], metadata={"meaning": "name patterns of the layers to record"}
     )
+    neighbours: list[int] = field(
+        default_factory=list,
+        metadata={"meaning": "compare dL/dz of samples so many places apart in the batch, in neighbours.csv"},
+    )
 
 
 @dataclass
@@ -160,7 +164,7 @@ def allowed(item: Field[Any]) -> str:
     if "choices" in item.metadata:
         return "one of " + ", ".join(item.metadata["choices"])
     nouns = {int: "an integer", float: "a number", bool: "true or false", str: "a word", list[str]: "a list of names"}
-    nouns |= {list[Any]: "a list of rules", Any: "depths by step"}
+    nouns |= {list[int]: "a list of integers", list[Any]: "a list of rules", Any: "depths by step"}
     low, high = item.metadata.get("minimum"), item.metadata.get("maximum")
     limits = [f"of at least {low}"] if low is not None else []
     limits += [f"at most {high}"] if high is not None else []

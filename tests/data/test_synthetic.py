@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gradlab.data.synthetic import gaussian, linear_regression
+from gradlab.data.synthetic import gaussian, grid, linear_regression
 
 
 def test_gaussian_inputs_and_labels():
@@ -80,3 +80,13 @@ def test_adam_finds_the_line_in_a_thousand_steps():
     assert model.weight.item() == pytest.approx(3, abs=0.2)
     assert model.bias.item() == pytest.approx(2, abs=0.2)
     assert loss.item() == pytest.approx(0.25, abs=0.1)
+
+
+def test_grid_lies_in_its_order_and_asks_for_the_mean_output():
+    data = grid(low=-1.0, high=3.0, samples=5, scale=2.0)
+    assert data.train_inputs.flatten().tolist() == [-2, 0, 2, 4, 6]
+    assert data.ordered
+    assert (data.task, data.outputs) == ("linear", 1)
+    assert (data.train_targets == 1).all()
+    with pytest.raises(ValueError, match=r"high=1.0 must be above low=1.0"):
+        grid(low=1.0, high=1.0)

@@ -81,5 +81,40 @@ def linear_regression(
     )
 
 
+def grid(
+    *, low: float = -2.0, high: float = 2.0, samples: Annotated[int, Ge(2)] = 256, scale: Annotated[float, Gt(0)] = 1.0
+) -> Dataset:
+    """Lay points of a line at equal distances, in their order, and take the mean output for the loss.
+
+    So n dL/dz of a sample is the gradient of the network's output there: how it changes from one point to the next is
+    what shatters in deep nets (Balduzzi et al. 2017, section 2.1, who take 256 points of [-2, 2]).
+
+    Args:
+        low: The first point.
+        high: The last point.
+        samples: Number of points; take ``train.batch_size`` as large, to have them in one batch.
+        scale: Factor on the points.
+
+    Returns:
+        Inputs [n, 1] and targets [n, 1], all 1, for training and test alike.
+
+    Raises:
+        ValueError: The last point is not above the first.
+    """
+    if not low < high:
+        raise ValueError(f"high={high} must be above low={low}")
+    points = scale * torch.linspace(low, high, samples).unsqueeze(1)
+    ones = torch.ones_like(points)
+    return Dataset(
+        train_inputs=points,
+        train_targets=ones,
+        test_inputs=points,
+        test_targets=ones,
+        outputs=1,
+        task="linear",
+        ordered=True,
+    )
+
+
 def _test_samples(samples: int) -> int:
     return max(1, samples // 4)

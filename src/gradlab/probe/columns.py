@@ -40,6 +40,8 @@ OWN = (
     "skip_grad_norm",
 )
 COLUMNS = KEYS + FIGURES
+# The columns of neighbours.csv: cosine between dL/dz of samples `lag` places apart in the batch.
+NEIGHBOURS = ("step", "depth_index", "layer", "lag", "grad_cosine")
 QUANTILES = (0.05, 0.50, 0.95)
 SATURATED = 0.01  # an entry is saturated where the slope is at most this share of the activation's steepest
 

@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 from gradlab.points import Point
 from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Row, pooled_norm, pooled_rms, pooled_share
+from gradlab.probe.pool import Figure, Row, pooled_norm, pooled_rms, pooled_share
 from gradlab.probe.rng import untouched_rng
 
 _SLOPE, _SATURATED = SLOT["activation_slope_rms"], SLOT["saturated_fraction"]
@@ -67,7 +67,7 @@ class DetailHooks:
             inputs: What it saw, [T, n, width].
             outputs: What it returned, [T, n, width].
         """
-        self._grads.append(grad)
+        self._grads.append(grad.transpose(0, 1))  # samples first, as elsewhere
         if activation is not None and inputs is not None:
             self._on_activation_input(activation, (inputs.flatten(0, 1),))
             self._on_activation_output(activation, None, outputs.flatten(0, 1))
@@ -98,6 +98,17 @@ class DetailHooks:
             grads = self._grads[0] if len(self._grads) == 1 else torch.cat([g.flatten() for g in self._grads])
             for slot, quantile in zip(_QUANTILES, self._gauge.log_quantiles(grads), strict=True):
                 self._row[slot] = quantile
+
+    def neighbours(self, lag: int) -> Figure | None:
+        """Return the cosine between dL/dz and dL/dz of the samples ``lag`` places on in the batch, all pairs together.
+
+        None where there are no such pairs. `finish` comes first, `clear` after it.
+        """
+        grads = [grad for grad in self._grads if len(grad) > lag]
+        if not grads:
+            return None
+        here, there = (torch.cat([grad[part].flatten() for grad in grads]) for part in (slice(-lag), slice(lag, None)))
+        return self._gauge.cosine(here, there, self._gauge.norm(here), self._gauge.norm(there))
 
     def _on_affine(self, module: nn.Module, args: Any, output: Any) -> None:
         if self._recording:

@@ -87,6 +87,10 @@ class LayerProbe:
             return self.row[: len(FIGURES)]
         return [(self.row if name in OWN else self._lead.row)[SLOT[name]] for name in FIGURES]
 
+    def neighbours(self, lag: int) -> Figure | None:
+        """Return how alike dL/dz of samples is that stand ``lag`` places apart; after `figures` of a full record."""
+        return None if self._lead is not None else self.detail.neighbours(lag)
+
     def stop(self) -> None:
         """Remove every hook."""
         _remove(self._handles)

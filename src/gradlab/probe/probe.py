@@ -34,9 +34,11 @@ class Probe:
         last: Number of the last step, or -1 where nobody knows it.
         layers: Patterns of layer names (as in a shell) to record.
         also: Further steps to record in full.
+        neighbours: Distances, in places in the batch, of the samples whose dL/dz are compared; for data whose order
+            means something. A full record has them for each layer.
 
     Raises:
-        ValueError: If ``layers`` matches no layer, or the model has none.
+        ValueError: If ``layers`` matches no layer, the model has none, or a distance is below 1.
     """
 
     def __init__(
@@ -48,7 +50,10 @@ class Probe:
         last: int,
         layers: Sequence[str] = ("*",),
         also: Iterable[int] = (),
+        neighbours: Sequence[int] = (),
     ) -> None:
+        if any(lag < 1 for lag in neighbours):
+            raise ValueError(f"neighbours={list(neighbours)}: a distance is at least 1")
         self.every, self.full_every, self.last = every, full_every, last
         self._edges = {0, last, *also}
         self.step = -1
@@ -58,6 +63,7 @@ class Probe:
         self._waits = self._gauge is device_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
+        self._lags, self._neighbours = tuple(neighbours), list[Row]()
         self._times: list[tuple[Row, Tensor]] = []
         self.look()
 
@@ -212,6 +218,9 @@ class Probe:
         for layer in self._called():
             depth_index, role = self._numbering.place(layer.point)
             rows.append((self.step, depth_index, layer.name, role, *layer.figures(full=self.full)))
+            for lag in self._lags if self.full else ():
+                found = layer.neighbours(lag)
+                self._neighbours += [] if found is None else [(self.step, depth_index, layer.name, lag, found)]
         self._rows.extend(sorted(rows, key=itemgetter(1)) if self._numbering.by_calls else rows)
         self.recording = False
         if self.every > 1 or self.step == self.last:
@@ -228,6 +237,11 @@ class Probe:
     def take_shares(self) -> list[Row]:
         """Return the rows of `read_shares` since the last call: values in the order of ``shares.COLUMNS``."""
         rows, self._shares = self._shares, []
+        return _brought_over(rows)
+
+    def take_neighbours(self) -> list[Row]:
+        """Return how alike neighbours' gradients were since the last call: values in the order of ``NEIGHBOURS``."""
+        rows, self._neighbours = self._neighbours, []
         return _brought_over(rows)
 
     def take_timesteps(self) -> list[Row]:

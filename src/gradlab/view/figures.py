@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradlab.view import flow, heatmap, range_test, style, tables, timesteps, training
+from gradlab.view import flow, heatmap, neighbours, range_test, style, tables, timesteps, training
 
 
 def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
@@ -44,6 +44,9 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
             ("timestep_flow", times.steps.size, lambda: timesteps.timestep_flow(times, caption=caption)),
             ("timestep_heatmap", times.steps.size, lambda: timesteps.timestep_heatmap(times, caption=caption)),
         ]
+    if (run_dir / neighbours.FILE).exists():
+        found = neighbours.read_neighbours(run_dir)
+        figures.append(("likeness", found.depths.size, lambda: neighbours.likeness(found, caption=caption)))
     with style.look():
         return drawn + [path for name, recorded, draw in figures if recorded for path in draw().save(folder, name)]
 

@@ -1,0 +1,122 @@
+"""What can be read off a finished run: each function takes a run's folder and returns one number, out of its files.
+
+Layers are the hidden ones on the main path, at one recorded step. A gradient's growth is counted on its way back: above
+1 it explodes, below 1 it vanishes.
+"""
+
+import json
+from math import exp, inf, nan
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def recorded(run: Path, *, name: str) -> float:
+    """Return a number of run.json.
+
+    Args:
+        run: The run's folder.
+        name: Its dotted path, such as ``metrics.eval_accuracy``.
+    """
+    found = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    for part in name.split("."):
+        found = found[part]
+    return float(found)
+
+
+def diverged(run: Path) -> float:
+    """Return 1 where the run ended at a loss that is not finite, else 0."""
+    return float(json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "diverged")
+
+
+def lowest(run: Path, *, column: str) -> float:
+    """Return the smallest value of a column of metrics.csv."""
+    return float(_metric(run, column).min())
+
+
+def highest(run: Path, *, column: str) -> float:
+    """Return the largest value of a column of metrics.csv."""
+    return float(_metric(run, column).max())
+
+
+def final(run: Path, *, column: str, over: int = 1) -> float:
+    """Return the mean of the last ``over`` values of a column of metrics.csv."""
+    return float(_metric(run, column).iloc[-over:].mean())
+
+
+def steps_until(run: Path, *, column: str, below: float) -> float:
+    """Return the first step at which a column of metrics.csv is below a value; infinite where it never is."""
+    values = _metric(run, column)
+    under = values.index[values < below]
+    return float(under[0]) if len(under) else inf
+
+
+def at_layer(run: Path, *, column: str, layer: int, step: int = 0) -> float:
+    """Return a column of gradients.csv at one layer, which counts from 1 at the input and from -1 at the end."""
+    return float(_layers(run, column, step).iloc[layer - 1 if layer > 0 else layer])
+
+
+def growth(run: Path, *, column: str, first: int = 1, last: int | None = None, step: int = 0) -> float:
+    """Return the factor per layer by which a norm in gradients.csv grows from the last layer to the first.
+
+    That is exp of minus the slope of its logarithm against depth, by least squares.
+
+    Args:
+        run: The run's folder.
+        column: The norm.
+        first: The first layer that counts.
+        last: The last layer that counts; None for the last there is.
+        step: The recorded step.
+    """
+    return _growth(_layers(run, column, step).loc[first:last])
+
+
+def first_over_last(run: Path, *, column: str, step: int = 0) -> float:
+    """Return a column of gradients.csv at the first layer over that at the last."""
+    values = _layers(run, column, step)
+    return float(values.iloc[0] / values.iloc[-1])
+
+
+def unevenness(run: Path, *, column: str, step: int = 0) -> float:
+    """Return by how much the largest value of a column of gradients.csv exceeds the smallest: max / min - 1."""
+    values = _layers(run, column, step)
+    return float(values.max() / values.min() - 1)
+
+
+def time_growth(run: Path, *, column: str, first: int = 0, last: int | None = None, step: int = 0) -> float:
+    """Return the factor per time step by which a norm in timesteps.csv grows from the last step to the first.
+
+    Args:
+        run: The run's folder.
+        column: The norm.
+        first: The first time step that counts.
+        last: The last time step that counts; None for the last there is.
+        step: The recorded step of the training.
+    """
+    table = pd.read_csv(run / "timesteps.csv").query("step == @step and depth_index == 1")
+    return _growth(table.set_index("time")[column].loc[first:last])
+
+
+def likeness(run: Path, *, layer: int = 1, lag: int = 1, step: int = 0) -> float:
+    """Return how alike the gradients of neighbouring inputs are at a layer: the cosine in neighbours.csv."""
+    table = pd.read_csv(run / "neighbours.csv").query("step == @step and lag == @lag")
+    return float(table.set_index("depth_index").grad_cosine[layer])
+
+
+def _metric(run: Path, column: str) -> pd.Series:
+    """Return the measured cells of a column of metrics.csv by step."""
+    return pd.read_csv(run / "metrics.csv").set_index("step")[column].dropna()
+
+
+def _layers(run: Path, column: str, step: int) -> pd.Series:
+    """Return a column of gradients.csv at one step by depth, the head left out."""
+    table = pd.read_csv(run / "gradients.csv").query("step == @step and role == 'main'")
+    return table.set_index("depth_index")[column].iloc[:-1].dropna()
+
+
+def _growth(norms: pd.Series) -> float:
+    """Return exp of minus the slope of the log of norms against their index; nan where one has underflowed."""
+    if not (norms > 0).all():
+        return nan
+    return exp(-np.polyfit(norms.index, np.log(norms), 1)[0])
