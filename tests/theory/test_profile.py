@@ -12,7 +12,6 @@ from gradlab.theory.mean_field import tolerance
 from gradlab.theory.profile import Network, profile
 from theory.test_mean_field import RELU, SIGMOID, TANH
 
-
 ONE = np.ones((1, 1, 1))
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Trapezoids converge exponentially on smooth integrands. They stand on z = FINEST sinh(t), closer together towards 0, so
-# that what an activation does there is seen at large variances too. An even number of nodes leaves none on a kink at 0,
-# where the errors left and right of it cancel.
+# Trapezoids converge exponentially on smooth integrands. They stand on z = FINEST sinh(t), closer together towards 0,
+# so that what an activation does there is seen at large variances too. An even number of nodes leaves none on a kink
+# at 0, where the errors left and right of it cancel.
 _FINEST = 1e-3
 _T: Array = np.linspace(-np.arcsinh(12 / _FINEST), np.arcsinh(12 / _FINEST), 40_000)
 _NODES: Array = _FINEST * np.sinh(_T)

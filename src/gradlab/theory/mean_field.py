@@ -130,7 +130,7 @@ def slope_kurtosis(phi: Phi, q: float) -> float:
     return float(3 * moments.slope_fourth / moments.slope_square**2 - 1)
 
 
-def tolerance(v: float, *, width: int, depth: int, seeds: int = 1) -> float:
+def tolerance(v: float, *, width: float, depth: int, seeds: int = 1) -> float:
     """Return how far the measured slope of ln ||dL/dz||^2 against depth may lie from ln chi at finite width.
 
     A bias of v / (2 width), and four standard deviations of a random walk of ``depth`` steps over ``seeds`` networks.

@@ -54,12 +54,14 @@ class Profile:
         log_gradients: Natural log of E||dL/dz||^2, over that of the last hidden layer; -inf where nothing arrives.
         log_outputs: The same of dL/dh, behind the first layer and behind each block.
         variances: Second moment of z.
+        positions: Number of positions of its map.
         walk: Mean over the layers of the variance that a layer of width 1 adds to ln ||dL/dz||^2.
     """
 
     log_gradients: list[float]
     log_outputs: list[float]
     variances: list[float]
+    positions: list[int]
     walk: float
 
 
@@ -96,7 +98,7 @@ def profile(network: Network) -> Profile:
     """
     signal = network.stem.forward(network.inputs)
     varying = float(network.stem.linear(network.inputs).mean()) * network.spread  # a bias is the same for all samples
-    variances = [float(signal.mean())]
+    variances, positions = [float(signal.mean())], [_positions(signal)]
     blocks: list[list[_Step]] = []
     for index, affines in enumerate(network.blocks):
         branch, branch_varying, steps = signal, varying, []
@@ -107,6 +109,7 @@ def profile(network: Network) -> Profile:
             shared = step.moments.mean**2 - step.moments.slope**2 / max(network.batch - 1, 1)
             branch_varying = float(affine.linear(step.moments.square - shared).mean())
             variances.append(float(branch.mean()))
+            positions.append(_positions(branch))
             steps.append(step)
         if network.scales is None:
             signal, varying = branch, branch_varying
@@ -117,10 +120,12 @@ def profile(network: Network) -> Profile:
     totals = np.ones_like(signal)
     if network.scales is None:  # the loss's gradient comes in through the last normalization and activation
         totals = _step(network, network.stem, signal, varying).slope
-    return _back(network, blocks, totals, variances)
+    return _back(network, blocks, totals, (variances, positions))
 
 
-def _back(network: Network, blocks: Sequence[list[_Step]], totals: Array, variances: list[float]) -> Profile:
+def _back(
+    network: Network, blocks: Sequence[list[_Step]], totals: Array, forward: tuple[list[float], list[int]]
+) -> Profile:
     scales = [1.0] * len(blocks) if network.scales is None else network.scales
     gradients, walks, log_scale = [], [], 0.0
     outputs = [_log(totals)]
@@ -141,7 +146,8 @@ def _back(network: Network, blocks: Sequence[list[_Step]], totals: Array, varian
     return Profile(
         log_gradients=_relative(gradients),
         log_outputs=_relative(outputs),
-        variances=variances,
+        variances=forward[0],
+        positions=forward[1],
         walk=sum(walks) / layers,
     )
 
@@ -181,6 +187,10 @@ def _normalized(network: Network, signal: Array, varying: float) -> tuple[Array,
 def _relative(logs: Sequence[float]) -> list[float]:
     """Return logs, from the last layer to the first, over the last one's, from the first layer to the last."""
     return [0.0 if value == logs[0] else float(value - logs[0]) for value in reversed(logs)]
+
+
+def _positions(signal: Array) -> int:
+    return signal.shape[-2] * signal.shape[-1]
 
 
 def _log(values: Array) -> float:

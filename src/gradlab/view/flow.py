@@ -8,17 +8,19 @@ from matplotlib.axes import Axes
 
 from gradlab.view import lanes, style
 from gradlab.view.tables import Layers, spread_out
+from gradlab.view.theory import Line, draw_line
 from gradlab.view.words import condition, quotient
 
 FORWARD, BACKWARD = "activation_std", "preactivation_grad_norm"
 
 
-def gradient_flow(layers: Layers, *, caption: str) -> style.Sheet:
+def gradient_flow(layers: Layers, *, caption: str, theory: Line | None = None) -> style.Sheet:
     """Draw the spread of each layer's output, and the gradient that reaches it, against depth at a few steps.
 
     Args:
         layers: A run's layers with ``activation_std`` and ``preactivation_grad_norm``; at least one step and layer.
         caption: The configuration that was run.
+        theory: What theory predicts of the gradient at step 0.
     """
     layers = observed(layers)
     sheet = style.sheet(headline(layers), caption=caption, height=3.95)
@@ -28,7 +30,7 @@ def gradient_flow(layers: Layers, *, caption: str) -> style.Sheet:
     )
     for left, column, title, label in panels:
         axes = sheet.axes(left, 0.55, 3.05, 3.05, name=label)
-        _panel(axes, layers, layers.columns[column])
+        _panel(axes, layers, layers.columns[column], theory=theory if column == BACKWARD else None)
         axes.set_title(title)
     style.note_colours(sheet.figure.axes[-1], "step")
     return sheet
@@ -78,9 +80,12 @@ def _at_steps(phrases: Sequence[str], steps: Sequence[int]) -> str:
     return ", ".join(f"{phrase} at step {step}" for phrase, step in zip(phrases, steps, strict=True))
 
 
-def _panel(axes: Axes, layers: Layers, values: np.ma.MaskedArray) -> None:
+def _panel(axes: Axes, layers: Layers, values: np.ma.MaskedArray, *, theory: Line | None) -> None:
     """Draw one quantity against depth: a line per chosen step, the head set apart on the right."""
-    scale = lanes.fit(values)
+    last_norm = values[0, layers.hidden - 1] if layers.hidden and layers.steps[0] == 0 else np.ma.masked
+    drawn = theory if last_norm is not np.ma.masked and 0 < float(last_norm) < np.inf else None
+    line = [] if drawn is None else [np.ma.MaskedArray(10.0 ** np.clip(drawn.at(float(last_norm)), -300, 300))]
+    scale = lanes.fit(values, *line)
     steps = spread_out(len(layers.steps), 5)
     first, last = int(layers.depths[0]), int(layers.depths[max(layers.hidden, 1) - 1])
     gap = max(1.0, 0.15 * (last - first))
@@ -94,6 +99,8 @@ def _panel(axes: Axes, layers: Layers, values: np.ma.MaskedArray) -> None:
         inner, outer = slice(0, layers.hidden), slice(layers.hidden, None)
         lanes.draw(axes, depths[inner], values[row, inner], scale, label=str(layers.steps[row]), **look)
         lanes.draw(axes, depths[outer], values[row, outer], scale, line=False, marker="D", **look)
+    if drawn is not None:
+        draw_line(axes, drawn, float(last_norm))
     style.keep_small(axes)
     lanes.dress(axes, scale)
 

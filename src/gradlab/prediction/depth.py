@@ -1,0 +1,143 @@
+"""The prediction over depth, of MLPs and CNNs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradlab.nn.network import Network as Model
+from gradlab.nn.points import block_layers
+from gradlab.nn.residual import PreActivation, StochasticDepth
+from gradlab.prediction.activation import phi_of
+from gradlab.prediction.norm import normalization_of
+from gradlab.prediction.reasons import NoPredictionError
+from gradlab.prediction.weights import affine_of
+from gradlab.theory.affine import Affine
+from gradlab.theory.forecast import Forecast, deep, random_walk
+from gradlab.theory.gaussian import Array
+from gradlab.theory.profile import Network, profile
+
+_GROUPS = 16  # samples of like size that are followed together
+
+
+def predict_depth(model: Model, inputs: Tensor) -> Forecast:
+    """Predict the gradient at every layer of an MLP or a CNN.
+
+    Args:
+        model: The network.
+        inputs: Its first batch [n, ...].
+
+    Raises:
+        NoPredictionError: Theory does not cover it.
+    """
+    network = network_of(model, inputs)
+    found = profile(network)
+    affines = [network.stem, *(affine for block in network.blocks for affine in block)]
+    silent = not all(affine.weight_variance for affine in affines[1:])
+    if silent or (network.scales is not None and not any(network.scales)):
+        return _closed(network, found.log_outputs)
+    width = min(affine.width for affine in affines)
+    groups = normalization_of(_layers(model)[-1].normalization)[2]
+    chi, q_star = deep(network, found)
+    return Forecast(
+        places=range(1, len(affines) + 1),
+        log_gradients=found.log_gradients,
+        variances=found.variances,
+        entries=[affine.width * positions for affine, positions in zip(affines, found.positions, strict=True)],
+        chi=chi,
+        q_star=q_star,
+        tolerance=random_walk(found.walk, width=width / groups, places=len(affines)),
+    )
+
+
+def network_of(model: Model, inputs: Tensor) -> Network:
+    """Return what theory needs to know of an MLP or a CNN and its first batch.
+
+    Raises:
+        NoPredictionError: Theory does not cover it.
+    """
+    if len(model.auxiliary):
+        raise NoPredictionError("auxiliary heads add gradients of their own on the way")
+    blocks = list(model.blocks)
+    if not blocks:
+        raise NoPredictionError("one hidden layer has nothing to compare with")
+    scales = [_scale(block) for block in blocks]
+    layers = _layers(model)
+    kinds = {normalization_of(layer.normalization) for layer in layers}
+    if len(kinds) > 1:
+        raise NoPredictionError("the normalization is not the same in all layers")
+    ((kind, epsilon, _),) = kinds
+    if kind == "batch" and len(inputs) < 4:
+        raise NoPredictionError("batch norm over fewer than 4 samples")
+    branches = [[affine_of(layer.affine) for layer in block_layers(block)] for block in blocks]
+    plain = None in scales
+    squares, spread = _squares(model, inputs)
+    return Network(
+        phi=phi_of([layer.activation for layer in layers]),
+        stem=affine_of(model.stem.affine, first=True),
+        blocks=[[affine for branch in branches for affine in branch]] if plain else branches,
+        scales=None if plain else [scale for scale in scales if scale is not None],
+        normalization=kind,
+        epsilon=epsilon,
+        inputs=squares if kind != "batch" else squares.mean(0, keepdims=True),
+        spread=spread,
+        batch=len(inputs),
+    )
+
+
+def _layers(model: Model) -> list[Any]:
+    """Return the layers that have an activation: in activation-first blocks the first layer has none."""
+    inner = [layer for block in model.blocks for layer in block_layers(block)]
+    return [model.stem, *inner] if hasattr(model.stem, "activation") else inner
+
+
+def _scale(block: Any) -> float | None:
+    """Return a in x + a F(x), None where there is no skip."""
+    if isinstance(block, nn.Sequential):
+        return None
+    if isinstance(block, StochasticDepth) and block.survival < 1:
+        raise NoPredictionError("stochastic depth drops whole blocks at random: one draw is far from the mean")
+    if not isinstance(block, PreActivation):
+        raise NoPredictionError(f"theory does not know residual blocks of type {type(block).__name__}")
+    if not isinstance(block.shortcut, nn.Identity):
+        raise NoPredictionError("skips that change the shape of the map")
+    return float(block.weigh(torch.ones(())))
+
+
+def _squares(model: Model, inputs: Tensor) -> tuple[Array, float]:
+    """Return the mean square of the inputs over features or channels [groups, h, w], and its share that varies.
+
+    Samples are put into groups of like size: a large input saturates an activation that a small one does not.
+    """
+    x = inputs.detach().double().cpu()
+    x = x.flatten(1)[:, :, None, None] if isinstance(model.stem.affine, nn.Linear) else x
+    squares = x.square().mean(1)
+    order = squares.mean((1, 2)).argsort()
+    groups = [squares[part].mean(0) for part in order.tensor_split(min(_GROUPS, len(x)))]
+    mean = x.mean((0, 2, 3))
+    total = float(x.square().mean())
+    return torch.stack(groups).numpy(), 1 - float(mean.square().mean()) / total if total else 1.0
+
+
+def _closed(network: Network, log_outputs: Sequence[float]) -> Forecast:
+    """Return the prediction for blocks whose branches give nothing back: the skip carries the gradient unchanged."""
+    if network.scales is None:
+        raise NoPredictionError("weights of 0 send no gradient back")
+    places = [1]
+    for block in network.blocks:
+        places.append(places[-1] + len(block))
+    return Forecast(
+        column="activation_grad_norm",
+        places=places,
+        log_gradients=log_outputs,
+        chi=1.0,
+        tolerance=random_walk(0.0, width=1, places=len(places)),
+        assumes=["branches that are closed at the start"],
+    )
+
+
+def critical_affine(network: Network) -> Affine | None:
+    """Return the hidden map of a plain network without normalization, whose critical line can be drawn; else None."""
+    plain = network.scales is None and network.normalization == "none"
+    return network.blocks[0][0] if plain else None
