@@ -7,6 +7,8 @@ import argparse
 import random
 import tempfile
 import time
+from collections import Counter
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,18 @@ NORMALIZATIONS = ("none", "none", "none", "layer_norm", "rms_norm", "batch_norm"
 RESIDUALS = ("none", "none", "pre_activation", "scaled")
 
 
-def draw(numbers: random.Random, *, widths: tuple[int, int] = (256, 1024)) -> list[str]:
-    """Return the overrides of a random network: log-uniform variances and widths, 30 to 150 layers."""
-    width = round(2 ** numbers.uniform(*(torch.tensor(widths).log2().tolist())))
+def draw(
+    numbers: random.Random, *, widths: tuple[int, int] = (256, 1024), depths: tuple[int, int] = (30, 150)
+) -> list[str]:
+    """Return the overrides of a random network: variances and widths are log-uniform."""
+    width = round(exp(numbers.uniform(log(widths[0]), log(widths[1]))))
     return [
         f"activation={numbers.choice(ACTIVATIONS)}",
         f"normalization={numbers.choice(NORMALIZATIONS)}",
         f"residual={numbers.choice(RESIDUALS)}",
         f"model.width={width}",
         f"data.features={width}",
-        f"model.depth={numbers.randint(30, 150)}",
+        f"model.depth={numbers.randint(*depths)}",
         "initializer=mean_field",
         f"initializer.weight_variance={10 ** numbers.uniform(-0.5, 0.7):.4g}",
         f"initializer.bias_variance={numbers.choice((0.0, 10 ** numbers.uniform(-3, 0))):.4g}",
@@ -69,7 +73,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     numbers = random.Random(options.seed)
-    began, counts, misses = time.monotonic(), dict.fromkeys(("agrees", "MISS", "unjudged", "none"), 0), []
+    began, misses = time.monotonic(), []
+    counts: Counter[str] = Counter()
     print("outcome  predicted measured difference tolerance  (growth of ln ||dL/dz||^2 for one layer back)")
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.configs):
@@ -80,8 +85,8 @@ def main() -> None:
             print(f"{word:9}{figures}  {words}", flush=True)
             misses += [words] if word == "MISS" else []
     judged = counts["agrees"] + counts["MISS"]
-    print(f"{counts['agrees']} of {judged} agree ({counts['agrees'] / max(judged, 1):.1%}), {counts['unjudged']} ", end="")
-    print(f"unjudged, {counts['none']} without prediction; {time.monotonic() - began:.0f} s")
+    rest = f"{counts['unjudged']} unjudged, {counts['none']} without prediction; {time.monotonic() - began:.0f} s"
+    print(f"{counts['agrees']} of {judged} agree ({counts['agrees'] / max(judged, 1):.1%}), {rest}")
     for words in misses:
         print(f"missed: {words}")
 

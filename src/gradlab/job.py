@@ -22,7 +22,7 @@ from gradlab.interrupts import interruptible
 from gradlab.junit import check_place, write_junit
 from gradlab.loggers.following import Following
 from gradlab.norms import quiet
-from gradlab.prediction import judge, peek, predict
+from gradlab.prediction import CRITICAL, critical_rows, judge, peek, predict
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -172,6 +172,10 @@ def _train(
     history = History(folder, state=saved and saved["history"])
     inputs = peek(loop.batches)
     forecast = predict(loop.model, inputs)  # of the first step: a checkpoint's weights come later
+    if cfg.train.measure_only and (rows := critical_rows(loop.model, inputs)):
+        table = runs.Table(folder / "critical_line.csv", CRITICAL)
+        table.write(rows)
+        table.close()
     if saved:
         checkpoint.restore(loop, saved)
         _warn_of_elsewhere(saved["environment"], record)

@@ -8,13 +8,16 @@ from torch import Tensor, nn
 
 from gradlab.nn.network import Network
 from gradlab.nn.recurrent_net import Recurrent
-from gradlab.prediction.depth import predict_depth
+from gradlab.prediction.depth import critical_rows, predict_depth
 from gradlab.prediction.reasons import NoPredictionError
 from gradlab.prediction.time import predict_time
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.timesteps import COLUMNS as TIMES
 from gradlab.theory.forecast import Forecast, compare
 
+__all__ = ["CRITICAL", "critical_rows", "judge", "peek", "predict"]
+
+CRITICAL = ("q_star", "weight_variance", "bias_variance")  # columns of critical_line.csv
 Row = Sequence[Any]
 
 

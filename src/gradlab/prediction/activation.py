@@ -25,14 +25,14 @@ def phi_of(modules: Sequence[nn.Module]) -> Phi:
     first = modules[0]
     phi = _wrapped(first)
     seen = _values(phi, first)
+    if not np.array_equal(seen, phi.value(_TRIED)):
+        raise NoPredictionError(f"the activation {type(first).__name__} is random")
     for module in modules[1:]:
         if type(module) is not type(first) or not np.array_equal(_values(_wrapped(module), module), seen):
             raise NoPredictionError("the activation is not the same in all layers")
     parts = [float(phi.value(_TRIED[i : i + 1])[0]) for i in (3, 30, 60)]
     if not np.allclose(parts, seen[[3, 30, 60]], rtol=1e-9, atol=1e-12):
         raise NoPredictionError(f"the activation {type(first).__name__} does not act on each number alone")
-    if not np.array_equal(seen, phi.value(_TRIED)):
-        raise NoPredictionError(f"the activation {type(first).__name__} is random")
     moments = phi.moments(np.array([0.1, 1.0, 10.0]))
     if not np.isfinite([moments.square, moments.slope_square]).all():
         raise NoPredictionError(f"the activation {type(first).__name__} has no second moment")

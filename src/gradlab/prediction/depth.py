@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,11 +14,12 @@ from gradlab.prediction.activation import phi_of
 from gradlab.prediction.norm import normalization_of
 from gradlab.prediction.reasons import NoPredictionError
 from gradlab.prediction.weights import affine_of
-from gradlab.theory.affine import Affine
 from gradlab.theory.forecast import Forecast, deep, random_walk
 from gradlab.theory.gaussian import Array
+from gradlab.theory.mean_field import critical_line
 from gradlab.theory.profile import Network, profile
 
+_LINE = (1e-8, 100.0, 120)  # q* along the critical line: from, to, how many
 _GROUPS = 16  # samples of like size that are followed together
 
 
@@ -102,7 +104,7 @@ def _scale(block: Any) -> float | None:
         raise NoPredictionError(f"theory does not know residual blocks of type {type(block).__name__}")
     if not isinstance(block.shortcut, nn.Identity):
         raise NoPredictionError("skips that change the shape of the map")
-    return float(block.weigh(torch.ones(())))
+    return float(block.weigh(torch.ones(())).detach())
 
 
 def _squares(model: Model, inputs: Tensor) -> tuple[Array, float]:
@@ -137,7 +139,21 @@ def _closed(network: Network, log_outputs: Sequence[float]) -> Forecast:
     )
 
 
-def critical_affine(network: Network) -> Affine | None:
-    """Return the hidden map of a plain network without normalization, whose critical line can be drawn; else None."""
-    plain = network.scales is None and network.normalization == "none"
-    return network.blocks[0][0] if plain else None
+def critical_rows(model: nn.Module, inputs: Tensor) -> list[tuple[float, float, float]]:
+    """Return the critical line of a plain network's activation as rows of q*, weight variance, bias variance.
+
+    Args:
+        model: The network; for one that theory does not cover, or that has skips or normalization, there are no rows.
+        inputs: Its first batch.
+    """
+    try:
+        network = network_of(model, inputs) if isinstance(model, Model) else None
+    except NoPredictionError:
+        return []
+    if network is None or network.scales is not None or network.normalization != "none":
+        return []
+    squares = np.geomspace(*_LINE)
+    weights, biases = critical_line(network.phi, squares)
+    # Rounding puts relu's biases, which are 0 at every q*, on either side of it.
+    rows = zip(squares, weights, np.where(np.abs(biases) < 1e-9 * squares, 0.0, biases), strict=True)
+    return [(float(q), float(w), float(b)) for q, w, b in rows if b >= 0 and np.isfinite(w)]

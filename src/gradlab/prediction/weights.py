@@ -66,13 +66,13 @@ def check_random(rows: Tensor, *, first: bool = False) -> None:
     if not torch.isfinite(rows).all():
         raise NoPredictionError("there are weights that are not finite")
     fan_in, spread, mean = rows.shape[1], float(rows.std(correction=0)), abs(float(rows.mean()))
-    if mean * sqrt(fan_in) > spread * (0.1 + 5 / sqrt(len(rows))):
-        raise NoPredictionError("the weights have a mean other than 0")
     squares = rows[:_ROWS].square()
     fourth = float(squares.square().sum(1).mean())
     inputs = float(squares.sum(1).square().mean()) / fourth if fourth else fan_in
     if not first and inputs < min(3, fan_in / 4):
         raise NoPredictionError("the weights have a pattern: a unit looks at one input or two")
+    if mean * sqrt(fan_in) > spread * (0.1 + 5 / sqrt(len(rows))):
+        raise NoPredictionError("the weights have a mean other than 0")
 
 
 def is_orthogonal(matrix: Tensor) -> bool:

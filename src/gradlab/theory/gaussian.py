@@ -89,9 +89,10 @@ class Phi:
         if place not in self._rows:
             z = np.exp(place * _STRIDE / 2) * _NODES
             value, slope = (np.asarray(each(z), dtype=np.float64) for each in (self.value, self.slope))
-            square = slope**2
-            columns = (value, value**2, slope, square, square**2, square * _NODES**2)
-            self._rows[place] = np.array([np.dot(_WEIGHTS, column) for column in columns])
+            with np.errstate(over="ignore", invalid="ignore"):  # a mean that does not exist is inf or nan
+                square = slope**2
+                columns = (value, value**2, slope, square, square**2, square * _NODES**2)
+                self._rows[place] = np.array([np.dot(_WEIGHTS, column) for column in columns])
         return self._rows[place]
 
     def _interpolated(self, x: Array) -> Array:
