@@ -1,6 +1,7 @@
 """The prediction over depth, of MLPs and CNNs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from gradlab.prediction.activation import phi_of
 from gradlab.prediction.norm import normalization_of
 from gradlab.prediction.reasons import NoPredictionError
 from gradlab.prediction.weights import affine_of
-from gradlab.theory.forecast import Forecast, deep, random_walk
+from gradlab.theory.forecast import Forecast, deep, growth, random_walk
 from gradlab.theory.gaussian import Array
 from gradlab.theory.mean_field import critical_line
 from gradlab.theory.profile import Network, profile
@@ -49,7 +50,8 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
         entries=[affine.width * positions for affine, positions in zip(affines, found.positions, strict=True)],
         chi=chi,
         q_star=q_star,
-        tolerance=random_walk(found.walk, width=width / groups, places=len(affines)),
+        tolerance=random_walk(found.walk, width=width / groups, places=len(affines))
+        + _batch_margin(network, found.log_gradients, inputs),
     )
 
 
@@ -120,6 +122,24 @@ def _squares(model: Model, inputs: Tensor) -> tuple[Array, float]:
     mean = x.mean((0, 2, 3))
     total = float(x.square().mean())
     return torch.stack(groups).numpy(), 1 - float(mean.square().mean()) / total if total else 1.0
+
+
+def _batch_margin(network: Network, log_gradients: Sequence[float], inputs: Tensor) -> float:
+    """Return by how much the growth would change if the samples that batch norm sees were unequally far apart.
+
+    They are: the inputs are, and so does each layer's finite width make them. Theory knows by how much, but not whether
+    the gradients, unequal as well, make up for what that does to the units' variances: for odd activations they do.
+    """
+    if network.normalization != "batch":
+        return 0.0
+    centred = inputs.detach().double().cpu().flatten(1)
+    centred = centred - centred.mean(0)
+    gram = centred @ centred.T
+    trace = float(gram.trace())
+    unequal = (len(gram) - 1) * float(gram.square().sum()) / trace**2 - 1 if trace else 0.0
+    other = profile(replace(network, unequal=unequal)).log_gradients
+    places = range(len(other))
+    return abs(growth(places, other) - growth(places, log_gradients))
 
 
 def _closed(network: Network, log_outputs: Sequence[float]) -> Forecast:

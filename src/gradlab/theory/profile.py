@@ -33,6 +33,8 @@ class Network:
         inputs: Mean square of the inputs' entries [samples, h, w]; samples of like size may stand for others.
         spread: Share of the inputs' mean square that varies over the batch, for batch norm.
         batch: Number of samples that batch norm sees; inf for very many.
+        unequal: For batch norm, how unequally far the samples are from one another: the variance of the eigenvalues of
+            the inputs' centred Gram matrix over their squared mean. None takes all layers' samples to be equally far.
     """
 
     phi: Phi
@@ -44,6 +46,7 @@ class Network:
     inputs: Array
     spread: float = 1.0
     batch: float = float("inf")
+    unequal: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,14 @@ class Profile:
     variances: list[float]
     positions: list[int]
     walk: float
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What batch norm sees of a signal: how much it varies over the batch, and how unequally (`Network.unequal`)."""
+
+    varying: float
+    unequal: float
 
 
 @dataclass(frozen=True)
@@ -93,33 +104,31 @@ def profile(network: Network) -> Profile:
     """Follow the signal forward and the gradient back.
 
     In residual blocks the terms of the skip and of the branch add up in square, because the branch's last weights have
-    mean 0 and know nothing of the skip. Under batch norm, the samples are taken to be equally far from one another
-    after the normalization, as different inputs are a few layers into a network.
+    mean 0 and know nothing of the skip.
     """
     signal = network.stem.forward(network.inputs)
     varying = float(network.stem.linear(network.inputs).mean()) * network.spread  # a bias is the same for all samples
+    seen = _Batch(varying, (network.unequal or 0.0) + _noise(network, network.stem))
     variances, positions = [float(signal.mean())], [_positions(signal)]
     blocks: list[list[_Step]] = []
     for index, affines in enumerate(network.blocks):
-        branch, branch_varying, steps = signal, varying, []
+        branch, within, steps = signal, seen, []
         for affine in affines:
-            step = _step(network, affine, branch, branch_varying)
+            step = _step(network, affine, branch, within)
             branch = affine.forward(step.moments.square)
-            # Samples whose sum is 0 after batch norm have a correlation of -1 / (batch - 1) with one another.
-            shared = step.moments.mean**2 - step.moments.slope**2 / max(network.batch - 1, 1)
-            branch_varying = float(affine.linear(step.moments.square - shared).mean())
+            within = _passed(network, step, within)
             variances.append(float(branch.mean()))
             positions.append(_positions(branch))
             steps.append(step)
         if network.scales is None:
-            signal, varying = branch, branch_varying
+            signal, seen = branch, within
         else:
             scale = network.scales[index] ** 2
-            signal, varying = signal + scale * branch, varying + scale * branch_varying
+            signal, seen = signal + scale * branch, _sum(seen, within, scale)
         blocks.append(steps)
     totals = np.ones_like(signal)
     if network.scales is None:  # the loss's gradient comes in through the last normalization and activation
-        totals = _step(network, network.stem, signal, varying).slope
+        totals = _step(network, network.stem, signal, seen).slope
     return _back(network, blocks, totals, (variances, positions))
 
 
@@ -162,13 +171,40 @@ def _block_walk(steps: Sequence[_Step], branch: float, *, skip: bool) -> float:
     return branch * (4 + branch * inner) / (1 + branch) ** 2 if skip else inner
 
 
-def _step(network: Network, affine: Affine, signal: Array, varying: float) -> _Step:
-    argument, rate = _normalized(network, signal, varying)
+def _passed(network: Network, step: _Step, within: _Batch) -> _Batch:
+    """Return what is left of the differences between samples after a normalization, an activation and an affine map.
+
+    Samples whose sum is 0 after batch norm have a correlation of -1 / (batch - 1) with one another. Other correlations
+    shrink by E[phi']^2 / Var[phi], and the width's finite number of units adds new ones.
+    """
+    slope = step.moments.slope**2
+    varying = step.moments.square - step.moments.mean**2 + slope / max(network.batch - 1, 1)
+    kept = float((slope / np.maximum(varying, 1e-300)).mean())
+    unequal = min(kept, 1.0) ** 2 * within.unequal + _noise(network, step.affine)
+    return _Batch(float(step.affine.linear(varying).mean()), unequal)
+
+
+def _noise(network: Network, affine: Affine) -> float:
+    """Return how unequal a random map to a finite width makes samples that were equally far from one another."""
+    return 0.0 if network.unequal is None else network.batch / affine.width
+
+
+def _sum(skip: _Batch, branch: _Batch, scale: float) -> _Batch:
+    """Return what batch norm sees of x + a F(x), a^2 = scale."""
+    varying = skip.varying + scale * branch.varying
+    share = scale * branch.varying / varying if varying else 0.0
+    return _Batch(varying, ((1 - share) * skip.unequal**0.5 + share * branch.unequal**0.5) ** 2)
+
+
+def _step(network: Network, affine: Affine, signal: Array, within: _Batch) -> _Step:
+    argument, rate = _normalized(network, signal, within.varying)
     moments = network.phi.moments(argument)
     if network.normalization == "batch" and network.batch < np.inf:
-        # The gradient loses its parts along the ones and along the normalized unit, and E[1/chi^2] is 1/(batch - 3).
+        # The gradient loses its parts along the ones and along the normalized unit; a unit's variance over the batch is
+        # a chi square whose inverse has mean 1 / (n - 2), n fewer than the samples where these are unequally far apart.
         lost = 1 + moments.slope_square_z / np.maximum(moments.slope_square, 1e-300)
-        rate = rate * (1 - lost / network.batch) * network.batch / max(network.batch - 3, 1)
+        free = (network.batch - 1) / (1 + within.unequal)
+        rate = rate * (1 - lost / network.batch) * network.batch / (network.batch - 1) * free / max(free - 2, 1)
     return _Step(affine, moments, rate, signal.shape)
 
 
