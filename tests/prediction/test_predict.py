@@ -115,6 +115,7 @@ NOT_COVERED = {
     "linear": ("model=linear", "~model.depth", "~model.width"),
     "a unit looks at one input": ("initializer=identity", "model.width=64", "data=gaussian", "data.features=64"),
     "loss of its own": ("model=rnn", "data=copy_memory", "model.depth=1"),
+    "outgrow their batch": ("activation=silu", "normalization=batch_norm", "model.depth=30"),
     "stacked": ("model=rnn", "model.depth=2"),
     "change the shape": ("model=cnn", "residual=pre_activation"),
 }

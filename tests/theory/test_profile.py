@@ -9,8 +9,8 @@ from torch import nn
 
 from gradlab.theory.affine import Affine
 from gradlab.theory.mean_field import tolerance
-from gradlab.theory.profile import Network, profile
-from theory.test_mean_field import RELU, SIGMOID, TANH
+from gradlab.theory.profile import Network, outgrowing, profile
+from theory.test_mean_field import RELU, SIGMOID, TANH, phi_of
 
 ONE = np.ones((1, 1, 1))
 
@@ -38,6 +38,13 @@ def test_batch_norm_explodes_whatever_the_weights(weight_variance):
     net = Network(phi=RELU, stem=affine, blocks=[[affine]] * 9, normalization="batch", inputs=ONE)
     steps = -np.diff(profile(net).log_gradients)
     assert steps[1:] == pytest.approx([log(pi / (pi - 1))] * 8, rel=1e-4)
+
+
+def test_samples_outgrow_their_batch_under_some_activations():
+    """A sample of variance q among many of 1: C(q) of relu is q/2 - sqrt(q)/pi + 1/(2 pi), so C'(1) = C(1)."""
+    assert outgrowing(RELU) == pytest.approx(1.0, abs=2e-4)
+    assert outgrowing(TANH) < 0.6
+    assert outgrowing(phi_of(nn.Softplus())) > 1.05
 
 
 def test_layer_norm_makes_relu_critical_whatever_the_weights():

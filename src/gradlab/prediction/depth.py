@@ -18,9 +18,10 @@ from gradlab.prediction.weights import affine_of
 from gradlab.theory.forecast import Forecast, deep, growth, random_walk
 from gradlab.theory.gaussian import Array
 from gradlab.theory.mean_field import critical_line
-from gradlab.theory.profile import Network, profile
+from gradlab.theory.profile import Network, outgrowing, profile
 
 _LINE = (1e-8, 100.0, 120)  # q* along the critical line: from, to, how many
+_APART, _UNSTABLE = 0.5, 1.005  # sizes of samples are no longer a small perturbation; the perturbation grows
 _GROUPS = 16  # samples of like size that are followed together
 
 
@@ -36,6 +37,8 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
     """
     network = network_of(model, inputs)
     found = profile(network)
+    if found.apart > _APART and network.normalization == "batch" and outgrowing(network.phi) > _UNSTABLE:
+        raise NoPredictionError("batch norm under an activation with which single samples outgrow their batch")
     affines = [network.stem, *(affine for block in network.blocks for affine in block)]
     silent = not all(affine.weight_variance for affine in affines[1:])
     if silent or (network.scales is not None and not any(network.scales)):
@@ -84,7 +87,7 @@ def network_of(model: Model, inputs: Tensor) -> Network:
         scales=None if plain else [scale for scale in scales if scale is not None],
         normalization=kind,
         epsilon=epsilon,
-        inputs=squares if kind != "batch" else squares.mean(0, keepdims=True),
+        inputs=squares,
         spread=spread,
         batch=len(inputs),
     )

@@ -6,7 +6,7 @@ All figures are second moments over the units of a layer, at each position of it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -59,6 +59,8 @@ class Profile:
         variances: Second moment of z.
         positions: Number of positions of its map.
         walk: Mean over the layers of the variance that a layer of width 1 adds to ln ||dL/dz||^2.
+        apart: Under batch norm, variance of the samples' sizes over their squared mean in the last layer, as a small
+            perturbation grows; it is not small where some samples have outgrown the others, and then nothing holds.
     """
 
     log_gradients: list[float]
@@ -66,14 +68,22 @@ class Profile:
     variances: list[float]
     positions: list[int]
     walk: float
+    apart: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """What batch norm sees of a signal: how much it varies over the batch, and how unequally (`Network.unequal`)."""
+    """What batch norm sees of a signal.
+
+    Attributes:
+        varying: How much it varies over the batch.
+        unequal: How unequally far the samples are from one another (`Network.unequal`).
+        apart: How unequal in size they are (`Profile.apart`).
+    """
 
     varying: float
     unequal: float
+    apart: float
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,9 @@ def profile(network: Network) -> Profile:
     """
     signal = network.stem.forward(network.inputs)
     varying = float(network.stem.linear(network.inputs).mean()) * network.spread  # a bias is the same for all samples
-    seen = _Batch(varying, (network.unequal or 0.0) + _noise(network, network.stem))
+    sizes = network.inputs.mean((-2, -1))
+    apart = float(sizes.var() / sizes.mean() ** 2) if sizes.any() else 0.0
+    seen = _Batch(varying, (network.unequal or 0.0) + _noise(network, network.stem), apart)
     variances, positions = [float(signal.mean())], [_positions(signal)]
     blocks: list[list[_Step]] = []
     for index, affines in enumerate(network.blocks):
@@ -116,7 +128,7 @@ def profile(network: Network) -> Profile:
         for affine in affines:
             step = _step(network, affine, branch, within)
             branch = affine.forward(step.moments.square)
-            within = _passed(network, step, within)
+            within = _passed(network, step, within) if network.normalization == "batch" else within
             variances.append(float(branch.mean()))
             positions.append(_positions(branch))
             steps.append(step)
@@ -129,7 +141,7 @@ def profile(network: Network) -> Profile:
     totals = np.ones_like(signal)
     if network.scales is None:  # the loss's gradient comes in through the last normalization and activation
         totals = _step(network, network.stem, signal, seen).slope
-    return _back(network, blocks, totals, (variances, positions))
+    return replace(_back(network, blocks, totals, (variances, positions)), apart=seen.apart)
 
 
 def _back(
@@ -181,7 +193,22 @@ def _passed(network: Network, step: _Step, within: _Batch) -> _Batch:
     varying = step.moments.square - step.moments.mean**2 + slope / max(network.batch - 1, 1)
     kept = float((slope / np.maximum(varying, 1e-300)).mean())
     unequal = min(kept, 1.0) ** 2 * within.unequal + _noise(network, step.affine)
-    return _Batch(float(step.affine.linear(varying).mean()), unequal)
+    apart = outgrowing(network.phi) ** 2 * within.apart + 2 / step.affine.width
+    return _Batch(float(step.affine.linear(varying).mean()), unequal, min(apart, 1e9))
+
+
+def outgrowing(phi: Phi) -> float:
+    """Return by what a layer with batch norm multiplies the difference of a sample's size from the others'.
+
+    With C(q) = E[phi^2] - 2 E[phi] m + m^2, the centred second moment of a sample of variance q among others of 1 and
+    mean m, that is C'(1) / C(1): 1 for relu and linear maps, below for tanh, above for softplus, gelu and silu, under
+    which single samples outgrow the rest of their batch (Yang et al. 2019 on the fixed points' stability).
+    """
+    step = 0.02
+    moments = phi.moments(np.array([1 - step, 1.0, 1 + step]))
+    middle = moments.mean[1]
+    centred = moments.square - 2 * moments.mean * middle + middle**2
+    return float((centred[2] - centred[0]) / (2 * step * centred[1])) if centred[1] > 0 else 1.0
 
 
 def _noise(network: Network, affine: Affine) -> float:
@@ -193,7 +220,11 @@ def _sum(skip: _Batch, branch: _Batch, scale: float) -> _Batch:
     """Return what batch norm sees of x + a F(x), a^2 = scale."""
     varying = skip.varying + scale * branch.varying
     share = scale * branch.varying / varying if varying else 0.0
-    return _Batch(varying, ((1 - share) * skip.unequal**0.5 + share * branch.unequal**0.5) ** 2)
+    unequal, apart = (
+        ((1 - share) * ours**0.5 + share * theirs**0.5) ** 2
+        for ours, theirs in ((skip.unequal, branch.unequal), (skip.apart, branch.apart))
+    )
+    return _Batch(varying, unequal, apart)
 
 
 def _step(network: Network, affine: Affine, signal: Array, within: _Batch) -> _Step:
