@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gradlab.build import uses
+from gradlab.theory.words import in_words
 from gradlab.verdicts import FLOW, root_cause
 from gradlab.view.summary import layer_table
 
@@ -58,7 +59,9 @@ def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
     return ", ".join([f"model {choices.get('model')}", *sizes, *parts, *lr, *numbers])
 
 
-def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, clips: bool = False) -> None:
+def summarize(
+    folder: Path, record: Mapping[str, Any], *, brief: bool = False, clips: bool = False, foretold: bool = False
+) -> None:
     """Print a table of layers, the verdicts, how often the gradient was clipped, the final metrics and the folder.
 
     Args:
@@ -66,6 +69,7 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
         record: Content of its run.json.
         brief: Whether to print one line with the last verdict and the folder's name instead.
         clips: Whether a clipping was chosen, so that "never clipped" is worth saying.
+        foretold: Whether to say what theory predicts.
     """
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
     end = f"{record['status']} in {record['seconds']:.1f} s" + (f": {metrics}" if metrics else "")
@@ -79,6 +83,8 @@ def summarize(folder: Path, record: Mapping[str, Any], *, brief: bool = False, c
         console.print(layer_table(folder))
     for verdict in _telling(verdicts):
         console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
+    for line in in_words(record["theory"]) if foretold else ():
+        console.print(line, markup=False)
     if record["status"] == "diverged":
         console.print(f"diverged: a loss was not finite at step {record['steps'] - 1}")
     clipped, recorded = record["metrics"]["clipped_steps"], record["metrics"]["recorded_steps"]

@@ -22,6 +22,7 @@ from gradlab.interrupts import interruptible
 from gradlab.junit import check_place, write_junit
 from gradlab.loggers.following import Following
 from gradlab.norms import quiet
+from gradlab.prediction import CRITICAL, compare_rows, critical_rows, peek, predict
 from gradlab.verdicts import judge
 
 
@@ -131,7 +132,8 @@ def do(
     if cfg.train.lr_range:
         console.announce_rate(folder, record["lr_range"], brief=brief)
     elif record is not before:
-        console.summarize(folder, record, brief=brief, clips=choices.get("clipping", "none") != "none")
+        clips = choices.get("clipping", "none") != "none"
+        console.summarize(folder, record, brief=brief, clips=clips, foretold=cfg.train.measure_only)
     _judge(record, gate, folder, alone=not brief)
     return record["metrics"].get(cfg.objective) if record["status"] == "completed" else None
 
@@ -171,6 +173,12 @@ def _train(
     environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
     record["environment"] = environment
     history = History(folder, state=saved and saved["history"])
+    inputs = peek(loop.batches)
+    forecast = predict(loop.model, inputs)  # of the first step: a checkpoint's weights come later
+    if cfg.train.measure_only and (rows := critical_rows(loop.model, inputs)):
+        table = runs.Table(folder / "critical_line.csv", CRITICAL)
+        table.write(rows)
+        table.close()
     if saved:
         checkpoint.restore(loop, saved)
         _warn_of_elsewhere(saved["environment"], record)
@@ -210,6 +218,8 @@ def _train(
     record |= find(history, thresholds, hidden=hidden, hidden_at_first=first, smallest=smallest)
     record["chance"] = loop.chance
     record["verdicts"] = judge(folder, record, thresholds, config=config, choices=choices)
+    at_start = [row for row in history.first if row[0] == 0], [row for row in history.first_times if row[0] == 0]
+    record["theory"] = compare_rows(forecast, *at_start, samples=len(inputs) * cfg.train.accumulate)
     record["metrics"]["skipped_steps"] = int(loop.precision.skipped)
     # Last, because it says that everything else is there.
     runs.write_json(folder / "run.json", record)

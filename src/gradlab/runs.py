@@ -34,7 +34,15 @@ _NOT_FINGERPRINTED = {"hydra", "logger", "follow", "gate", "figures", "objective
 _NOT_FINGERPRINTED_OF_TRAIN = {"checkpoint", "checkpoint_every", "resume"}
 # What an earlier run in the same folder must not leave to this one; the other files are written over.
 _ENDING = ("run.json", "error.log")
-_STALE = (*_ENDING, "checkpoint.pt", "auxiliary.csv", "timesteps.csv", "neighbours.csv", "lr_range.csv")
+_STALE = (
+    *_ENDING,
+    "checkpoint.pt",
+    "auxiliary.csv",
+    "timesteps.csv",
+    "neighbours.csv",
+    "lr_range.csv",
+    "critical_line.csv",
+)
 _ABSENT = "absent"
 _KNOWN_PACKAGES = {"gradlab", "torch", "torchvision"}  # their versions stand in the environment
 

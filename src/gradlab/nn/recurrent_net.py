@@ -69,7 +69,7 @@ class Recurrent(nn.Module):
         )
         self.head = nn.Linear(width, outputs, bias=bias)
         initializer(self.head, activation=nn.Identity())
-        self._each_step = each_step
+        self.each_step = each_step
         self._finisher = trait(residual, "finish", None)
 
     def finish(self, batch: Tensor) -> None:
@@ -80,7 +80,7 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [n, *input_shape] to logits or values [n, outputs], or where each step is asked for [n, outputs, T]."""
         hidden = self.blocks(self.stem(as_sequence(x)))
-        return self.head(hidden).movedim(1, 2) if self._each_step else self.head(hidden[:, -1])
+        return self.head(hidden).movedim(1, 2) if self.each_step else self.head(hidden[:, -1])
 
     def unrolled(self) -> AbstractContextManager[list[Unrolled]]:
         """Return a context in which a forward pass is unrolled, and what each layer computed is kept."""

@@ -7,44 +7,61 @@ al. 2017, "Deep information propagation".
 
 from math import exp, inf, log, nan, sqrt
 
-from gradlab.theory.gaussian import Phi, mean
+import numpy as np
 
-STEPS = 5000  # of an iteration towards a fixed point
-CLOSE = 1e-12  # relative change at which it has arrived
+from gradlab.theory.gaussian import Array, Phi
+
+CLOSE = 1e-9
+WINDOW, ROUNDS = 10.0, 8  # a fixed point is looked for in factors of ten, then narrowed down 63-fold so often
 TINY, HUGE = 1e-30, 1e30  # beyond them the length dies out or explodes
 
 
 def length_map(phi: Phi, q: float, *, weight_variance: float, bias_variance: float) -> float:
     """Return the variance of the next layer's z: s E[phi(sqrt(q) Z)^2] + t (Poole et al. 2016, eq. 3)."""
-    return weight_variance * mean(phi.value, q, power=2) + bias_variance
+    return float(weight_variance * phi.moments(q).square + bias_variance)
 
 
-def fixed_point(phi: Phi, *, weight_variance: float, bias_variance: float, start: float = 1.0) -> float:
+def fixed_point(
+    phi: Phi, *, weight_variance: float, bias_variance: float, start: float = 1.0, close: float = CLOSE
+) -> float:
     """Return q*, the variance of z that deep layers settle on; 0 where the signal dies out, inf where it explodes.
+
+    It is looked for in the direction in which the first layer's variance moves, so a fall by a power law, as on the
+    critical line of an odd activation, ends at 0 as well.
 
     Args:
         phi: The activation.
         weight_variance: s, variance of a weight times fan_in.
         bias_variance: t.
         start: Variance of the first layer's z. Where every q is a fixed point (relu, s = 2, t = 0) it is returned.
+        close: Relative change of the variance in one layer that counts as none.
     """
-    q = start
-    for _ in range(STEPS):
-        following = length_map(phi, q, weight_variance=weight_variance, bias_variance=bias_variance)
-        if following < TINY:
-            return 0.0
-        if following > HUGE:
-            return inf
-        if abs(following - q) <= CLOSE * q:
-            return following
-        q = following
-    # A power law: on the critical line of an odd activation the length falls as 1/depth.
-    return 0.0 if bias_variance == 0 and q < start else q
+
+    def rise(q: Array) -> Array:
+        return weight_variance * phi.moments(q).square + bias_variance - q
+
+    change = float(rise(np.array(start)))
+    if abs(change) <= close * start:
+        return start
+    reach = WINDOW if change > 0 else 1 / WINDOW
+    low, high = start, start * reach
+    rounds = 0
+    while rounds < ROUNDS:
+        grid = np.geomspace(low, high, 64)
+        changed = np.flatnonzero(rise(grid[1:]) * change <= 0)
+        if changed.size:
+            rounds += 1
+            low, high = grid[changed[0]], grid[changed[0] + 1]
+        else:
+            low, high = high, high * reach
+        if not TINY < high < HUGE:
+            return inf if change > 0 else 0.0
+    return float(high)
 
 
 def chi(phi: Phi, q: float, *, weight_variance: float) -> float:
     """Return the factor on E||dL/dz||^2 for one layer back: s E[phi'(sqrt(q) Z)^2] (Schoenholz et al. 2017, eq. 5)."""
-    return weight_variance * mean(phi.slope, q, power=2)
+    return float(weight_variance * phi.moments(q).slope_square)
 
 
 def depth_scale(factor: float) -> float:
@@ -54,19 +71,27 @@ def depth_scale(factor: float) -> float:
     return 0.0 if factor in (0, inf) else 1 / abs(log(factor))
 
 
-def critical_point(phi: Phi, q: float) -> tuple[float, float]:
-    """Return the (weight variance, bias variance) for which chi = 1 at the fixed point q.
+def critical_line(phi: Phi, q: Array) -> tuple[Array, Array]:
+    """Return the (weight variances, bias variances) for which chi = 1 at each fixed point q.
 
     A bias variance below 0 means that no network of this activation is critical at that q.
     """
-    weight_variance = 1 / mean(phi.slope, q, power=2)
-    return weight_variance, q - weight_variance * mean(phi.value, q, power=2)
+    moments = phi.moments(q)
+    with np.errstate(divide="ignore"):
+        weight_variances = 1 / moments.slope_square
+    return weight_variances, q - weight_variances * moments.square
+
+
+def critical_point(phi: Phi, q: float) -> tuple[float, float]:
+    """Return the (weight variance, bias variance) for which chi = 1 at the fixed point q; see `critical_line`."""
+    weight_variance, bias_variance = critical_line(phi, np.array(q))
+    return float(weight_variance), float(bias_variance)
 
 
 def critical_weight_variance(phi: Phi, *, bias_variance: float, largest: float = 1e4) -> float:
     """Return the weight variance for which chi = 1 at the fixed point, given the bias variance.
 
-    The critical line is a curve with the parameter q (`critical_point`); the bias variance is looked for along it.
+    The critical line is a curve with the parameter q; the bias variance is looked for along it.
 
     Args:
         phi: The activation.
@@ -76,19 +101,18 @@ def critical_weight_variance(phi: Phi, *, bias_variance: float, largest: float =
     Returns:
         s, or nan where the activation has no critical network with this bias variance.
     """
-    grid = [TINY * (largest / TINY) ** (i / 400) for i in range(401)]
-    misses = [critical_point(phi, q)[1] - bias_variance for q in grid]
+    grid = np.geomspace(1e-10, largest, 401)
+    misses = critical_line(phi, grid)[1] - bias_variance
     # of the order of rounding: relu is critical at any q, without a bias
-    touching = next((q for q, miss in zip(grid, misses, strict=True) if abs(miss) <= 1e-9 * q), None)
-    if touching is not None:
-        return critical_point(phi, touching)[0]
-    pairs = zip(grid, misses, grid[1:], misses[1:], strict=False)
-    bracket = next(((low, high) for low, below, high, above in pairs if (below < 0) != (above < 0)), None)
-    if bracket is None:
+    touching = np.flatnonzero(np.abs(misses) <= 1e-7 * grid)
+    if touching.size:
+        return critical_point(phi, float(grid[touching[0]]))[0]
+    crossings = np.flatnonzero((misses[:-1] < 0) != (misses[1:] < 0))
+    if not crossings.size:
         return nan
-    low, high = bracket
-    rising = critical_point(phi, high)[1] > bias_variance
-    for _ in range(200):
+    low, high = grid[crossings[0]], grid[crossings[0] + 1]
+    rising = misses[crossings[0] + 1] > 0
+    for _ in range(60):
         middle = sqrt(low * high)
         if (critical_point(phi, middle)[1] > bias_variance) == rising:
             high = middle
@@ -102,10 +126,11 @@ def slope_kurtosis(phi: Phi, q: float) -> float:
 
     2 for a linear layer, 5 for relu.
     """
-    return 3 * mean(phi.slope, q, power=4) / mean(phi.slope, q, power=2) ** 2 - 1
+    moments = phi.moments(q)
+    return float(3 * moments.slope_fourth / moments.slope_square**2 - 1)
 
 
-def tolerance(v: float, *, width: int, depth: int, seeds: int = 1) -> float:
+def tolerance(v: float, *, width: float, depth: int, seeds: int = 1) -> float:
     """Return how far the measured slope of ln ||dL/dz||^2 against depth may lie from ln chi at finite width.
 
     A bias of v / (2 width), and four standard deviations of a random walk of ``depth`` steps over ``seeds`` networks.

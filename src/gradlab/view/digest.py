@@ -1,5 +1,6 @@
 """A run in a few kilobytes: what a report draws when a reader opens it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, log10
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.view.flow import BACKWARD, FORWARD
-from gradlab.view.tables import numbers, read_columns, read_layers, read_metrics, spread_out
+from gradlab.view.flow import BACKWARD, FORWARD, last_norm
+from gradlab.view.tables import Layers, numbers, read_columns, read_layers, read_metrics, spread_out
+from gradlab.view.theory import read_line
 
 ZERO, ODD = "0", "!"  # what has no logarithm; null is "not measured"
 _CURVES = ("train_loss", "eval_loss", "eval_accuracy")
@@ -69,7 +71,18 @@ def _layers(run_dir: Path, detail: Detail) -> dict[str, Any]:
         side: [[decades(value) for value in row] for row in layers.columns[column][:, kept].tolist()]
         for side, column in (("forward", FORWARD), ("backward", BACKWARD))
     }
+    lines |= _theory(run_dir, layers, kept)
     return {"layers": {"steps": layers.steps.tolist(), "x": layers.depths[kept].tolist(), "head": layers.head, **lines}}
+
+
+def _theory(run_dir: Path, layers: Layers, kept: Sequence[int]) -> dict[str, Any]:
+    """Return the predicted line at the layers that are kept, None at the head; nothing where there is none."""
+    line, last = read_line(run_dir, BACKWARD), last_norm(layers)
+    if line is None or last is None:
+        return {}
+    heights = dict(zip(line.depths.tolist(), line.at(last).tolist(), strict=True))
+    found = [heights.get(float(layers.depths[place])) for place in kept]
+    return {"theory": [None if height is None else round(height, 2) for height in found]}
 
 
 def _times(run_dir: Path, detail: Detail) -> dict[str, Any]:

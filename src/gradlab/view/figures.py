@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradlab.view import flow, heatmap, neighbours, range_test, style, tables, timesteps, training
+from gradlab.view import flow, heatmap, neighbours, range_test, style, tables, theory, timesteps, training
 
 
 def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
@@ -28,8 +28,9 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
         return drawn
     layers = tables.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
     metrics = tables.read_metrics(run_dir, ("step", "train_loss", "eval_loss", "eval_accuracy", "lr"))
+    line = theory.read_line(run_dir, flow.BACKWARD)
     figures = [
-        ("gradient_flow", layers.steps.size, lambda: flow.gradient_flow(layers, caption=caption)),
+        ("gradient_flow", layers.steps.size, lambda: flow.gradient_flow(layers, caption=caption, theory=line)),
         ("gradient_heatmap", layers.steps.size, lambda: heatmap.gradient_heatmap(layers, caption=caption)),
         ("loss", metrics["step"].size, lambda: training.loss(metrics, caption=caption)),
         (

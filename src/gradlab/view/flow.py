@@ -8,17 +8,19 @@ from matplotlib.axes import Axes
 
 from gradlab.view import lanes, style
 from gradlab.view.tables import Layers, spread_out
+from gradlab.view.theory import Line, draw_line
 from gradlab.view.words import condition, quotient
 
 FORWARD, BACKWARD = "activation_std", "preactivation_grad_norm"
 
 
-def gradient_flow(layers: Layers, *, caption: str) -> style.Sheet:
+def gradient_flow(layers: Layers, *, caption: str, theory: Line | None = None) -> style.Sheet:
     """Draw the spread of each layer's output, and the gradient that reaches it, against depth at a few steps.
 
     Args:
         layers: A run's layers with ``activation_std`` and ``preactivation_grad_norm``; at least one step and layer.
         caption: The configuration that was run.
+        theory: What theory predicts of the gradient at step 0.
     """
     layers = observed(layers)
     sheet = style.sheet(headline(layers), caption=caption, height=3.95)
@@ -28,7 +30,7 @@ def gradient_flow(layers: Layers, *, caption: str) -> style.Sheet:
     )
     for left, column, title, label in panels:
         axes = sheet.axes(left, 0.55, 3.05, 3.05, name=label)
-        _panel(axes, layers, layers.columns[column])
+        _panel(axes, layers, layers.columns[column], theory=theory if column == BACKWARD else None)
         axes.set_title(title)
     style.note_colours(sheet.figure.axes[-1], "step")
     return sheet
@@ -72,35 +74,47 @@ def headline(layers: Layers) -> str:
     return f"Gradient norm of layer {first} is {_at_steps(states, steps)}"
 
 
+def last_norm(layers: Layers) -> float | None:
+    """Return the last hidden layer's gradient norm at step 0, None where it is unknown, zero or not finite."""
+    if not layers.hidden or not layers.steps.size or layers.steps[0] != 0:
+        return None
+    norm = layers.columns[BACKWARD][0, layers.hidden - 1]
+    return float(norm) if norm is not np.ma.masked and 0 < float(norm) < np.inf else None
+
+
 def _at_steps(phrases: Sequence[str], steps: Sequence[int]) -> str:
     if len(set(phrases)) < len(phrases):
         return f"{phrases[0]} at steps {' and '.join(str(step) for step in steps)}"
     return ", ".join(f"{phrase} at step {step}" for phrase, step in zip(phrases, steps, strict=True))
 
 
-def _panel(axes: Axes, layers: Layers, values: np.ma.MaskedArray) -> None:
+def _panel(axes: Axes, layers: Layers, values: np.ma.MaskedArray, *, theory: Line | None) -> None:
     """Draw one quantity against depth: a line per chosen step, the head set apart on the right."""
-    scale = lanes.fit(values)
+    last = last_norm(layers)
+    line = [] if theory is None or last is None else [10.0 ** np.clip(theory.at(last), -300, 300)]
+    scale = lanes.fit(values, *map(np.ma.MaskedArray, line))
     steps = spread_out(len(layers.steps), 5)
-    first, last = int(layers.depths[0]), int(layers.depths[max(layers.hidden, 1) - 1])
-    gap = max(1.0, 0.15 * (last - first))
-    room = max(0.5, 0.03 * (last - first))
+    first, deepest = int(layers.depths[0]), int(layers.depths[max(layers.hidden, 1) - 1])
+    gap = max(1.0, 0.15 * (deepest - first))
+    room = max(0.5, 0.03 * (deepest - first))
     depths = layers.depths.astype(float)
     if layers.head:
-        depths[-1] = last + gap if layers.hidden else last
+        depths[-1] = deepest + gap if layers.hidden else deepest
     colors = style.shades(len(steps))
     for row, color, shift in zip(steps, colors, np.linspace(0.32, -0.32, len(steps)), strict=True):
         look = {"color": color, "shift": float(shift)}
         inner, outer = slice(0, layers.hidden), slice(layers.hidden, None)
         lanes.draw(axes, depths[inner], values[row, inner], scale, label=str(layers.steps[row]), **look)
         lanes.draw(axes, depths[outer], values[row, outer], scale, line=False, marker="D", **look)
+    if theory is not None and last is not None:
+        draw_line(axes, theory, last)
     style.keep_small(axes)
     lanes.dress(axes, scale)
 
-    ticks = {depth: str(depth) for depth in style.integer_ticks(first, last)} if layers.hidden else {}
+    ticks = {depth: str(depth) for depth in style.integer_ticks(first, deepest)} if layers.hidden else {}
     places = {**ticks, **({depths[-1]: "head"} if layers.head else {})}
     axes.set_xticks(list(places), list(places.values()))
     axes.set_xlim(first - room, depths[-1] + room)
     axes.set_xlabel("layer (depth_index)")
     if layers.head and layers.hidden:
-        axes.axvline(last + gap / 2, color=style.QUIET, linewidth=0.7, linestyle=":")
+        axes.axvline(deepest + gap / 2, color=style.QUIET, linewidth=0.7, linestyle=":")

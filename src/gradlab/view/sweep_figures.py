@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradlab.view import curves, grid, neighbours, ranking, ratio, style
+from gradlab.view import curves, grid, neighbours, phase, ranking, ratio, style
 from gradlab.view.sweeps import Metric, Sweep
 
 
@@ -41,6 +41,8 @@ def draw_sweep(
         draw.append(("ranking", lambda: ranking.ranking(sweep, metric)))
     if ratio.can_draw(sweep):
         draw.append(("gradient_ratio", lambda: ratio.gradient_ratio(sweep)))
+    if phase.can_draw(sweep):
+        draw.append(("phase_diagram", lambda: phase.phase_diagram(sweep)))
     draw.append(("likeness", lambda: neighbours.likeness_by_depth(sweep)))
     draw.append(("learning_curves", lambda: curves.learning_curves(sweep, metric)))
     for rows, columns in grid.pairs(sweep) if pairs is None else pairs:

@@ -12,8 +12,9 @@ const titled = row => data.labels[row];
 function charts(flow) {
   const found = [], sides = {backward: "Gradient norm (dL/dz) against depth", forward: "Spread of each layer's output"};
   const over = (part, side) => part.steps.map((step, i) => ({name: `step ${step}`, x: part.x, y: part[side][i]}));
+  const predicted = flow.layers?.theory ? [{name: "theory", x: flow.layers.x, y: flow.layers.theory}] : [];
   for (const [side, title] of Object.entries(sides)) if (flow.layers) found.push(chart({
-    title, xName: "layer", log: true, lines: over(flow.layers, side),
+    title, xName: "layer", log: true, lines: [...over(flow.layers, side), ...(side === "backward" ? predicted : [])],
     xLabel: x => flow.layers.head && x === flow.layers.x.at(-1) ? "head" : String(x)}));
   if (flow.times) found.push(chart({title: "Gradient norm (dL/dh) against time", xName: "time step", log: true, lines: over(flow.times, "backward")}));
   const curve = name => ({name: name.replace("_", " "), x: flow.curves[name][0], y: flow.curves[name][1]});

@@ -1,0 +1,66 @@
+"""An activation of torch as the function of one number that theory integrates."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gradlab.prediction.reasons import NoPredictionError
+from gradlab.theory.gaussian import Array, Phi
+
+_TRIED: Array = np.linspace(-4.1, 4.3, 64)
+
+
+def phi_of(modules: Sequence[nn.Module]) -> Phi:
+    """Return the activation of a network, its slope by autograd.
+
+    Args:
+        modules: The activation of each layer, at least one.
+
+    Raises:
+        NoPredictionError: It is not one deterministic function of one number, the same in every layer.
+    """
+    first = modules[0]
+    phi = _wrapped(first)
+    seen = _values(phi, first)
+    if not np.array_equal(seen, phi.value(_TRIED)):
+        raise NoPredictionError(f"the activation {type(first).__name__} is random")
+    for module in modules[1:]:
+        if type(module) is not type(first) or not np.array_equal(_values(_wrapped(module), module), seen):
+            raise NoPredictionError("the activation is not the same in all layers")
+    parts = [float(phi.value(_TRIED[i : i + 1])[0]) for i in (3, 30, 60)]
+    if not np.allclose(parts, seen[[3, 30, 60]], rtol=1e-9, atol=1e-12):
+        raise NoPredictionError(f"the activation {type(first).__name__} does not act on each number alone")
+    moments = phi.moments(np.array([0.1, 1.0, 10.0]))
+    if not np.isfinite([moments.square, moments.slope_square]).all():
+        raise NoPredictionError(f"the activation {type(first).__name__} has no second moment")
+    return phi
+
+
+def _wrapped(module: nn.Module) -> Phi:
+    own = deepcopy(module).to("cpu", torch.float64).requires_grad_(False)
+
+    def value(z: Array) -> Array:
+        with torch.no_grad():
+            return own(torch.tensor(z)).numpy()
+
+    def slope(z: Array) -> Array:
+        with torch.enable_grad():
+            x = torch.tensor(z).requires_grad_()
+            y: Tensor = own(x * 1.0)  # a copy, for one that works in place
+            return torch.autograd.grad(y.sum(), x)[0].numpy()
+
+    return Phi(value, slope)
+
+
+def _values(phi: Phi, module: nn.Module) -> Array:
+    try:
+        values = phi.value(_TRIED)
+        phi.slope(_TRIED)
+    except Exception as error:  # a user's module may raise anything
+        raise NoPredictionError(f"the activation {type(module).__name__} cannot be tried on single numbers") from error
+    if values.shape != _TRIED.shape or not np.isfinite(values).all():
+        raise NoPredictionError(f"the activation {type(module).__name__} does not give one finite number for each")
+    return values

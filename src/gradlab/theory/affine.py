@@ -1,0 +1,71 @@
+"""What an affine map does to the variances of a signal, position by position of its map; a Linear has one position."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from gradlab.theory.gaussian import Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affine:
+    """One affine map, Linear or convolution, with random weights.
+
+    Attributes:
+        taps: Second moment of a weight times the number of channels that come in, for each tap of the kernel [kh, kw];
+            their sum is the weight variance times fan_in. A Linear has one tap.
+        bias_variance: Second moment of the biases.
+        width: Number of units or channels that come out.
+        orthogonal: Whether it keeps lengths, up to a factor, rather than having independent weights.
+        stride: Step between the positions that are kept, in both directions.
+        padding: What surrounds a map.
+    """
+
+    taps: Array
+    bias_variance: float = 0.0
+    width: int = 1
+    orthogonal: bool = False
+    stride: tuple[int, int] = (1, 1)
+    padding: Literal["zeros", "circular"] = "zeros"
+
+    @property
+    def weight_variance(self) -> float:
+        """Variance of a weight times fan_in."""
+        return float(self.taps.sum())
+
+    def forward(self, squares: Array) -> Array:
+        """Return E[z^2] at each position [..., h, w], given the mean square of what comes in [..., h', w']."""
+        return self.linear(squares) + self.bias_variance
+
+    def linear(self, squares: Array) -> Array:
+        """Return the part of `forward` that comes through the weights."""
+        if self.taps.size == 1:
+            return self.taps[0, 0] * squares[..., :: self.stride[0], :: self.stride[1]]
+        padded = np.pad(squares, _widths(squares, self.taps), mode="wrap" if self.padding == "circular" else "constant")
+        rows, columns = squares.shape[-2:]
+        whole = sum(
+            tap * padded[..., i : i + rows, j : j + columns] for (i, j), tap in np.ndenumerate(self.taps) if tap > 0
+        )
+        return np.asarray(whole)[..., :: self.stride[0], :: self.stride[1]]
+
+    def back(self, squares: Array, shape: tuple[int, ...]) -> Array:
+        """Return E||dL/dh||^2 at each position of what came in, given E||dL/dz||^2 at each that came out.
+
+        The adjoint of `linear`: each position receives from all that it was sent to.
+
+        Args:
+            squares: Sums over the channels, [..., h, w].
+            shape: [..., h', w'].
+        """
+        whole = np.zeros(shape)
+        whole[..., :: self.stride[0], :: self.stride[1]] = squares
+        if self.taps.size == 1:
+            return self.taps[0, 0] * whole
+        # With odd kernels the adjoint is the same sum with the kernel turned round.
+        turned = Affine(taps=self.taps[::-1, ::-1], padding=self.padding)
+        return turned.linear(whole)
+
+
+def _widths(squares: Array, taps: Array) -> list[tuple[int, int]]:
+    return [(0, 0)] * (squares.ndim - 2) + [(size // 2, size // 2) for size in taps.shape]
