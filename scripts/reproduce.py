@@ -51,7 +51,7 @@ def main() -> None:
     folder = arguments.into / "quick" if arguments.quick else arguments.into
     done = [attempt(one, folder / one.name, quick=arguments.quick, named=one.name in arguments.names) for one in chosen]
     whole = len(chosen) == len(known)
-    what = "Every experiment" if whole else "The small versions (`--quick`)." if arguments.quick else "Some experiments"
+    what = "Every experiment" if whole else "The small versions (`--quick`)" if arguments.quick else "Some experiments"
     page = arguments.page or (ROOT / "docs" / "results.md" if whole else folder / "results.md")
     text = results.page(done, title=f"{what}. Written by `scripts/reproduce.py`.", machine=machine(folder))
     page.write_text(text, encoding="utf-8")
