@@ -17,9 +17,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from scipy.stats import kendalltau
+
 from gradlab.sweep.remedies.outcomes import Outcome, read_outcomes
 from gradlab.sweep.remedies.plan import read_plan
-from gradlab.sweep.remedies.tiers import agreement
 
 SEEDS = (0, 1000)  # each sweep takes three from here on
 
@@ -41,15 +42,7 @@ def main() -> None:
 
 def run(overrides: Sequence[str], seed: int, folder: Path) -> None:
     """Do one sweep by the command line, and print what it took."""
-    words = [
-        "-m",
-        "gradlab.cli",
-        "-m",
-        "hydra/sweeper=remedies",
-        *overrides,
-        f"seed={seed}",
-        f"hydra.sweep.dir={folder}",
-    ]
+    words = ["gradlab.cli", "-m", "hydra/sweeper=remedies", *overrides, f"seed={seed}", f"hydra.sweep.dir={folder}"]
     began, spent = time.monotonic(), processor_seconds()
     subprocess.run([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, check=False)
     print(f"seed {seed}: {time.monotonic() - began:.0f} s, processor {processor_seconds() - spent:.0f} s", flush=True)
@@ -65,7 +58,7 @@ def compare(sweeps: Sequence[Sequence[Outcome]]) -> None:
     """Print how far two sweeps agree, and where the random pairs stand in each."""
     found = [places(outcomes) for outcomes in sweeps]
     common = sorted(set(found[0]) & set(found[1]))
-    tau = agreement(*([one[name] for name in common] for one in found))
+    tau, _ = kendalltau(*([one[name] for name in common] for one in found))
     print(f"Kendall's tau-b of the tiers of {len(common)} remedies and pairs: {tau:.3f}")
     for outcomes in sweeps:
         ranked = [one for one in outcomes if one.completed]

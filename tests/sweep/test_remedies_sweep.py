@@ -9,7 +9,6 @@ from math import inf, nan
 import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from scipy.stats import kendalltau
 
 from gradlab import cli
 from gradlab.diagnosis.combine import combined, exclusive
@@ -22,7 +21,7 @@ from gradlab.sweep.remedies.outcomes import decades, gradient_ratio, read_outcom
 from gradlab.sweep.remedies.plan import BASE, Command, alone, best_pairs, random_pairs, read_plan, write_plan
 from gradlab.sweep.remedies.study import default_steps
 from gradlab.sweep.remedies.table import write_tables
-from gradlab.sweep.remedies.tiers import agreement, interval, tiers
+from gradlab.sweep.remedies.tiers import interval, tiers
 from made_up import make_run, write_config
 
 COMMAND = Command(arguments=["activation=sigmoid", "optimizer.lr=0.5"], seeds=[7, 8], shared=["train.steps=30"])
@@ -114,14 +113,6 @@ def test_the_interval_is_that_of_the_geometric_mean_over_seeds():
     assert 0.9 < low < 1 < high < 1.1, "the noise from step to step counts where the seeds agree"
     assert interval([[1.0], [1.0], [inf]]) == (1.0, inf)
     assert interval([[0.0], [inf]]) == (0.0, inf)
-
-
-def test_the_agreement_is_kendalls_tau_b():
-    generator = np.random.default_rng(0)
-    for _ in range(5):
-        first, second = generator.integers(4, size=(2, 30))
-        assert agreement(first, second) == pytest.approx(kendalltau(first, second).statistic)
-    assert np.isnan(agreement([1, 1], [1, 2]))
 
 
 def made_study(folder, *, losses):

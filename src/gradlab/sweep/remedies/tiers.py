@@ -60,17 +60,5 @@ def tiers(intervals: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def agreement(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Kendall's tau-b of two rankings, which allows for ties; nan where one is all ties (Kendall 1945).
-
-    Args:
-        first: Rank or tier of each item.
-        second: Rank or tier of the same items.
-    """
-    signs = [np.sign(np.subtract.outer(values, values))[np.triu_indices(len(values), 1)] for values in (first, second)]
-    norm = np.sqrt(np.prod([np.abs(one).sum() for one in signs]))
-    return float((signs[0] * signs[1]).sum() / norm) if norm else float("nan")
-
-
 def _means(losses: NDArray[np.float64], draws: int, generator: np.random.Generator) -> NDArray[np.float64]:
     return losses[generator.integers(len(losses), size=(draws, len(losses)))].mean(axis=1)
