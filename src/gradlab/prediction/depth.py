@@ -19,6 +19,7 @@ from gradlab.theory.forecast import Forecast, deep, growth, random_walk
 from gradlab.theory.gaussian import Array
 from gradlab.theory.mean_field import critical_line
 from gradlab.theory.profile import Network, outgrowing, profile
+from gradlab.theory.sensitivity import length_sensitivity
 
 _LINE = (1e-8, 100.0, 120)  # q* along the critical line: from, to, how many
 _APART, _UNSTABLE = 0.5, 1.005  # sizes of samples are no longer a small perturbation; the perturbation grows
@@ -46,6 +47,8 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
     width = min(affine.width for affine in affines)
     groups = normalization_of(_layers(model)[-1].normalization)[2]
     chi, q_star = deep(network, found)
+    sensitivity = _sensitivity(network, found.variances)
+    walk = random_walk(found.walk, width=width / groups, places=len(affines), sensitivity=sensitivity)
     return Forecast(
         places=range(1, len(affines) + 1),
         log_gradients=found.log_gradients,
@@ -53,8 +56,7 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
         entries=[affine.width * positions for affine, positions in zip(affines, found.positions, strict=True)],
         chi=chi,
         q_star=q_star,
-        tolerance=random_walk(found.walk, width=width / groups, places=len(affines))
-        + _batch_margin(network, found.log_gradients, inputs),
+        tolerance=walk + _batch_margin(network, found.log_gradients, inputs),
     )
 
 
@@ -125,6 +127,14 @@ def _squares(model: Model, inputs: Tensor) -> tuple[Array, float]:
     mean = x.mean((0, 2, 3))
     total = float(x.square().mean())
     return torch.stack(groups).numpy(), 1 - float(mean.square().mean()) / total if total else 1.0
+
+
+def _sensitivity(network: Network, variances: Sequence[float]) -> float:
+    """Return how the growth depends on the lengths of a plain network's z; others keep theirs or add to it."""
+    if network.normalization != "none" or network.scales is not None:
+        return 0.0
+    weights = [affine.weight_variance for affine in network.blocks[0]]
+    return length_sensitivity(network.phi, variances, weight_variances=weights)
 
 
 def _batch_margin(network: Network, log_gradients: Sequence[float], inputs: Tensor) -> float:

@@ -55,9 +55,9 @@ def growth(places: Sequence[int], log_squares: Sequence[float]) -> float:
     return -float(np.polyfit(np.asarray(places) - places[0], np.asarray(log_squares), 1)[0])
 
 
-def random_walk(walk: float, *, width: float, places: int) -> float:
+def random_walk(walk: float, *, width: float, places: int, sensitivity: float = 0.0) -> float:
     """Return the tolerance of a growth: `tolerance`, and the rounding of float32."""
-    return tolerance(max(walk, 0.0), width=width, depth=places) + ROUNDING
+    return tolerance(max(walk, 0.0), width=width, depth=places, sensitivity=sensitivity) + ROUNDING
 
 
 def deep(network: Network, found: Profile) -> tuple[float, float]:

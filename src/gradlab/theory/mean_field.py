@@ -130,7 +130,7 @@ def slope_kurtosis(phi: Phi, q: float) -> float:
     return float(3 * moments.slope_fourth / moments.slope_square**2 - 1)
 
 
-def tolerance(v: float, *, width: float, depth: int, seeds: int = 1) -> float:
+def tolerance(v: float, *, width: float, depth: int, seeds: int = 1, sensitivity: float = 0.0) -> float:
     """Return how far the measured slope of ln ||dL/dz||^2 against depth may lie from ln chi at finite width.
 
     A bias of v / (2 width), and four standard deviations of a random walk of ``depth`` steps over ``seeds`` networks.
@@ -140,8 +140,10 @@ def tolerance(v: float, *, width: float, depth: int, seeds: int = 1) -> float:
         width: Units in a layer.
         depth: Layers the slope was taken over.
         seeds: Networks the slope was averaged over.
+        sensitivity: Sum over layers of (d slope / d ln q)^2; counts where the walk of the signal's length matters more
+            than that of the gradient itself.
     """
-    return v / (2 * width) + 4 * sqrt(v / (width * depth * seeds))
+    return v / (2 * width) + 4 * sqrt(v / (width * seeds) * max(1 / depth, sensitivity))
 
 
 def decades(log_factor: float) -> float:
