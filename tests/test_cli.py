@@ -184,6 +184,7 @@ def test_a_sweep_experiment_needs_the_flag(call, tmp_path):
     text = "# @package _global_\n# Two seeds\nhydra:\n  sweeper:\n    params:\n      seed: 0,1\n"
     (tmp_path / "mine" / "experiment" / "two.yaml").write_text(text)
     assert call("-cd", "mine", "experiment=two") == (1, "", "gradlab: this experiment is a sweep: add -m\n")
+    assert call("hydra/sweeper=remedies") == (1, "", "gradlab: hydra/sweeper=remedies is a sweep: add -m\n")
     assert not (tmp_path / "outputs").exists()
     assert "  two                  Two seeds" in call("-cd", "mine", "--options", "experiment")[1]
 

@@ -92,3 +92,10 @@ def test_it_takes_neither_torch_nor_hydra_nor_matplotlib(vanished):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(vanished):
+    main = "from gradlab.explain import main; main()"
+    command = f"{sys.executable} -c '{main}' --json {vanished.folder} | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[", "")

@@ -14,6 +14,7 @@ def reproduce(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False, cwd=ROOT)
 
 
+@pytest.mark.slow
 def test_one_experiment_by_name(tmp_path):
     done = reproduce("yang_batch_norm", "--quick", "--into", tmp_path)
     assert done.returncode == 0, done.stderr

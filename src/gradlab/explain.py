@@ -4,6 +4,7 @@ Like `gradlab.cli` it imports nothing heavy at its top; torch, Hydra and matplot
 """
 
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -26,15 +27,23 @@ def main() -> None:
     except GradlabError as error:
         print(f"gradlab-explain: {error}", file=sys.stderr)
         sys.exit(1)
-    if args.json:
-        print(json.dumps(found, indent=2))
-    elif found:
-        from gradlab.pages import page, tally
-
-        print(*tally(found) if len(found) > 1 else page(found[0]), sep="\n")
+    try:
+        _say(found, as_json=args.json)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `gradlab-explain RUN | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for run, reason in broken.items():
         print(f"gradlab-explain: {run}: {reason}", file=sys.stderr)
     sys.exit(1 if broken else 0)
+
+
+def _say(found: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    from gradlab.pages import page, tally
+
+    if as_json:
+        print(json.dumps(found, indent=2))
+    elif found:
+        print(*tally(found) if len(found) > 1 else page(found[0]), sep="\n")
 
 
 def explain(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[Path, str]]:

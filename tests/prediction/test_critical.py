@@ -50,6 +50,7 @@ def test_erf_has_its_closed_form():
     assert biases == pytest.approx(q - weights * 2 / np.pi * np.arcsin(2 * q / (1 + 2 * q)), abs=1e-7)
 
 
+@pytest.mark.slow
 def test_rows_of_the_line_are_critical_networks():
     loop = assemble(compose_config("activation=tanh", "initializer=xavier_normal", "model.depth=3"))
     rows = np.array(critical_rows(loop.model, peek(loop.batches)))

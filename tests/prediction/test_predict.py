@@ -11,6 +11,8 @@ from torch import nn
 from gradlab.assembly import assemble
 from gradlab.prediction import peek, predict
 from gradlab.prediction.weights import affine_of
+from gradlab.theory.forecast import TELLING
+from gradlab.theory.words import in_words
 from running import compose_config
 
 SMALL = ("train=init", "train.checkpoint=false", "data=gaussian", "data.features=128", "model.width=128")
@@ -186,3 +188,10 @@ def test_nothing_recorded_is_nothing_to_compare(run):
     assert found["measurement"] is None
     assert found["agreement"] is None
     assert found["prediction"]["chi"] == pytest.approx(1.0, abs=0.05)
+
+
+def test_what_is_too_narrow_to_tell_is_no_agreement(run):
+    found = theory(run("model.depth=4", "model.width=8", "train=init"))
+    assert found["tolerance"] > max(TELLING, abs(found["prediction"]["log_growth"]), abs(found["difference"]))
+    assert found["agreement"] is None
+    assert "too small a network to tell" in in_words(found)[1]

@@ -27,9 +27,12 @@ class Sweep(Callback):
     began = 0.0
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Refuse a config that lists sweep values when `-m` was not given."""
-        if OmegaConf.select(config, "hydra.sweeper.params"):
-            print("gradlab: this experiment is a sweep: add -m", file=sys.stderr)
+        """Refuse a config that lists sweep values, or names a sweeper, when `-m` was not given."""
+        sweeper = config.hydra.runtime.choices["hydra/sweeper"]
+        listed = OmegaConf.select(config, "hydra.sweeper.params")
+        if listed or sweeper != "basic":
+            what = "this experiment" if listed else f"hydra/sweeper={sweeper}"
+            print(f"gradlab: {what} is a sweep: add -m", file=sys.stderr)
             raise SystemExit(1)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:

@@ -30,9 +30,9 @@ def in_words(theory: Mapping[str, Any] | str | None) -> list[str]:
     if measured is None:
         return [first, "measured: nothing to compare with"]
     second = f"measured: {_rate(measured, place)}, {_short(measured['gradient_ratio'])}"
-    if theory["agreement"] is None:
-        return [first, second]
-    verdict = "agrees" if theory["agreement"] else "does NOT agree"
+    if theory["agreement"] is None and tolerance is None:
+        return [first, f"{second}: not compared, because of what theory assumes"]
+    verdict = {True: "agrees", False: "does NOT agree", None: "too small a network to tell"}[theory["agreement"]]
     off = f"the growth of ln |g|^2 is off by {theory['difference']:.2g}, theory allows {tolerance:.2g}"
     return [first, f"{second}: {verdict} ({off})"]
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from gradlab.view import curves, grid, neighbours, phase, ranking, ratio, style
 from gradlab.view.sweeps import Metric, Sweep
 
+ONE_BY_ONE = "remedies.json"  # a remedies sweep: a figure and a table of its own compare what it tried
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -37,15 +39,17 @@ def draw_sweep(
         return []
     metric = metric or metrics[0]
     draw: list[tuple[str, Callable[[], style.Sheet | None]]] = []
-    if len(sweep.table) > 1:
+    alike = not (folder / ONE_BY_ONE).exists()  # else the configs have no keys in common to compare them by
+    if len(sweep.table) > 1 and alike:
         draw.append(("ranking", lambda: ranking.ranking(sweep, metric)))
     if ratio.can_draw(sweep):
         draw.append(("gradient_ratio", lambda: ratio.gradient_ratio(sweep)))
     if phase.can_draw(sweep):
         draw.append(("phase_diagram", lambda: phase.phase_diagram(sweep)))
     draw.append(("likeness", lambda: neighbours.likeness_by_depth(sweep)))
-    draw.append(("learning_curves", lambda: curves.learning_curves(sweep, metric)))
-    for rows, columns in grid.pairs(sweep) if pairs is None else pairs:
+    if alike:
+        draw.append(("learning_curves", lambda: curves.learning_curves(sweep, metric)))
+    for rows, columns in (grid.pairs(sweep) if alike else ()) if pairs is None else pairs:
         name = f"grid_{rows}_{columns}".replace("/", "_").replace("@", "_")
         draw.append((name, lambda rows=rows, columns=columns: grid.grid(sweep, metric, rows=rows, columns=columns)))
     (folder / "figures").mkdir(exist_ok=True)
