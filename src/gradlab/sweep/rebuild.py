@@ -63,7 +63,7 @@ def rebuild(
     for key in (key for pair in pairs or () for key in pair):
         if key not in known:
             raise GradlabError(f"key {key} was not swept{did_you_mean(closest(key, known))}: {', '.join(known)}")
-    drawings = draw_sweep(sweep, folder, metric=chosen, pairs=pairs)
+    drawings = draw_sweep(sweep, folder, metric=chosen, pairs=pairs, alike=source is None)
     records = [read_run(run) or {} for run in summary.runs]
     broken = {
         run: "it left no readable run.json" for run, record in zip(summary.runs, records, strict=True) if not record

@@ -7,8 +7,6 @@ from pathlib import Path
 from gradlab.view import curves, grid, neighbours, phase, ranking, ratio, style
 from gradlab.view.sweeps import Metric, Sweep
 
-ONE_BY_ONE = "remedies.json"  # a remedies sweep: a figure and a table of its own compare what it tried
-
 
 @dataclass(frozen=True)
 class Drawing:
@@ -24,7 +22,12 @@ class Drawing:
 
 
 def draw_sweep(
-    sweep: Sweep, folder: Path, *, metric: Metric | None = None, pairs: Sequence[tuple[str, str]] | None = None
+    sweep: Sweep,
+    folder: Path,
+    *,
+    metric: Metric | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    alike: bool = True,
 ) -> list[Drawing]:
     """Draw a sweep's figures into ``folder/figures``, each as PNG and SVG; what has nothing to show is left out.
 
@@ -33,13 +36,14 @@ def draw_sweep(
         folder: Its folder.
         metric: What configs are compared by; where it is not given, the first of `METRICS` that was measured.
         pairs: Pairs of keys to draw against each other; by default the first three pairs of swept keys.
+        alike: Whether its configs can be compared by the keys that were swept. Those of a remedies sweep have none in
+            common; a figure and a table of its own compare them.
     """
     metrics = sweep.metrics
     if not metrics:
         return []
     metric = metric or metrics[0]
     draw: list[tuple[str, Callable[[], style.Sheet | None]]] = []
-    alike = not (folder / ONE_BY_ONE).exists()  # else the configs have no keys in common to compare them by
     if len(sweep.table) > 1 and alike:
         draw.append(("ranking", lambda: ranking.ranking(sweep, metric)))
     if ratio.can_draw(sweep):
