@@ -104,6 +104,28 @@ class Serial(Steadfast, BasicLauncher):
     """One run after another in this process."""
 
 
+class SideBySide(BasicLauncher):
+    """Runs of one shape as one tensor program.
+
+    Args:
+        width: Most runs in one.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Launch a batch of runs."""
+        from gradlab.fused.launch import launch
+
+        return launch(self, job_overrides, initial_job_idx)
+
+
+class Fused(Steadfast, SideBySide):
+    """Runs of one shape as one tensor program, the others one after another, in this process."""
+
+
 class Parallel(Steadfast, JoblibLauncher):
     """joblib's processes on this machine."""
 

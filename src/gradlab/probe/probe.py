@@ -15,6 +15,7 @@ from gradlab.probe import timesteps
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
+from gradlab.probe.pool import Gauge
 from gradlab.probe.shares import gradient_shares
 
 Row = tuple[Any, ...]
@@ -34,6 +35,7 @@ class Probe:
         last: Number of the last step, or -1 where nobody knows it.
         layers: Patterns of layer names (as in a shell) to record.
         also: Further steps to record in full.
+        gauge: What takes the figures, where the model is many runs' at once; rows then hold lists, [K].
 
     Raises:
         ValueError: If ``layers`` matches no layer, or the model has none.
@@ -48,14 +50,16 @@ class Probe:
         last: int,
         layers: Sequence[str] = ("*",),
         also: Iterable[int] = (),
+        gauge: Gauge | None = None,
     ) -> None:
         self.every, self.full_every, self.last = every, full_every, last
         self._edges = {0, last, *also}
         self.step = -1
         self.recording = self.full = False
         self._model, self._patterns = model, layers
-        self._gauge = host_gauge if all(p.device.type == "cpu" for p in model.parameters()) else device_gauge
-        self._waits = self._gauge is device_gauge
+        on_cpu = all(p.device.type == "cpu" for p in model.parameters())
+        self._gauge = gauge or (host_gauge if on_cpu else device_gauge)
+        self._waits = self._gauge is not host_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
         self._times: list[tuple[Row, Tensor]] = []
@@ -134,10 +138,12 @@ class Probe:
         for found in passes:
             parts = set(found.seen.layer.children())
             layers = [layer for layer in self._layers if layer.point.affine in parts]
-            timesteps.put(layers, found, full=self.full)
+            timesteps.put(layers, found, self._gauge, full=self.full)
             if layers:
                 name = layers[0].name.rpartition(".")[0]
-                self._times.append(((self.step, layers[0].point.depth_index, name), found.norms(scale=scale)))
+                self._times.append(
+                    ((self.step, layers[0].point.depth_index, name), found.norms(self._gauge, scale=scale))
+                )
 
     def read_shares(
         self,
