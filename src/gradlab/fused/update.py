@@ -101,10 +101,8 @@ class Update:
         own = dict(loop.model.named_parameters())
         for name, state in self._state.items():
             if self._steps and state:
-                alone = loop.optimizer.state[own[name]]
-                alone |= {key: value[arm].clone() for key, value in state.items()}
-                if type(loop.optimizer) is not SGD:
-                    alone["step"] = torch.tensor(float(self._steps))
+                counted = {} if type(loop.optimizer) is SGD else {"step": torch.tensor(float(self._steps))}
+                loop.optimizer.state[own[name]] = counted | {key: value[arm].clone() for key, value in state.items()}
 
     @torch.no_grad()
     def freeze(self, arm: int) -> None:
@@ -163,7 +161,7 @@ def _common(optimizers: Sequence[Optimizer], place: int) -> dict[str, Any]:
 
 def _stacked(loops: Sequence[Loop], name: str) -> State:
     """Return an optimizer's state of one parameter before the first step; only AdaGrad's is there from the start."""
-    states = [loop.optimizer.state.get(dict(loop.model.named_parameters())[name], {}) for loop in loops]
+    states = [loop.optimizer.state.get(loop.model.get_parameter(name), {}) for loop in loops]
     return {
         key: torch.stack([state[key] for state in states]).clone()
         for key, value in states[0].items()

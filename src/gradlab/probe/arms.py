@@ -58,12 +58,16 @@ class Arms:
 
     def cosine(self, x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
         """Return each run's cosine between two tensors of one shape, given their norms; nan where one is zero."""
-        rows = self._rows(x), self._rows(y)
-        if rows[0].device.type == "cpu" and rows[0].dtype is torch.float32:
-            sizes = torch.stack([x_norm, y_norm])
-            if bool(((sizes > _SAFE[0]) & (sizes < _SAFE[1])).all()):
-                return _dots(*rows) / (x_norm * y_norm)
-        return (rows[0].double() / x_norm.unsqueeze(1) * (rows[1].double() / y_norm.unsqueeze(1))).sum(1)
+        rows, others = self._rows(x), self._rows(y)
+        if rows.device.type != "cpu" or rows.dtype is not torch.float32:
+            return _wide_cosine(rows, others, x_norm, y_norm)
+        quick = _dots(rows, others) / (x_norm * y_norm)
+        told = (x_norm > _SAFE[0]) & (x_norm < _SAFE[1]) & (y_norm > _SAFE[0]) & (y_norm < _SAFE[1])
+        if bool(told.all()):
+            return quick
+        bad = ~told
+        (found,) = _mended((quick,), bad, lambda: (_wide_cosine(rows[bad], others[bad], x_norm[bad], y_norm[bad]),))
+        return found
 
     def keep(self, x: Tensor, buffer: Tensor | None) -> Tensor:
         """Return a copy of ``x``, in ``buffer`` where there is one."""
@@ -133,6 +137,10 @@ def _wide_moments(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     means = wide.mean(1)
     spread = row_norms(wide - means.unsqueeze(1)).flatten()
     return _norms(rows), means, spread / rows.shape[1] ** 0.5
+
+
+def _wide_cosine(x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
+    return (x.double() / x_norm.unsqueeze(1) * (y.double() / y_norm.unsqueeze(1))).sum(1)
 
 
 def _dots(x: Tensor, y: Tensor) -> Tensor:
