@@ -11,6 +11,7 @@ from gradlab import job, runs
 from gradlab.fused.group import Member, Shared, train
 from gradlab.fused.groups import obstacle, program
 from gradlab.fused.launch import conclude
+from gradlab.fused.width import Width
 from running import compose_config
 
 KEYS = ["step", "depth_index", "layer", "role"]
@@ -33,7 +34,7 @@ def together(folder: Path, arms: Sequence[Sequence[str]]) -> list[Path]:
         members.append(Member(cfg=cfg, folder=own, record=record, start=job.prepare(cfg, own, record, overrides=arm)))
     assert len({program(member.start.config) for member in members}) == 1
     assert obstacle(members[0].start.config) is None
-    train(members, load=Shared(), environment=runs.environment)
+    train(members, load=Shared(), environment=runs.environment, choose=lambda loops: Width(count=len(loops), reason=""))
     for member in members:
         conclude(member)
     return folders

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from gradlab.fused.groups import course
 from gradlab.fused.loop import FusedLoop
 from gradlab.fused.network import UnfusableError, fuse
 from gradlab.fused.update import Update
+from gradlab.fused.width import Width, choose_width
 from gradlab.interrupts import interruptible
 from gradlab.job import Start
 from gradlab.norms import quiet
 from gradlab.probe.arms import Arms
 from gradlab.probe.probe import Probe
 from gradlab.session import Session, open_session
-from gradlab.train import Loop, random_state, set_random_state
+from gradlab.train import Loop, RandomState, random_state, set_random_state
 
 
 @dataclass(kw_only=True)
@@ -66,29 +67,49 @@ class Shared:
         return data
 
 
-def train(members: Sequence[Member], *, load: Callable[[DictConfig], Any], environment: Callable[..., Any]) -> None:
+def train(
+    members: Sequence[Member],
+    *,
+    load: Callable[[DictConfig], Any],
+    environment: Callable[..., Any],
+    choose: Callable[[Sequence[Loop]], Width] = choose_width,
+) -> None:
     """Train a group of runs as one and write their tables and checkpoints; each member then has its session.
 
     Args:
         members: The runs, whose `groups.program` is the same.
         load: Returns the data of a config.
         environment: Returns what `runs.environment` says.
+        choose: Says how many built runs to train as one.
 
     Raises:
-        UnfusableError: They cannot be trained as one.
+        UnfusableError: They cannot be trained as one, or are faster alone.
         KeyboardInterrupt: In the midst of it; the files are then those of a run that was killed.
     """
-    began = time.monotonic()
     loops, states = [], []
     for member in members:
         loops.append(assemble(member.cfg, load=load))
         states.append(random_state(loops[-1].device))
-    fused = build_loop(members, loops)
+    fuse([loop.model for loop in loops])  # what stands against it is told before anything is measured
+    width = choose(loops)
+    if width.count == 1:
+        raise UnfusableError(f"it is no slower so: {width.reason}")
     around = environment(device=str(loops[0].device), threads=torch.get_num_threads())
+    for start in range(0, len(members), width.count):
+        part = slice(start, start + width.count)
+        _train(members[part], loops[part], states[part], environment=around)
+
+
+def _train(
+    members: Sequence[Member], loops: Sequence[Loop], states: Sequence[RandomState], *, environment: Mapping[str, Any]
+) -> None:
+    """Train built runs as one; ``states`` is each run's random state between its building and its end."""
+    began = time.monotonic()
+    fused = build_loop(members, loops)
     sessions = []
     for member, loop in zip(members, loops, strict=True):
         runs.clear(member.folder, stale=True)
-        given = {"config": member.start.config, "environment": around}
+        given = {"config": member.start.config, "environment": environment}
         sessions.append(open_session(member.cfg, member.folder, member.record, loop, **given))
     try:
         with quiet(), interruptible(fused.interrupt):

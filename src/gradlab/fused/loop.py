@@ -18,7 +18,7 @@ from gradlab.probe.probe import Probe, Row
 from gradlab.train import Loop, Metrics
 
 _UPDATE = {COLUMNS.index(name) for name in ("update_norm", "update_ratio")}
-_TEST_ROWS = 1 << 15  # samples that pass through the fused network at once in an evaluation
+_TEST_NUMBERS = 1 << 21  # inputs that pass through the fused network at once in an evaluation
 
 
 @dataclass(kw_only=True)
@@ -203,10 +203,10 @@ class FusedLoop:
     def _evaluate(self, metrics: dict[int, Metrics], told: Sequence[int]) -> None:
         """Add loss and accuracy on the test set, in evaluation mode."""
         count = self._arms.count
-        size = max(1, _TEST_ROWS // count)
         parts, wanted = [], []
         self._model.eval()
         for batches in zip(*(loop.test for loop in self.loops), strict=True):
+            size = max(1, _TEST_NUMBERS // (count * batches[0][0][0].numel()))
             for start in range(0, len(batches[0][0]), size):
                 piece = slice(start, start + size)
                 outputs = self._model(torch.cat([inputs[piece] for inputs, _ in batches]))

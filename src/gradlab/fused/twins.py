@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gradlab.fused.recurrence import CELLS, Through
 from gradlab.nn import activations, auxiliary, cells, cnn, layers, mlp, normalization, recurrent, residual, shortcuts
 from gradlab.nn.recurrent_net import Recurrent
 
@@ -177,12 +178,19 @@ class Gates(Twin):
         return found if self.bias is None else (self.of_arms(found, -2) + self.bias.unsqueeze(1)).view(found.shape)
 
 
-class Unrolled(Twin):
-    """K recurrent layers, unrolled: torch's kernels take one set of weights."""
+class RecurrentLayer(Twin):
+    """K recurrent layers, through time by hand: torch's kernels take one set of weights."""
 
     def forward(self: Any, x: Tensor) -> Tensor:
         """Map [K * n, T, in] to [K * n, T, width]."""
-        return self._unroll(x)
+        if self.tape is not None or not self._native:
+            return self._unroll(x)
+        matrices = self.input.weight, self.recurrent.weight
+        none = matrices[0].new_zeros(matrices[0].shape[:2])
+        biases = (none if own is None else own for own in (self.input.bias, self.recurrent.bias))
+        cell = CELLS[self.weights.mode]
+        hidden: Any = Through.apply(cell, self.of_arms(x), *matrices, *(bias.unsqueeze(1) for bias in biases))
+        return hidden.flatten(1, 2).transpose(0, 1)
 
 
 # What has parameters or buffers of its own, or mixes samples.
@@ -200,7 +208,7 @@ TWINS: dict[type[nn.Module], type[Any]] = {
     residual.Fixup: LearnedScale,
     residual.ScalarBias: ScalarBias,
     recurrent.Gates: Gates,
-    recurrent.RecurrentLayer: Unrolled,
+    recurrent.RecurrentLayer: RecurrentLayer,
 }
 # What works sample by sample on dimensions behind the first, without random numbers.
 UNCHANGED: tuple[type[nn.Module], ...] = (
