@@ -142,7 +142,7 @@ def build_loop(members: Sequence[Member], loops: Sequence[Loop]) -> FusedLoop:
         raise UnfusableError(f"{rule.__name__} has no fused twin")
     update = Update(loops, [course(member.start.config) for member in members], model)
     thresholds = {
-        name: torch.tensor([node[name] for node in nodes], dtype=torch.float64)
+        name: torch.tensor([node[name] for node in nodes], dtype=torch.float64, device=loops[0].device)
         for name in nodes[0]
         if not name.startswith("_")
     }
