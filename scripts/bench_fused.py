@@ -1,4 +1,4 @@
-"""Whole sweeps under the fused, the serial and the parallel launcher: seconds of wall time for each run of the sweep.
+"""Whole sweeps under the fused, the serial and the parallel launcher: wall time, and processor time beside it.
 
     uv run python scripts/bench_fused.py [--only mlp20] [--repeats 1] [--share 8]
 
@@ -10,6 +10,7 @@ is scaled up, and added again.
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -26,15 +27,17 @@ SWEEPS = {
 LAUNCHERS = ("fused", "serial", "parallel")
 
 
-def seconds(launcher: str, seeds: int, rates: int, overrides: tuple[str, ...]) -> float:
-    """Return the wall time of one sweep."""
+def seconds(launcher: str, seeds: int, rates: int, overrides: tuple[str, ...]) -> tuple[float, float]:
+    """Return wall time and processor time of one sweep; the latter is what counts on a machine that others use too."""
     lr = ",".join(f"{0.001 * (i + 1):g}" for i in range(rates))
     with tempfile.TemporaryDirectory() as folder:
         arguments = (f"hydra/launcher={launcher}", f"hydra.sweep.dir={folder}/s", f"seed=range({seeds})")
         command = [sys.executable, "-m", "gradlab.cli", "-m", *arguments, f"optimizer.lr={lr}", *COMMON, *overrides]
-        began = time.perf_counter()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return time.perf_counter() - began, spent
 
 
 def main() -> None:
@@ -47,15 +50,20 @@ def main() -> None:
     for name in options.only:
         seeds, overrides, rates = SWEEPS[name]
         share = {"fused": seeds, **{other: max(1, seeds // options.share) for other in LAUNCHERS[1:]}}
-        whole: dict[str, list[float]] = {launcher: [] for launcher in LAUNCHERS}
+        whole: dict[str, list[list[float]]] = {launcher: [] for launcher in LAUNCHERS}
         for _ in range(options.repeats):
             for launcher in LAUNCHERS:
                 start = seconds(launcher, 1, 1, ("train=smoke", "train.steps=1", "model.depth=1"))
                 taken = seconds(launcher, share[launcher], rates, overrides)
-                whole[launcher].append(start + (taken - start) * seeds / share[launcher])
-        found = {launcher: statistics.median(times) for launcher, times in whole.items()}
-        words = [f"{launcher} {time:7.1f} s ({time / found['fused']:.1f} x)" for launcher, time in found.items()]
-        print(f"{name:6} {seeds * rates} runs: {', '.join(words)}", flush=True)
+                more = seeds / share[launcher]
+                whole[launcher].append(
+                    [first + (all_ - first) * more for first, all_ in zip(start, taken, strict=True)]
+                )
+        print(f"{name}, {seeds * rates} runs")
+        for place, kind in enumerate(("wall time", "processor time")):
+            found = {launcher: statistics.median(each[place] for each in times) for launcher, times in whole.items()}
+            words = [f"{launcher} {time:.1f} s ({time / found['fused']:.1f} x)" for launcher, time in found.items()]
+            print(f"  {kind:15} {', '.join(words)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A group of runs from built parts to trained ones, each with the files of a run alone."""
 
+import gc
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +91,7 @@ def train(
     for member in members:
         loops.append(assemble(member.cfg, load=load))
         states.append(random_state(loops[-1].device))
+        gc.freeze()  # or the collector would go through all of these networks again and again
     fuse([loop.model for loop in loops])  # what stands against it is told before anything is measured
     width = choose(loops)
     if width.count == 1:

@@ -1,5 +1,6 @@
 """A batch of a sweep's runs: what is one tensor program is trained as one, and the rest alone."""
 
+import gc
 import json
 import pickle
 from collections import defaultdict
@@ -72,6 +73,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
         for each in group:
             returned[id(each)] = _run(launcher, each)
             each.member = None
+        gc.unfreeze()
         configure_log(hydra.hydra_logging, hydra.verbose)
     return [returned[id(each)] for each in jobs]
 
@@ -84,6 +86,7 @@ def _compose(launcher: Any, overrides: Sequence[str], number: int) -> Job:
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).absolute()
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(folder)
+    gc.freeze()  # configs are many small objects, which the collector would go through for each of the others
     return Job(config=config, overrides=overrides, folder=folder)
 
 
