@@ -1,6 +1,5 @@
 """A group of runs from built parts to trained ones, each with the files of a run alone."""
 
-import gc
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +73,7 @@ def train(
     load: Callable[[DictConfig], Any],
     environment: Callable[..., Any],
     choose: Callable[[Sequence[Loop]], Width] = choose_width,
+    keep: Callable[[], None] = lambda: None,
 ) -> None:
     """Train a group of runs as one and write their tables and checkpoints; each member then has its session.
 
@@ -82,6 +82,7 @@ def train(
         load: Returns the data of a config.
         environment: Returns what `runs.environment` says.
         choose: Says how many built runs to train as one.
+        keep: Called once more objects are there to stay (`gradlab.fused.uncollected`).
 
     Raises:
         UnfusableError: They cannot be trained as one, or are faster alone.
@@ -91,7 +92,7 @@ def train(
     for member in members:
         loops.append(assemble(member.cfg, load=load))
         states.append(random_state(loops[-1].device))
-        gc.freeze()  # or the collector would go through all of these networks again and again
+        keep()
     fuse([loop.model for loop in loops])  # what stands against it is told before anything is measured
     width = choose(loops)
     if width.count == 1:

@@ -1,10 +1,9 @@
 """A batch of a sweep's runs: what is one tensor program is trained as one, and the rest alone."""
 
-import gc
 import json
 import pickle
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +18,7 @@ from gradlab import console, job, runs
 from gradlab.fused.group import Member, Shared, train
 from gradlab.fused.groups import obstacle, program
 from gradlab.fused.network import UnfusableError
+from gradlab.fused.uncollected import uncollected
 
 _MERGED = "logger"  # the one group of which several options can be taken
 
@@ -57,7 +57,18 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
     hydra = launcher.config.hydra
     configure_log(hydra.hydra_logging, hydra.verbose)
     Path(str(hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-    jobs = [_compose(launcher, overrides, initial_job_idx + i) for i, overrides in enumerate(job_overrides)]
+    with uncollected() as keep:
+        return _launch(launcher, job_overrides, initial_job_idx, keep)
+
+
+def _launch(
+    launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, keep: Callable[[], None]
+) -> list[JobReturn]:
+    hydra = launcher.config.hydra
+    jobs = []
+    for i, overrides in enumerate(job_overrides):
+        jobs.append(_compose(launcher, overrides, initial_job_idx + i))
+        keep()
     returned: dict[int, JobReturn] = {}
     environment, load = cache(runs.environment), Shared()
     for group in _groups(jobs, most=launcher.width):
@@ -65,7 +76,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
         if len(members) > 1:
             console.say(f"{len(members)} runs as one: {group[0].folder.name} …")
             try:
-                train(members, load=load, environment=environment)
+                train(members, load=load, environment=environment, keep=keep)
             except UnfusableError as error:
                 _give_up(group, str(error))
             except Exception as error:  # alone, what is wrong with a run is its own and told as ever
@@ -73,7 +84,6 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
         for each in group:
             returned[id(each)] = _run(launcher, each)
             each.member = None
-        gc.unfreeze()
         configure_log(hydra.hydra_logging, hydra.verbose)
     return [returned[id(each)] for each in jobs]
 
@@ -86,7 +96,6 @@ def _compose(launcher: Any, overrides: Sequence[str], number: int) -> Job:
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).absolute()
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(folder)
-    gc.freeze()  # configs are many small objects, which the collector would go through for each of the others
     return Job(config=config, overrides=overrides, folder=folder)
 
 
