@@ -158,7 +158,7 @@ def test_help_names_every_group_option_and_setting(call):
 def test_options_describes_one_group_or_all(call):
     assert "relu                 max(0, x)" in call("--options", "activation")[1]
     everything = call("--options")[1]
-    assert "hydra/launcher\n  parallel " in everything
+    assert "hydra/launcher\n  fused " in everything
     assert "\nmodel\n" in everything
 
 

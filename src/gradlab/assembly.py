@@ -23,11 +23,17 @@ _SHORT = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 _COMPILER: dict[str, Any] = {"fallback_random": True}
 
 
-def assemble(cfg: DictConfig) -> Loop:
+def load(cfg: DictConfig) -> Any:
+    """Build the data that a config describes, on its device."""
+    return build.build(cfg.data, "data").to(find_device(cfg.train.device), getattr(torch, cfg.train.dtype))
+
+
+def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Loop:
     """Build everything that a config describes, seeded and on its device.
 
     Args:
         cfg: A checked config.
+        load: Returns the data.
 
     Raises:
         GradlabError: A part refuses its arguments, or the device is not there.
@@ -37,7 +43,7 @@ def assemble(cfg: DictConfig) -> Loop:
     torch.set_num_threads(cfg.train.threads)
     torch.manual_seed(cfg.seed)
     dtype = getattr(torch, cfg.train.dtype)
-    data = build.build(cfg.data, "data").to(device, dtype)
+    data = load(cfg)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
     sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
     sizes |= {"each_step": True} if data.each_step else {}

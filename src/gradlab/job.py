@@ -2,8 +2,8 @@
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,14 +16,11 @@ from gradlab import build, checkpoint, console, lr_range, runs
 from gradlab.assembly import assemble, find_device
 from gradlab.diagnosis.gate import Gate
 from gradlab.errors import GateError
-from gradlab.findings import find
-from gradlab.history import History
 from gradlab.interrupts import interruptible
 from gradlab.junit import check_place, write_junit
 from gradlab.loggers.following import Following
 from gradlab.norms import quiet
-from gradlab.prediction import CRITICAL, compare_rows, critical_rows, peek, predict
-from gradlab.verdicts import judge
+from gradlab.session import Start, open_session
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -95,24 +92,76 @@ def do(
         resume: Whether a run of another config in the folder is an error; otherwise it is written over.
     """
     record: dict[str, Any] = {"status": "failed"}
-    started = time.monotonic()
-    try:
-        build.check(cfg)
-        gate = build.build(cfg.gate, "gate")
-        check_place(gate.junit)
-        config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
-        fingerprint = runs.fingerprint(config, runs.foreign_sources(runs.decisive(config)))
-        before, saved = checkpoint.find(folder, config=config, fingerprint=fingerprint, only_own=resume)
-        if before is None:
-            runs.clear(folder, stale=saved is None)
-            record |= {"fingerprint": fingerprint, "seed": cfg.seed, "warnings": build.unused_groups(cfg, overrides)}
+    with written_down(cfg, folder, record, brief=brief):
+        start = prepare(cfg, folder, record, overrides=overrides, choices=choices, only_own=resume)
+        if start.finished:
+            console.say(f"already complete: {folder}")
+        else:
+            runs.clear(folder, stale=start.saved is None)
             if cfg.train.lr_range:
                 _search(cfg, folder, record)
             else:
-                _train(cfg, folder, record, following, saved=saved, config=config, choices=choices, brief=brief)
-        else:
-            record = before
-            console.say(f"already complete: {folder}")
+                _train(cfg, folder, record, following, start=start, brief=brief)
+    # A sweep draws its runs together, at its end: one by one, that would take longer than small runs themselves.
+    if cfg.figures and not brief and not (record.get("figures") and any(folder.glob("figures/*"))):
+        from gradlab.sweep.rebuild import rebuild_run
+
+        rebuild_run(folder, caption=console.caption(cfg, choices))
+        record["figures"] = True  # said only now: a run that was killed while it drew has to draw again
+    if cfg.train.lr_range:
+        console.announce_rate(folder, record["lr_range"], brief=brief)
+    elif not start.finished:
+        clips = choices.get("clipping", "none") != "none"
+        console.summarize(folder, record, brief=brief, clips=clips, foretold=cfg.train.measure_only)
+    return pass_gate(cfg, record, start.gate, folder, alone=not brief)
+
+
+def prepare(
+    cfg: DictConfig,
+    folder: Path,
+    record: dict[str, Any],
+    *,
+    overrides: Sequence[str],
+    choices: Mapping[str, Any],
+    only_own: bool = False,
+) -> Start:
+    """Check a config and look for its run in the folder; nothing is written.
+
+    Args:
+        cfg: The composed config.
+        folder: Where the files go.
+        record: Becomes the run.json of a run that is done, or the beginning of one.
+        overrides: The command line, to warn of what has no effect.
+        choices: The option chosen of each group, for the remedies.
+        only_own: Whether it is an error that the folder holds a run of another config.
+    """
+    build.check(cfg)
+    gate = build.build(cfg.gate, "gate")
+    check_place(gate.junit)
+    config = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    fingerprint = runs.fingerprint(config, runs.foreign_sources(runs.decisive(config)))
+    before, saved = checkpoint.find(folder, config=config, fingerprint=fingerprint, only_own=only_own)
+    if before is None:
+        record |= {"fingerprint": fingerprint, "seed": cfg.seed, "warnings": build.unused_groups(cfg, overrides)}
+    else:
+        record.clear()
+        record |= before
+    return Start(config=config, choices=choices, gate=gate, finished=before is not None, saved=saved)
+
+
+@contextmanager
+def written_down(cfg: DictConfig, folder: Path, record: dict[str, Any], *, brief: bool) -> Iterator[None]:
+    """Write an error down in the run's folder, and raise it.
+
+    Args:
+        cfg: The composed config.
+        folder: The run's folder.
+        record: What is known of the run.
+        brief: Whether it is one run of many.
+    """
+    started = time.monotonic()
+    try:
+        yield
     except checkpoint.ForeignRunError:
         raise
     except Exception as error:
@@ -123,19 +172,6 @@ def do(
             with suppress(OSError):  # the error at hand is the one to tell
                 write_junit(Path(cfg.gate.junit), {folder.name: record})
         raise
-    # A sweep draws its runs together, at its end: one by one, that would take longer than small runs themselves.
-    if cfg.figures and not brief and not (record.get("figures") and any(folder.glob("figures/*"))):
-        from gradlab.sweep.rebuild import rebuild_run
-
-        rebuild_run(folder, caption=console.caption(cfg, choices))
-        record["figures"] = True  # said only now: a run that was killed while it drew has to draw again
-    if cfg.train.lr_range:
-        console.announce_rate(folder, record["lr_range"], brief=brief)
-    elif record is not before:
-        clips = choices.get("clipping", "none") != "none"
-        console.summarize(folder, record, brief=brief, clips=clips, foretold=cfg.train.measure_only)
-    _judge(record, gate, folder, alone=not brief)
-    return record["metrics"].get(cfg.objective) if record["status"] == "completed" else None
 
 
 def _train(
@@ -144,9 +180,7 @@ def _train(
     record: dict[str, Any],
     following: Following,
     *,
-    saved: Mapping[str, Any] | None,
-    config: Mapping[str, Any],
-    choices: Mapping[str, Any],
+    start: Start,
     brief: bool,
 ) -> None:
     """Build, train, and write everything but the figures; ``record`` becomes the content of run.json.
@@ -156,9 +190,7 @@ def _train(
         folder: Where the files go.
         record: What is known so far.
         following: Loggers of the run, to be opened.
-        saved: The checkpoint to go on from, or None.
-        config: The config as plain dictionaries.
-        choices: The option chosen of each group, for the remedies.
+        start: The same config in other forms, and the checkpoint to go on from.
         brief: Whether to show no progress.
 
     Raises:
@@ -166,63 +198,34 @@ def _train(
     """
     for line in record["warnings"]:
         console.say(f"warning: {line}")
+    saved = start.saved
     cfg, found = lr_range.settle(cfg, folder, known=saved["lr_range"] if saved else None, brief=brief)
     record |= {"lr_range": found} if found else {}
     loop = assemble(cfg)
-    thresholds = build.build(cfg.diagnosis, "diagnosis")
     environment = runs.environment(device=str(loop.device), threads=torch.get_num_threads())
-    record["environment"] = environment
-    history = History(folder, state=saved and saved["history"])
-    inputs = peek(loop.batches)
-    forecast = predict(loop.model, inputs)  # of the first step: a checkpoint's weights come later
-    if cfg.train.measure_only and (rows := critical_rows(loop.model, inputs)):
-        table = runs.Table(folder / "critical_line.csv", CRITICAL)
-        table.write(rows)
-        table.close()
+    session = open_session(cfg, folder, record, loop, start=start, environment=environment, lr_range=found)
     if saved:
-        checkpoint.restore(loop, saved)
         _warn_of_elsewhere(saved["environment"], record)
         console.say(f"going on at step {loop.step}: {folder}")
     given = {"folder": folder, "config": OmegaConf.to_container(cfg, resolve=True), "start": loop.step}
     loggers = {name: build.build(node, f"logger.{name}", **given) for name, node in cfg.logger.items()}
     following.open(loggers, columns=cfg.follow.columns, layers=cfg.follow.layers)
-    began = time.monotonic() - (saved["seconds"] if saved else 0.0)
-
-    def save() -> None:
-        state = {"history": history.state_dict(), "seconds": time.monotonic() - began, "lr_range": found}
-        identity = {"fingerprint": record["fingerprint"], "config": config, "environment": environment}
-        checkpoint.save(folder / "checkpoint.pt", loop, run=state | identity)
-
     try:
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
                 if metrics:
                     rows = loop.probe.take()
                     further = (loop.probe.take_shares(), loop.probe.take_timesteps(), loop.probe.take_neighbours())
-                    history.add(metrics, rows, *further)
+                    session.history.add(metrics, rows, *further)
                     following.log(metrics, rows)
                     report(metrics)
                 if loop.pauses:
-                    save()
+                    session.save()
         if cfg.train.checkpoint:
-            save()
+            session.save()
     finally:
-        history.close()
-    record |= {"status": loop.status, "steps": loop.step, "seconds": time.monotonic() - began}
-    record["hidden_layers"] = loop.probe.hidden_layers
-    smallest = torch.finfo(getattr(torch, cfg.train.dtype)).tiny
-    record["warnings"] = [*record["warnings"], *following.warnings]
-    hidden, growth = record["hidden_layers"], loop.structure.events
-    record |= {"growth": growth} if growth else {}
-    first = growth[0]["depth_before"] if growth else None
-    record |= find(history, thresholds, hidden=hidden, hidden_at_first=first, smallest=smallest)
-    record["chance"] = loop.chance
-    record["verdicts"] = judge(folder, record, thresholds, config=config, choices=choices)
-    at_start = [row for row in history.first if row[0] == 0], [row for row in history.first_times if row[0] == 0]
-    record["theory"] = compare_rows(forecast, *at_start, samples=len(inputs) * cfg.train.accumulate)
-    record["metrics"]["skipped_steps"] = int(loop.precision.skipped)
-    # Last, because it says that everything else is there.
-    runs.write_json(folder / "run.json", record)
+        session.history.close()
+    session.end(warnings=following.warnings)
     if loop.status == "interrupted":
         console.say(f"interrupted after {loop.step} steps: {folder}")
         raise KeyboardInterrupt
@@ -252,8 +255,11 @@ def _warn_of_elsewhere(there: Mapping[str, Any], record: dict[str, Any]) -> None
         console.say(f"warning: {record['warnings'][-1]}")
 
 
-def _judge(record: dict[str, Any], gate: Gate, folder: Path, *, alone: bool) -> None:
+def pass_gate(cfg: DictConfig, record: dict[str, Any], gate: Gate, folder: Path, *, alone: bool) -> float | None:
     """Write down what the gate says of a finished run; a sweep tells it of all its runs at its end.
+
+    Returns:
+        The metric named by ``objective``, of a completed run.
 
     Raises:
         GateError: A run that is alone does not pass.
@@ -264,3 +270,4 @@ def _judge(record: dict[str, Any], gate: Gate, folder: Path, *, alone: bool) -> 
         write_junit(Path(gate.junit), {folder.name: record})
     if alone and record["gate"]:
         raise GateError(f"gate: {'; '.join(record['gate'])}")
+    return record["metrics"].get(cfg.objective) if record["status"] == "completed" else None

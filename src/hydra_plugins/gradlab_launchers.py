@@ -12,7 +12,9 @@ from unittest.mock import patch
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
+from omegaconf import DictConfig
 
 from gradlab.errors import GradlabError
 from gradlab.extras import install_hint
@@ -121,6 +123,35 @@ def or_lost(method: Callable[[Any], Any], wrap: Callable[[Lost], Any]) -> Callab
 
 class Serial(Steadfast, BasicLauncher):
     """One run after another in this process."""
+
+
+class SideBySide(BasicLauncher):
+    """Runs of one shape as one tensor program.
+
+    Args:
+        width: Most runs in one.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take in what Hydra hands out, before the sweeper composes anything."""
+        from gradlab.sweep.composing import compose_once
+
+        compose_once(hydra_context)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Launch a batch of runs."""
+        from gradlab.fused.launch import launch
+
+        return launch(self, job_overrides, initial_job_idx)
+
+
+class Fused(Steadfast, SideBySide):
+    """Runs of one shape as one tensor program, the others one after another, in this process."""
 
 
 class Parallel(Steadfast, JoblibLauncher):

@@ -60,6 +60,11 @@ class Augmented:
         """Passes over the samples so far."""
         return self._batches.epoch
 
+    @property
+    def plain(self) -> Any:
+        """The batches themselves, where nothing is changed about them; else None."""
+        return self._batches if self._augment is unchanged else None
+
     def __iter__(self) -> "Augmented":
         return self
 

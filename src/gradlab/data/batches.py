@@ -46,8 +46,19 @@ class Batches:
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         """Return the next batch: inputs [batch, ...] and targets [batch, ...]."""
-        chosen = next(self._order)
+        return self.at(self.choose())
+
+    def choose(self) -> Tensor:
+        """Return the indices of the next batch, int64 [batch], and count it as drawn."""
+        return next(self._order)
+
+    def at(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets at indices of any shape."""
         return self._inputs[chosen], self._targets[chosen]
+
+    def shares(self, other: "Batches") -> bool:
+        """Return whether both draw from the very same tensors."""
+        return self._inputs is other._inputs and self._targets is other._targets
 
     def state_dict(self) -> dict[str, Any]:
         """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""

@@ -1,6 +1,5 @@
 """The causes behind one layer's gradient: slopes, dead units, the skip's share, the spread of dL/dz."""
 
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from gradlab.points import Point
 from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Figure, Row, pooled_norm, pooled_rms, pooled_share
+from gradlab.probe.pool import Figure, Gauge, Row, pooled_norm, pooled_rms, pooled_share
 from gradlab.probe.rng import untouched_rng
 
 _SLOPE, _SATURATED = SLOT["activation_slope_rms"], SLOT["saturated_fraction"]
@@ -24,15 +23,15 @@ class DetailHooks:
     Args:
         point: Where to measure.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
+        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
+    def __init__(self, point: Point, row: Row, gauge: Gauge) -> None:
         self._point = point
         self._row = row
         self._gauge = gauge
         self._entries = 0
-        self._steepest: Tensor | None = None
+        self._steepest: Any = None
         self._alive: Any = None
         self._grads: list[Tensor] = []
         self._recording = False
@@ -62,7 +61,7 @@ class DetailHooks:
         """Take in what hooks cannot see, because it was computed time step by time step.
 
         Args:
-            grad: dL/dz, [T, n, …].
+            grad: dL/dz, [T, n, …] or, like what follows, in any other order of its first two dimensions.
             activation: The activation between z and h, where there is just one.
             inputs: What it saw, [T, n, width].
             outputs: What it returned, [T, n, width].
@@ -121,7 +120,7 @@ class DetailHooks:
         with untouched_rng(x.device), torch.autocast(x.device.type, enabled=False):
             slope = _slope(module, x)
             if self._steepest is None or next(module.parameters(), None) is not None:
-                self._steepest = _slope(module, _grid(x)).abs().max()
+                self._steepest = self._gauge.largest(_slope(module, self._gauge.repeat(_grid(x))))
         rms, saturated = self._gauge.slope_figures(slope, self._steepest)
         row, seen, entries = self._row, self._entries, x.numel()
         row[_SLOPE] = pooled_rms(self._gauge, row[_SLOPE], seen, rms, entries)

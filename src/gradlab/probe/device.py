@@ -6,21 +6,25 @@ The twin of `gradlab.probe.host`, function by function.
 import torch
 from torch import Tensor
 
-from gradlab.norms import norm
+from gradlab.norms import norm, row_norms
 from gradlab.probe.columns import QUANTILES, SATURATED
 
 __all__ = [
     "alive",
     "cosine",
     "distance",
+    "first",
     "hypot",
     "keep",
+    "largest",
     "log_quantiles",
     "moments",
     "norm",
     "ratio",
+    "repeat",
     "share_dead",
     "slope_figures",
+    "time_norms",
 ]
 
 
@@ -54,6 +58,28 @@ def keep(x: Tensor, buffer: Tensor | None) -> Tensor:
 def distance(x: Tensor, kept: Tensor) -> Tensor:
     """Return the norm of ``x - kept``, given what `keep` returned."""
     return norm(x - kept)
+
+
+def repeat(x: Tensor) -> Tensor:
+    """Return inputs that every run's activation is to see: here one run's."""
+    return x
+
+
+def largest(x: Tensor) -> Tensor:
+    """Return the largest absolute value."""
+    return x.abs().max()
+
+
+def first(x: Tensor) -> Tensor:
+    """Return a record of time steps in the order in which `moments` and the others take it: any."""
+    return x
+
+
+def time_norms(x: Tensor) -> Tensor:
+    """Return the norm of each x[t], [T], in float64."""
+    if x.dtype is torch.float32:  # whose squares float64 holds, however small or large
+        return torch.linalg.vector_norm(x, dim=(1, 2), dtype=torch.float64)
+    return row_norms(x).flatten()
 
 
 def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,19 +15,24 @@ from gradlab.norms import CHUNK, SAFE_SQUARES
 from gradlab.norms import host_norm as norm
 from gradlab.norms import norm as wide_norm
 from gradlab.probe.columns import QUANTILES, SATURATED
+from gradlab.probe.device import first, largest, repeat, time_norms
 
 __all__ = [
     "alive",
     "cosine",
     "distance",
+    "first",
     "hypot",
     "keep",
+    "largest",
     "log_quantiles",
     "moments",
     "norm",
     "ratio",
+    "repeat",
     "share_dead",
     "slope_figures",
+    "time_norms",
 ]
 
 _CANCELLED = 25.0  # (rms / std)^2 above which norm^2 / n - mean^2 has lost too many digits

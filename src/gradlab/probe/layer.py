@@ -1,6 +1,5 @@
 """One layer under measurement: its three instruments and the hooks that they need."""
 
-from types import ModuleType
 from typing import Self
 
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 from gradlab.points import Point
 from gradlab.probe.columns import EMPTY, FIGURES, OWN, SLOT
 from gradlab.probe.detail import DetailHooks
-from gradlab.probe.pool import Figure, Row
+from gradlab.probe.pool import Figure, Gauge, Row
 from gradlab.probe.signal import SignalHooks
 from gradlab.probe.weight import WeightReader
 
@@ -22,10 +21,10 @@ class LayerProbe:
     Args:
         point: Where to measure.
         name: Qualified name of the module that holds the weight, with the weight's own where that is not ``weight``.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
+        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
     """
 
-    def __init__(self, point: Point, name: str, gauge: ModuleType) -> None:
+    def __init__(self, point: Point, name: str, gauge: Gauge) -> None:
         self.point = point
         self.name = name
         self.row: Row = list(EMPTY)

@@ -4,16 +4,19 @@ from math import sqrt
 from types import ModuleType
 from typing import Any
 
-Figure = Any  # a float from probe.host, a 0-d float64 tensor from probe.device
+from gradlab.probe.arms import Arms
+
+Gauge = ModuleType | Arms  # probe.host, probe.device, or that of many runs
+Figure = Any  # a float from probe.host, a 0-d float64 tensor from probe.device, [K] from probe.arms
 Row = list[Figure]  # one layer's figures of one step, by columns.SLOT
 Moments = tuple[Figure, Figure, Figure]
 
 
-def pooled_moments(gauge: ModuleType, old: Moments, seen: int, new: Moments, entries: int) -> Moments:
+def pooled_moments(gauge: Gauge, old: Moments, seen: int, new: Moments, entries: int) -> Moments:
     """Pool norm, mean and standard deviation of ``seen`` entries with those of ``entries`` more.
 
     Args:
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
+        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
         old: Norm, mean and standard deviation so far.
         seen: Number of entries they stand for.
         new: Those of the further entries.
@@ -25,7 +28,7 @@ def pooled_moments(gauge: ModuleType, old: Moments, seen: int, new: Moments, ent
     return gauge.hypot(old[0], new[0]), old[1] * before + new[1] * after, gauge.hypot(within, between)
 
 
-def pooled_norm(gauge: ModuleType, old: Figure | None, new: Figure) -> Figure:
+def pooled_norm(gauge: Gauge, old: Figure | None, new: Figure) -> Figure:
     """Return the norm of two parts together; ``old`` is None where there is only one."""
     return new if old is None else gauge.hypot(old, new)
 
@@ -35,7 +38,7 @@ def pooled_share(old: Figure | None, seen: int, new: Figure, entries: int) -> Fi
     return new if old is None else old * (seen / (seen + entries)) + new * (entries / (seen + entries))
 
 
-def pooled_rms(gauge: ModuleType, old: Figure | None, seen: int, new: Figure, entries: int) -> Figure:
+def pooled_rms(gauge: Gauge, old: Figure | None, seen: int, new: Figure, entries: int) -> Figure:
     """Return the root mean square over ``seen`` and ``entries`` further entries."""
     if old is None:
         return new

@@ -15,6 +15,7 @@ from gradlab.probe import timesteps
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
+from gradlab.probe.pool import Gauge
 from gradlab.probe.shares import gradient_shares
 
 Row = tuple[Any, ...]
@@ -36,6 +37,7 @@ class Probe:
         also: Further steps to record in full.
         neighbours: Distances, in places in the batch, of the samples whose dL/dz are compared; for data whose order
             means something. A full record has them for each layer.
+        gauge: What takes the figures, where the model is many runs' at once; rows then hold lists, [K].
 
     Raises:
         ValueError: If ``layers`` matches no layer, the model has none, or a distance is below 1.
@@ -51,6 +53,7 @@ class Probe:
         layers: Sequence[str] = ("*",),
         also: Iterable[int] = (),
         neighbours: Sequence[int] = (),
+        gauge: Gauge | None = None,
     ) -> None:
         if any(lag < 1 for lag in neighbours):
             raise ValueError(f"neighbours={list(neighbours)}: a distance is at least 1")
@@ -59,8 +62,9 @@ class Probe:
         self.step = -1
         self.recording = self.full = False
         self._model, self._patterns = model, layers
-        self._gauge = host_gauge if all(p.device.type == "cpu" for p in model.parameters()) else device_gauge
-        self._waits = self._gauge is device_gauge
+        on_cpu = all(p.device.type == "cpu" for p in model.parameters())
+        self._gauge = gauge or (host_gauge if on_cpu else device_gauge)
+        self._waits = self._gauge is not host_gauge
         self._rows: list[Row] = []
         self._shares: list[Row] = []
         self._lags, self._neighbours = tuple(neighbours), list[Row]()
@@ -140,10 +144,12 @@ class Probe:
         for found in passes:
             parts = set(found.seen.layer.children())
             layers = [layer for layer in self._layers if layer.point.affine in parts]
-            timesteps.put(layers, found, full=self.full)
+            timesteps.put(layers, found, self._gauge, full=self.full)
             if layers:
                 name = layers[0].name.rpartition(".")[0]
-                self._times.append(((self.step, layers[0].point.depth_index, name), found.norms(scale=scale)))
+                self._times.append(
+                    ((self.step, layers[0].point.depth_index, name), found.norms(self._gauge, scale=scale))
+                )
 
     def read_shares(
         self,

@@ -1,7 +1,6 @@
 """The signal of one layer on the way forward and its gradient on the way back: columns recorded at every step."""
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 from gradlab.points import Point
 from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Moments, Row, pooled_moments, pooled_norm
+from gradlab.probe.pool import Gauge, Moments, Row, pooled_moments, pooled_norm
 
 _PREACTIVATION = tuple(SLOT[f"preactivation_{name}"] for name in ("norm", "mean", "std", "entries"))
 _ACTIVATION = tuple(SLOT[f"activation_{name}"] for name in ("norm", "mean", "std", "entries"))
@@ -28,10 +27,10 @@ class SignalHooks:
     Args:
         point: Where to measure.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
+        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
+    def __init__(self, point: Point, row: Row, gauge: Gauge) -> None:
         self.called = False
         self._point = point
         self._row, self._gauge = row, gauge
@@ -95,7 +94,7 @@ class SignalHooks:
             _put(row, slots, gauge.moments(signal), signal.numel(), gauge)
             row[slot] = pooled_norm(gauge, row[slot], gauge.norm(grads))
 
-    def _affine_hook(self, row: Row, gauge: ModuleType) -> Callable[..., None]:
+    def _affine_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
         moments, norm = gauge.moments, gauge.norm
         whole = self._point.output is self._point.affine  # the head: h is z
 
@@ -120,7 +119,7 @@ class SignalHooks:
 
         return on_affine
 
-    def _output_hook(self, row: Row, gauge: ModuleType) -> Callable[..., None]:
+    def _output_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
         moments, norm = gauge.moments, gauge.norm
 
         def use(grad: Tensor) -> None:
@@ -145,7 +144,7 @@ class SignalHooks:
         self.called = self.called or (self._recording and torch.is_grad_enabled())
 
 
-def _put(row: Row, slots: tuple[int, ...], moments: Moments, entries: int, gauge: ModuleType) -> None:
+def _put(row: Row, slots: tuple[int, ...], moments: Moments, entries: int, gauge: Gauge) -> None:
     norm, mean, std, seen = slots
     if row[seen]:
         moments = pooled_moments(gauge, (row[norm], row[mean], row[std]), row[seen], moments, entries)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gradlab.norms import row_norms
 from gradlab.probe.layer import LayerProbe
+from gradlab.probe.pool import Gauge
 from gradlab.probe.rng import untouched_rng
 from gradlab.unrolled import Unrolled
 
@@ -40,14 +40,17 @@ class Pass:
     hidden_grads: Tensor
     cell: tuple[Tensor, ...]
 
-    def norms(self, *, scale: Tensor | float = 1.0) -> Tensor:
+    def norms(self, gauge: Gauge, *, scale: Tensor | float = 1.0) -> Tensor:
         """Return the norms [T, 2 or 4] over the batch, as ``HIDDEN`` and ``CELL`` name them, in float64.
 
         Args:
+            gauge: What they are taken by; that of K runs returns [T, 2 or 4, K].
             scale: What the loss was multiplied by; the gradients are divided by it.
         """
         states, grads = zip((self.hidden, self.hidden_grads), *([self.cell] if self.cell else []), strict=True)
-        pairs = [(_norms(state), _norms(grad) / scale) for state, grad in zip(states, grads, strict=True)]
+        pairs = [
+            (gauge.time_norms(state), gauge.time_norms(grad) / scale) for state, grad in zip(states, grads, strict=True)
+        ]
         return torch.stack([column for pair in pairs for column in pair], 1)
 
 
@@ -82,25 +85,21 @@ def unroll(model: nn.Module, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -
     ]
 
 
-def put(layers: Sequence[LayerProbe], found: Pass, *, full: bool) -> None:
+def put(layers: Sequence[LayerProbe], found: Pass, gauge: Gauge, *, full: bool) -> None:
     """Put what was found of one recurrent layer into the rows of its two matrices.
 
     Args:
         layers: Those of the two that are recorded, in the order of their rows.
         found: The pass through the layer.
+        gauge: What the figures are taken by.
         full: Whether every column is recorded.
     """
     for lead in layers[:1]:
-        seen = found.seen
-        lead.signal.put(seen.preactivations, found.preactivation_grads, found.hidden, found.hidden_grads)
+        seen, first = found.seen, gauge.first
+        z_grads, hidden = first(found.preactivation_grads), first(found.hidden)
+        lead.signal.put(first(seen.preactivations), z_grads, hidden, first(found.hidden_grads))
         if full:
-            lead.detail.put(found.preactivation_grads, seen.activation, seen.activation_inputs, found.hidden)
+            inputs = None if seen.activation_inputs is None else first(seen.activation_inputs)
+            lead.detail.put(z_grads, seen.activation, inputs, hidden)
         for layer in layers[1:]:
             layer.stand_beside(lead)
-
-
-def _norms(x: Tensor) -> Tensor:
-    """Return the norm of each x[t] in float64."""
-    if x.dtype is torch.float32:  # whose squares float64 holds, however small or large
-        return torch.linalg.vector_norm(x, dim=(1, 2), dtype=torch.float64)
-    return row_norms(x).flatten()

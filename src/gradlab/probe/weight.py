@@ -1,6 +1,5 @@
 """The weight of one layer: its norm, its gradient, and how far one update moves it."""
 
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from gradlab.points import Point
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Row
+from gradlab.probe.pool import Gauge, Row
 
 _NORM, _GRAD, _CLIPPED = (SLOT[name] for name in ("weight_norm", "weight_grad_norm", "clipped_weight_grad_norm"))
 _COSINE, _UPDATE, _RATIO = (SLOT[name] for name in ("weight_grad_cosine", "update_norm", "update_ratio"))
@@ -24,10 +23,10 @@ class WeightReader:
     Args:
         point: Whose weight to read.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`.
+        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: ModuleType) -> None:
+    def __init__(self, point: Point, row: Row, gauge: Gauge) -> None:
         self.recording = False
         self._row = row
         self._gauge = gauge

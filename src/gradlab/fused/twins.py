@@ -1,0 +1,223 @@
+"""The K-fold twin of each module: one call does what the K arms' own modules would do, one after another.
+
+Samples stand arm by arm in one batch dimension, [K * n, ...], and each parameter and buffer in a first dimension of
+length K. So what works sample by sample needs no twin, shapes are those that a model's own code expects, and hooks see
+real tensors. A twin is mixed into the class of the module itself, which keeps its name, its place and its hooks.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gradlab.fused.recurrence import CELLS, Through
+from gradlab.nn import activations, auxiliary, cells, cnn, layers, mlp, normalization, recurrent, residual, shortcuts
+from gradlab.nn.recurrent_net import Recurrent
+
+
+class Twin:
+    """Mixed into a module's class; ``arms`` is K."""
+
+    arms: int
+
+    def of_arms(self, x: Tensor, dim: int = 0) -> Tensor:
+        """Return ``x`` with the samples' dimension split into [K, n]."""
+        return x.unflatten(dim, (self.arms, -1))
+
+
+class Linear(Twin):
+    """K affine maps of [K * n, ..., in]."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return [K * n, ..., out]."""
+        return batched_linear(x.reshape(self.arms, -1, x.shape[-1]), self.weight, self.bias).view(*x.shape[:-1], -1)
+
+
+def batched_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return x W' + b for [K, n, in], [K, out, in] and [K, out]."""
+    if bias is None:
+        return torch.bmm(x, weight.transpose(1, 2))
+    return torch.baddbmm(bias.unsqueeze(1), x, weight.transpose(1, 2))
+
+
+class Conv2d(Twin):
+    """K convolutions of maps [K * n, in, h, w] as one with K groups."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return [K * n, out, h', w']."""
+        side_by_side = self.of_arms(x).transpose(0, 1).flatten(1, 2)
+        bias = None if self.bias is None else self.bias.flatten()
+        groups, self.groups = self.groups, self.groups * self.arms
+        try:
+            y = self._conv_forward(side_by_side, self.weight.flatten(0, 1), bias)
+        finally:
+            self.groups = groups
+        return y.unflatten(1, (self.arms, -1)).transpose(0, 1).flatten(0, 1)
+
+
+class BatchNorm(Twin):
+    """K batch normalizations, each over its own samples."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return the normalized [K * n, features, ...]."""
+        side_by_side = self.of_arms(x).transpose(0, 1).flatten(1, 2)
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        y = F.batch_norm(
+            side_by_side,
+            self.running_mean.view(-1),
+            self.running_var.view(-1),
+            None if self.weight is None else self.weight.flatten(),
+            None if self.bias is None else self.bias.flatten(),
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+        return y.unflatten(1, (self.arms, -1)).transpose(0, 1).flatten(0, 1)
+
+
+class LastDimension(Twin):
+    """K normalizations of the last dimension; samples stand first, or in a recurrent cell, behind the time steps."""
+
+    from_end = False
+
+    def affine(self: Any, x: Tensor) -> Tensor:
+        """Return the normalized ``x`` times each arm's weight, plus its bias."""
+        if self.weight is None:
+            return x
+        split = self.of_arms(x, -2 if self.from_end else 0)
+        between = (1,) * (1 if self.from_end else split.dim() - 2)
+        split = split * self.weight.view(self.arms, *between, -1)
+        bias = getattr(self, "bias", None)
+        return (split if bias is None else split + bias.view(self.arms, *between, -1)).view(x.shape)
+
+
+class LayerNorm(LastDimension):
+    """K layer normalizations."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return the normalized ``x``."""
+        return self.affine(F.layer_norm(x, self.normalized_shape, None, None, self.eps))
+
+
+class RMSNorm(LastDimension):
+    """K root-mean-square normalizations."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return the normalized ``x``."""
+        return self.affine(F.rms_norm(x, self.normalized_shape, None, self.eps))
+
+
+class GroupNorm(Twin):
+    """K group normalizations of [K * n, features, ...]."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return the normalized ``x``."""
+        x = F.group_norm(x, self.num_groups, None, None, self.eps)
+        if self.weight is None:
+            return x
+        split = self.of_arms(x)
+        shape = (self.arms, 1, -1, *(1 for _ in x.shape[2:]))
+        return torch.addcmul(self.bias.view(shape), split, self.weight.view(shape)).view(x.shape)
+
+
+class PReLU(Twin):
+    """K leaky ReLUs, each with the one slope it has learned."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return the shape of ``x`` [K * n, ...]."""
+        return F.prelu(x.reshape(1, self.arms, -1), self.weight.flatten()).view(x.shape)
+
+
+class LearnedScale(Twin):
+    """K residual blocks, each with a learned number on its branch."""
+
+    def weigh(self: Any, branch: Tensor) -> Tensor:
+        """Return a F(x), given F(x) [K * n, ...]."""
+        return (self.of_arms(branch) * each(self.alpha, branch)).view(branch.shape)
+
+
+class ScalarBias(Twin):
+    """K learned numbers, each added to every entry of its arm."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return the shape of ``x`` [K * n, ...]."""
+        return (self.of_arms(x) + each(self.bias, x)).view(x.shape)
+
+
+def each(numbers: Tensor, like: Tensor) -> Tensor:
+    """Return one number for each arm, [K], in a shape that broadcasts to ``like`` [K * n, ...] split by arms."""
+    return numbers.view(-1, *(1 for _ in like.shape))
+
+
+class WeightNorm(Twin):
+    """K weight normalizations: every row of every arm has a length of its own."""
+
+    def forward(self: Any, length: Tensor, direction: Tensor) -> Tensor:
+        """Return the weights [K, out, ...], given the lengths [K, out, 1, ...] and directions [K, out, ...]."""
+        rows: Any = vars(torch)["_weight_norm"](direction.flatten(0, 1), length.flatten(0, 1), 0)
+        return rows.view(direction.shape)
+
+
+class Gates(Twin):
+    """K matrices of a recurrent layer, for [K * n, in] or, with time steps in front, [T, K * n, in]."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Return what the matrices and their biases bring to the gates, [..., K * n, gates * width]."""
+        plain = isinstance(self.normalization, nn.Identity)
+        by_arm = self.of_arms(x, -2)
+        rows = by_arm if x.dim() == 2 else by_arm.transpose(0, 1).flatten(1, 2)
+        found = batched_linear(rows, self.weight, self.bias if plain else None)
+        if x.dim() == 3:
+            found = found.unflatten(1, (x.shape[0], -1)).transpose(0, 1)
+        found = found.reshape(*x.shape[:-1], -1)
+        if plain:
+            return found
+        found = self.normalization(found)
+        return found if self.bias is None else (self.of_arms(found, -2) + self.bias.unsqueeze(1)).view(found.shape)
+
+
+class RecurrentLayer(Twin):
+    """K recurrent layers, through time by hand: torch's kernels take one set of weights."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        """Map [K * n, T, in] to [K * n, T, width]."""
+        if self.tape is not None or not self._native:
+            return self._unroll(x)
+        matrices = self.input.weight, self.recurrent.weight
+        none = matrices[0].new_zeros(matrices[0].shape[:2])
+        biases = (none if own is None else own for own in (self.input.bias, self.recurrent.bias))
+        cell = CELLS[self.weights.mode]
+        hidden: Any = Through.apply(cell, self.of_arms(x), *matrices, *(bias.unsqueeze(1) for bias in biases))
+        return hidden.flatten(1, 2).transpose(0, 1)
+
+
+# What has parameters or buffers of its own, or mixes samples.
+TWINS: dict[type[nn.Module], type[Any]] = {
+    nn.Linear: Linear,
+    nn.Conv2d: Conv2d,
+    nn.BatchNorm1d: BatchNorm,
+    nn.BatchNorm2d: BatchNorm,
+    nn.LayerNorm: LayerNorm,
+    nn.RMSNorm: RMSNorm,
+    nn.GroupNorm: GroupNorm,
+    nn.PReLU: PReLU,
+    nn.utils.parametrizations._WeightNorm: WeightNorm,
+    residual.LearnedScale: LearnedScale,
+    residual.Fixup: LearnedScale,
+    residual.ScalarBias: ScalarBias,
+    recurrent.Gates: Gates,
+    recurrent.RecurrentLayer: RecurrentLayer,
+}
+# What works sample by sample on dimensions behind the first, without random numbers.
+UNCHANGED: tuple[type[nn.Module], ...] = (
+    nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.utils.parametrize.ParametrizationList,
+    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign, nn.Hardtanh,
+    nn.Tanh, nn.Sigmoid, activations.Erf,
+    nn.RNN, nn.LSTM, nn.GRU,  # they hold the weights of unrolled layers, and are never called
+    cells.Elman, cells.LSTM, cells.GRU, cells.Grouped,
+    layers.Fork, shortcuts.ZeroPad, normalization.ChannelsLast, auxiliary.Auxiliary,
+    residual.Identity, residual.PreActivation, residual.Scaled, residual.Highway,
+    mlp.MLP, mlp.LinearModel, cnn.CNN, Recurrent,
+)  # fmt: skip

@@ -1,0 +1,177 @@
+"""The optimizers and schedules of K arms: their numbers step by step, the update, and each arm's own state at its end.
+
+An arm keeps the optimizer and the schedule that were built for it. Arms whose optimizer and schedule are described by
+the same words share the numbers of the first of them, the leader, whose schedule alone is stepped; a schedule that
+follows the loss is stepped in every arm.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+
+from gradlab.fused.network import UnfusableError
+from gradlab.fused.optimizers import RULES, Numbers, State
+from gradlab.train import Loop
+
+_COMMON = (bool, str, type(None))
+
+
+class Update:
+    """Updates the stacked parameters of K arms.
+
+    Args:
+        loops: The arms.
+        keys: What describes each arm's optimizer and schedule.
+        model: The fused network.
+
+    Raises:
+        UnfusableError: There is no twin of the optimizer, or the arms' optimizers differ in more than numbers.
+    """
+
+    def __init__(self, loops: Sequence[Loop], keys: Sequence[str], model: nn.Module) -> None:
+        optimizer = loops[0].optimizer
+        if type(optimizer) not in RULES:
+            raise UnfusableError(f"{type(optimizer).__name__} has no fused twin")
+        self._rule = RULES[type(optimizer)]
+        self._loops = loops
+        watching = [hasattr(loop.lr_scheduler, "observe") for loop in loops]
+        known: dict[Any, int] = {}
+        leaders = [known.setdefault((key, arm if watching[arm] else -1), arm) for arm, key in enumerate(keys)]
+        self._leaders = list(dict.fromkeys(leaders))
+        self._places = [self._leaders.index(leader) for leader in leaders]
+        names = {id(parameter): name for name, parameter in loops[0].model.named_parameters()}
+        self._parameters = dict(model.named_parameters())
+        self._names = [[names[id(p)] for p in group["params"]] for group in optimizer.param_groups]
+        self._options = [
+            _common([loop.optimizer for loop in loops], place) for place in range(len(optimizer.param_groups))
+        ]
+        self._state: dict[str, State] = {name: _stacked(loops, name) for group in self._names for name in group}
+        self._values: list[list[dict[str, float]]] = []
+        self._numbers: list[Numbers] = []
+        self._steps = 0
+        self._read()
+
+    @property
+    def rates(self) -> list[float]:
+        """The learning rate of each arm, that of its first parameters."""
+        return [self._values[0][place]["lr"] for place in self._places]
+
+    @torch.no_grad()
+    def step(self, losses: Tensor, epoch: float) -> None:
+        """Update the parameters by their gradients, then step the schedules.
+
+        Args:
+            losses: Loss of each arm, [K].
+            epoch: Passes over the training set.
+        """
+        self._steps += 1
+        for names, numbers, options in zip(self._names, self._numbers, self._options, strict=True):
+            for name in names:
+                parameter = self._parameters[name]
+                if parameter.grad is not None:
+                    self._rule(parameter, parameter.grad, self._state[name], numbers, options, self._steps)
+        for loop in (self._loops[leader] for leader in self._leaders):
+            if loop.status != "running":
+                continue
+            if self._steps == 1:
+                _mark_as_stepped(loop.optimizer)
+            if (observe := getattr(loop.lr_scheduler, "observe", None)) is not None:
+                observe(losses[self._loops.index(loop)], epoch)
+            loop.lr_scheduler.step()
+        self._read()
+
+    @torch.no_grad()
+    def settle(self, arm: int) -> None:
+        """Give the optimizer and the schedule of an arm that has come to its end the state that they have alone.
+
+        From here on they stand still: another arm becomes the leader of those that it led.
+        """
+        loop = self._loops[arm]
+        place = self._places[arm]
+        led = [i for i, other in enumerate(self._loops) if self._places[i] == place and other.status == "running"]
+        if self._leaders[place] != arm:
+            self._follow(arm)
+        elif led:
+            self._follow(led[0])
+            self._leaders[place] = led[0]
+        own = dict(loop.model.named_parameters())
+        for name, state in self._state.items():
+            if self._steps and state:
+                counted = {} if type(loop.optimizer) is SGD else {"step": torch.tensor(float(self._steps))}
+                loop.optimizer.state[own[name]] = counted | {key: value[arm].clone() for key, value in state.items()}
+
+    @torch.no_grad()
+    def freeze(self, arm: int) -> None:
+        """Forget an arm that has come to its end, so that it costs nothing more than its place."""
+        for parameter in self._parameters.values():
+            parameter[arm].zero_()
+        for state in self._state.values():
+            for value in state.values():
+                value[arm].zero_()
+
+    def _follow(self, arm: int) -> None:
+        """Take optimizer and schedule of an arm to where those of its leader are."""
+        loop, leader = self._loops[arm], self._loops[self._leaders[self._places[arm]]]
+        loop.lr_scheduler.load_state_dict(copy.deepcopy(leader.lr_scheduler.state_dict()))
+        for own, others in zip(loop.optimizer.param_groups, leader.optimizer.param_groups, strict=True):
+            own |= {key: value for key, value in others.items() if key != "params"}
+
+    def _read(self) -> None:
+        """Read the numbers of each leader, and bring them to the arms where one has changed."""
+        groups = range(len(self._names))
+        optimizers = [self._loops[leader].optimizer for leader in self._leaders]
+        values = [[_numbers(optimizer, place) for optimizer in optimizers] for place in groups]
+        if values == self._values and self._rule is RULES[SGD]:
+            return  # of other optimizers, what is made of the numbers changes with every step
+        self._values = values
+        self._numbers = []
+        for place in groups:
+            table = {
+                name: torch.tensor([one[name] for one in values[place]], dtype=torch.float64)[self._places]
+                for name in values[place][0]
+            }
+            self._numbers.append(Numbers(table, self._parameters[self._names[place][0]]))
+
+
+def _numbers(optimizer: Optimizer, place: int) -> dict[str, float]:
+    """Return the numbers of a parameter group by name, without what schedules note there for themselves."""
+    group = {key: optimizer.param_groups[place][key] for key in optimizer.defaults}
+    found = {key: float(value) for key, value in group.items() if type(value) in (int, float)}
+    if "betas" in group:
+        found |= {"beta1": float(group["betas"][0]), "beta2": float(group["betas"][1])}
+    return found
+
+
+def _common(optimizers: Sequence[Optimizer], place: int) -> dict[str, Any]:
+    """Return the options, not numbers, of one parameter group; all optimizers must have the same."""
+    groups = [{key: optimizer.param_groups[place][key] for key in optimizer.defaults} for optimizer in optimizers]
+    options = {key: value for key, value in groups[0].items() if isinstance(value, _COMMON)}
+    buffered = groups[0].get("momentum", 0) != 0
+    for group in groups:
+        if any(group[key] != value for key, value in options.items()) or (group.get("momentum", 0) != 0) != buffered:
+            raise UnfusableError("the optimizers differ in more than numbers")
+    if options.get("maximize") or options.get("capturable") or options.get("differentiable"):
+        raise UnfusableError("the optimizer has an option without a fused twin")
+    return {"decoupled_weight_decay": False} | options
+
+
+def _stacked(loops: Sequence[Loop], name: str) -> State:
+    """Return an optimizer's state of one parameter before the first step; only AdaGrad's is there from the start."""
+    states = [loop.optimizer.state.get(loop.model.get_parameter(name), {}) for loop in loops]
+    return {
+        key: torch.stack([state[key] for state in states]).clone()
+        for key, value in states[0].items()
+        if key != "step" and isinstance(value, Tensor)
+    }
+
+
+def _mark_as_stepped(optimizer: Optimizer) -> None:
+    """Do the one step without gradients that a schedule wants to see before its own first."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+    optimizer.step()

@@ -1,0 +1,93 @@
+"""The configs of a sweep, composed once for each distinct choice of options; plain values are put on top.
+
+Hydra composes a config from its files for every run, and does it twice: once to see whether it can, once to use it.
+Here the files are read anew only where another option of a group is chosen. Values go through Hydra's own function, so
+what is accepted, how it is converted and what an error says are the same.
+"""
+
+import copy
+import pickle
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+
+class Composer:
+    """Takes the place of a config loader for the runs of one sweep.
+
+    Args:
+        loader: Hydra's own, which answers for everything else too.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._groups: set[str] | None = None
+        # Pickled, because that makes a copy six times as fast as copy.deepcopy does.
+        self._known: dict[tuple[str, ...], bytes] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Return the config of one run, as Hydra composes it.
+
+        Args:
+            master_config: The config of the sweep.
+            sweep_overrides: Overrides of the run.
+
+        Raises:
+            ConfigCompositionException: An override is refused.
+        """
+        parsed = OverridesParser.create().parse_overrides(overrides=sweep_overrides)
+        if any(each.is_add() or each.is_force_add() or each.is_delete() for each in parsed):
+            return self._loader.load_sweep_config(master_config, sweep_overrides)  # their order counts
+        plain = [each for each in parsed if self._is_plain(each)]
+        chosen = [text for text, each in zip(sweep_overrides, parsed, strict=True) if not self._is_plain(each)]
+        config = self._copy(master_config, chosen)
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config(plain, config)
+        except OmegaConfBaseException as error:
+            raise ConfigCompositionException() from error
+        _name(config, [each for each in parsed if not each.is_hydra_override()])
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)
+        return config
+
+    def _copy(self, master_config: DictConfig, chosen: Sequence[str]) -> DictConfig:
+        key = tuple(chosen)
+        if key not in self._known:
+            self._known[key] = pickle.dumps(self._loader.load_sweep_config(master_config, list(chosen)))
+        return pickle.loads(self._known[key])
+
+    def _is_plain(self, override: Override) -> bool:
+        """Whether an override sets a value, and does not choose the option of a group."""
+        if self._groups is None:
+            self._groups = set(self._loader.list_groups(""))
+        key = override.key_or_group
+        if override.is_hydra_override() or override.package is not None or "/" in key:
+            return False
+        return "." in key or key not in self._groups
+
+
+def compose_once(context: HydraContext) -> None:
+    """Let a sweep's configs be composed once for each choice of options, in its sweeper and its launcher alike."""
+    loader: Any = Composer(copy.copy(context.config_loader))
+    context.config_loader = loader
+
+
+def _name(config: DictConfig, overrides: Sequence[Override]) -> None:
+    """Note a run's own overrides where Hydra notes them."""
+    job = config.hydra.job
+    config.hydra.overrides.task = [each.input_line for each in overrides]
+    job.override_dirname = get_overrides_dirname(
+        overrides=list(overrides),
+        kv_sep=job.config.override_dirname.kv_sep,
+        item_sep=job.config.override_dirname.item_sep,
+        exclude_keys=job.config.override_dirname.exclude_keys,
+    )

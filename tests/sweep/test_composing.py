@@ -1,0 +1,73 @@
+"""Configs composed once for each choice of options are those that Hydra composes for each run."""
+
+from itertools import product
+
+import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from gradlab import cli, schema
+from gradlab.sweep.composing import Composer
+
+
+@pytest.fixture(scope="module")
+def loader():
+    setup_globals()
+    schema.register()
+    return ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+
+
+@pytest.fixture(scope="module")
+def master(loader):
+    return loader.load_configuration("config", ["hydra/launcher=fused"], run_mode=RunMode.MULTIRUN)
+
+
+def text(config) -> str:
+    return OmegaConf.to_yaml(config)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seed=3", "model=gru", "optimizer.lr=1e-3", "optimizer=adam"],
+        ["optimizer.betas=[0.8,0.9]", "optimizer=adam", "train.steps=12"],
+        ["probe.layers=[stem,head]", "train=smoke", "train.steps=7", "hydra.job.chdir=true"],
+        ["+model.new=1", "seed=1"],
+        ["experiment=amsgrad", "figures=false", "activation=tanh"],
+    ],
+)
+def test_the_config_is_hydras(loader, master, overrides):
+    composer = Composer(loader)
+    for order in (overrides, overrides[::-1]):  # the second time from what is known
+        ours, theirs = (each.load_sweep_config(master, list(order)) for each in (composer, loader))
+        assert text(ours) == text(theirs)
+
+
+@pytest.mark.parametrize("wrong", ["seed=x", "train.stepz=1", "no_such=1", "activation=no_such", "optimizer.no=1"])
+def test_what_hydra_refuses_is_refused_in_its_words(loader, master, wrong):
+    told = []
+    for each in (loader, Composer(loader)):
+        with pytest.raises(HydraException) as caught:
+            each.load_sweep_config(master, ["seed=1", wrong])
+        told.append((str(caught.value), str(caught.value.__cause__)))
+    assert told[0] == told[1]
+
+
+def test_files_are_read_once_for_each_choice_of_options(loader, master, monkeypatch):
+    composer, calls = Composer(loader), []
+    monkeypatch.setattr(loader, "load_sweep_config", _counting(loader.load_sweep_config, calls))
+    for activation, seed in product(("tanh", "relu"), range(5)):
+        assert composer.load_sweep_config(master, [f"activation={activation}", f"seed={seed}"]).seed == seed
+    assert len(calls) == 2
+
+
+def _counting(function, calls):
+    def call(*args):
+        calls.append(args)
+        return function(*args)
+
+    return call
