@@ -68,16 +68,10 @@ def test_linear_regression_finds_the_line(run):
     assert done.metrics.epoch.iloc[-1] == 999  # every step sees the whole training set
 
 
-def test_he_vs_xavier(tmp_path):
-    done = gradlab(
-        "-m", "experiment=he_vs_xavier", "train.steps=3", "figures=false", f"hydra.sweep.dir={tmp_path}", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    found = {
-        json.loads(path.read_text())["verdicts"][0]["name"]: path.parent.name for path in tmp_path.glob("*/run.json")
-    }
-    assert "kaiming_normal" in found["healthy"]
-    assert "xavier_normal" in found["vanishing"]
+@pytest.mark.parametrize(("initializer", "verdict"), [("kaiming_normal", "healthy"), ("xavier_normal", "vanishing")])
+def test_he_vs_xavier(run, initializer, verdict):
+    done = run("experiment=he_vs_xavier", f"initializer={initializer}", "train=init")
+    assert json.loads((done.folder / "run.json").read_text())["verdicts"][0]["name"] == verdict
 
 
 def sweep(tmp_path, *arguments):
@@ -86,6 +80,7 @@ def sweep(tmp_path, *arguments):
     return {folder.name: Run(folder) for folder in (tmp_path / "sweep").iterdir() if folder.is_dir()}
 
 
+@pytest.mark.slow
 def test_amsgrad_stays_where_adam_is_led_astray(tmp_path):
     """Reddi et al. 2018, section 3: the best point is -1; figures recomputed with torch alone."""
     ends = {
@@ -95,11 +90,12 @@ def test_amsgrad_stays_where_adam_is_led_astray(tmp_path):
     assert ends == pytest.approx({"adam": 0.95, "amsgrad": -0.90}, abs=0.01)
 
 
-def test_input_scale(tmp_path):
+def test_input_scale(run):
     """Small inputs make small weight gradients in the first layer, large ones drive its tanh into saturation."""
-    runs = sweep(tmp_path, "experiment=input_scale", "train=init", "data.standardize=true")
-    gradients = {name.split(",")[0]: done.hidden().loc[1] for name, done in runs.items()}
-    small, plain, large = (gradients[f"data.scale={scale}"] for scale in ("0.01", "1", "100"))
+    small, plain, large = (
+        run("experiment=input_scale", "train=init", "data.standardize=true", f"data.scale={scale}").hidden().loc[1]
+        for scale in (0.01, 1, 100)
+    )
     assert small.weight_grad_norm < plain.weight_grad_norm / 30
     assert small.activation_slope_rms > 0.99 > plain.activation_slope_rms > 0.5 > 0.2 > large.activation_slope_rms
     assert large.weight_grad_norm > 3 * plain.weight_grad_norm

@@ -55,7 +55,7 @@ PROPAGATION = [
 
 @pytest.mark.parametrize(("name", "phi", "sw2", "sb2", "q", "chi"), PROPAGATION)
 def test_gradients_grow_by_chi_per_layer(run, name, phi, sw2, sb2, q, chi):
-    width, depth, seeds = 256, 40, 3
+    width, depth, seeds = 256, 40, 2
     square, v = slope_moments(phi, q)
     if name not in ("relu", "leaky_relu"):
         assert sw2 * square == pytest.approx(chi, abs=1e-4)
@@ -91,7 +91,7 @@ def test_gradients_grow_by_chi_per_layer(run, name, phi, sw2, sb2, q, chi):
      ("uniform", "relu", 1 / 6)],
 )  # fmt: skip
 def test_named_initializers_have_their_theory(run, initializer, activation, chi):
-    width, depth, seeds = 256, 40, 3
+    width, depth, seeds = 256, 40, 2
     runs = [
         run("train=init", f"seed={s}", "data=gaussian", f"data.features={width}", f"model.depth={depth}",
             f"model.width={width}", f"activation={activation}", f"initializer={initializer}")

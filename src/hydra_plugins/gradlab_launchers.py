@@ -5,7 +5,7 @@ Hydra looks for the classes of plugins in this namespace and imports every modul
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -51,6 +51,14 @@ class Steadfast:
 
     config: Any
     hydra_context: Any
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take in what Hydra hands out, before the sweeper composes anything."""
+        with suppress(ImportError):  # under a Hydra whose inner parts have moved, it composes itself, slowly
+            from gradlab.sweep.composing import compose_once
+
+            compose_once(hydra_context)
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)  # pyright: ignore[reportAttributeAccessIssue]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Launch the runs that are missing, as the launcher itself does.
@@ -135,13 +143,6 @@ class SideBySide(BasicLauncher):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take in what Hydra hands out, before the sweeper composes anything."""
-        from gradlab.sweep.composing import compose_once
-
-        compose_once(hydra_context)
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Launch a batch of runs."""

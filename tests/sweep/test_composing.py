@@ -1,5 +1,6 @@
 """Configs composed once for each choice of options are those that Hydra composes for each run."""
 
+import pickle
 from itertools import product
 
 import pytest
@@ -23,7 +24,7 @@ def loader():
 
 @pytest.fixture(scope="module")
 def master(loader):
-    return loader.load_configuration("config", ["hydra/launcher=fused"], run_mode=RunMode.MULTIRUN)
+    return loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
 
 
 def text(config) -> str:
@@ -63,6 +64,15 @@ def test_files_are_read_once_for_each_choice_of_options(loader, master, monkeypa
     for activation, seed in product(("tanh", "relu"), range(5)):
         assert composer.load_sweep_config(master, [f"activation={activation}", f"seed={seed}"]).seed == seed
     assert len(calls) == 2
+
+
+def test_what_is_known_travels_to_other_processes(loader, master, monkeypatch):
+    composer = Composer(loader)
+    composer.load_sweep_config(master, ["activation=tanh", "seed=1"])
+    there, calls = pickle.loads(pickle.dumps(composer)), []
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", _counting(ConfigLoaderImpl.load_sweep_config, calls))
+    assert there.load_sweep_config(master, ["activation=tanh", "seed=2"]).seed == 2
+    assert not calls
 
 
 def _counting(function, calls):

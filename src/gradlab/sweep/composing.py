@@ -33,6 +33,8 @@ class Composer:
         self._known: dict[tuple[str, ...], bytes] = {}
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # among them those that pickle asks for before there is a loader
+            raise AttributeError(name)
         return getattr(self._loader, name)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
@@ -76,7 +78,10 @@ class Composer:
 
 
 def compose_once(context: HydraContext) -> None:
-    """Let a sweep's configs be composed once for each choice of options, in its sweeper and its launcher alike."""
+    """Let a sweep's configs be composed once for each choice of options, in its sweeper and its launcher alike.
+
+    What was composed travels with the context to a launcher's processes.
+    """
     loader: Any = Composer(copy.copy(context.config_loader))
     context.config_loader = loader
 
