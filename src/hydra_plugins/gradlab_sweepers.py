@@ -7,7 +7,8 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gradlab.errors import GradlabError
 
@@ -54,7 +55,9 @@ class Remedies(Sweeper):
         self.max_batch_size = max_batch_size
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
-        """Keep what Hydra hands over, and make the launcher."""
+        """Keep what Hydra hands over, and make the launcher: that of all cores, unless the command names one."""
+        if config.hydra.runtime.choices["hydra/launcher"] == "serial" and not _asked_for_launcher(config):
+            config = _on_all_cores(config, hydra_context)
         self.hydra_context, self.config = hydra_context, config
         self.launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -93,3 +96,24 @@ class Remedies(Sweeper):
             for result in self.launcher.launch(batch, initial_job_idx=self._launched):
                 _ = result.return_value  # raises what a run raised, as Hydra's own sweeper has it
             self._launched += len(batch)
+
+
+def _asked_for_launcher(config: DictConfig) -> bool:
+    return any(text.startswith("hydra/launcher=") for text in config.hydra.overrides.hydra)
+
+
+def _on_all_cores(config: DictConfig, hydra_context: Any) -> DictConfig:
+    """Return the config with the launcher ``parallel``; as it is where one core is all there is, or a GPU is shared."""
+    import joblib
+    import torch
+
+    if joblib.cpu_count() < 2 or (config.train.device != "cpu" and torch.cuda.is_available()):
+        return config
+    overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task, "hydra/launcher=parallel"]
+    other = hydra_context.config_loader.load_configuration(
+        config.hydra.job.config_name, overrides, run_mode=RunMode.MULTIRUN
+    )
+    with read_write(config), open_dict(config):
+        config.hydra.launcher = other.hydra.launcher
+        config.hydra.runtime.choices["hydra/launcher"] = "parallel"
+    return config

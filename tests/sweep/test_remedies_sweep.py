@@ -8,9 +8,15 @@ from math import inf, nan
 
 import numpy as np
 import pytest
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.core.utils import setup_globals
+from hydra.types import HydraContext, RunMode
 
-from gradlab import cli
+from gradlab import cli, schema
 from gradlab.diagnosis.combine import combined, exclusive
 from gradlab.diagnosis.facts import Facts
 from gradlab.diagnosis.remedies import Remedy, applicable
@@ -115,7 +121,7 @@ def test_the_interval_is_that_of_the_geometric_mean_over_seeds():
     assert interval([[0.0], [inf]]) == (0.0, inf)
 
 
-def made_study(folder, *, losses):
+def made_study(folder, *, losses, guessing=None):
     """Write the runs of a remedies sweep whose losses are given by remedy and seed; nan for one that diverged."""
     remedies = [remedy(name, f"x={name}") for name in losses if name != BASE]
     trials, lines = alone(COMMAND, remedies)
@@ -128,7 +134,7 @@ def made_study(folder, *, losses):
             metrics["gradient_ratio_initial"] = 1e-6 if trial.name == BASE else 100.0
             record = {"status": "completed" if loss == loss else "diverged", "seed": COMMAND.seeds[place], "steps": 21,
                       "seconds": 2.1 if trial.name == BASE else 4.2, "hidden_layers": 5, "metrics": metrics,
-                      "verdicts": []}  # fmt: skip
+                      "chance": {"loss": guessing, "accuracy": None}, "verdicts": []}  # fmt: skip
             (run / "run.json").write_text(json.dumps(record).replace("NaN", '"nan"'))
             write_config(run, lines[trials.index(trial) * 2 + place])
     return trials
@@ -149,6 +155,13 @@ def test_outcomes_are_ranked_and_what_did_not_complete_is_last(tmp_path):
     assert good.cost == pytest.approx(2.0)
     assert good.gained == pytest.approx(4.0), "from 6 decades below 1 to 2 above"
     assert found[-1].status == "2 of 2 diverged"
+
+
+def test_what_does_no_better_than_guessing_shares_the_last_tier(tmp_path):
+    losses = {BASE: (2.0, 2.2), "good": (0.1, 0.2), "worse": (2.3, 2.31), "far worse": (3.0, 3.1)}
+    made_study(tmp_path, losses=losses, guessing=2.25)
+    found = read_outcomes(tmp_path, read_plan(tmp_path))
+    assert [(one.trial.name, one.tier) for one in found] == [("good", 1), (BASE, 2), ("worse", 3), ("far worse", 3)]
 
 
 def test_everything_is_made_again_from_the_files(tmp_path):
@@ -204,9 +217,25 @@ def test_what_is_no_config_to_mend_is_refused_in_a_line(words, told, tmp_path, m
 def sweep_and_read(monkeypatch, folder, net):
     """Do a small remedies sweep and return its exit code and table."""
     words = [*net, "train.batch_size=4", "train.steps=4", "hydra.sweeper.seeds=1", "hydra.sweeper.pairs=1",
-             "hydra.sweeper.random=1", "figures=false", f"hydra.sweep.dir={folder}"]  # fmt: skip
+             "hydra.sweeper.random=1", "hydra/launcher=serial", "figures=false",
+             f"hydra.sweep.dir={folder}"]  # fmt: skip
     code = gradlab(monkeypatch, *words)
     return code, list(csv.DictReader((folder / "remedies.csv").open()))
+
+
+@pytest.mark.parametrize(("named", "launcher"), [((), "Parallel"), (("hydra/launcher=serial",), "Serial")])
+def test_all_cores_are_used_unless_a_launcher_is_named(named, launcher, monkeypatch):
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    setup_globals()
+    schema.register()
+    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+    context = HydraContext(config_loader=loader, callbacks=Callbacks())
+    words = ["hydra/sweeper=remedies", "model.depth=3", *named]
+    config = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN)
+    sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=print, config=config)
+    assert type(sweeper.launcher).__name__ == launcher
+    assert sweeper.config.model.depth == 3
 
 
 def test_the_sweep_from_the_command_line_to_the_table(tmp_path, monkeypatch, capsys):

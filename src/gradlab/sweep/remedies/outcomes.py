@@ -63,7 +63,7 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
 
     A run's loss is the mean of the training losses recorded in the last quarter of its steps; a run that diverged or
     failed counts as infinite. Not the test loss: a net that has learnt all and is wrong with confidence on a few
-    samples would stand behind one that has hardly begun.
+    samples would stand behind one that has hardly begun. Those that do no better than guessing share the last tier.
 
     Args:
         folder: The sweep's folder.
@@ -78,7 +78,9 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
     found = [_outcome(*one, base=base) for one in zip(trials, records, samples, strict=True)]
     found.sort(key=lambda one: (one.loss, one.low, one.trial.kind != "base", one.trial.name))
     whole = [one for one in found if one.completed]
-    places = tiers([(one.low, one.high) for one in whole])
+    learnt = [one for one in whole if one.loss < _guessing(base)]  # behind them one tier, whatever noise made of it
+    places = tiers([(one.low, one.high) for one in learnt])
+    places += [1 + max(places, default=0)] * (len(whole) - len(learnt))
     ranked = [_placed(one, rank, tier) for rank, (one, tier) in enumerate(zip(whole, places, strict=True), start=1)]
     return [*ranked, *(one for one in found if not one.completed)]
 
@@ -118,6 +120,12 @@ def _outcome(
         cost=_pace(records) / _pace(base),
         verdict=verdicts.most_common(1)[0][0] if verdicts else "",
     )
+
+
+def _guessing(records: Sequence[Mapping[str, Any]]) -> float:
+    """Return the loss of a model that does not look at its inputs; inf where there is no such scale."""
+    known = [loss for record in records if (loss := (record.get("chance") or {}).get("loss")) is not None]
+    return median(known) if known else inf
 
 
 def _placed(outcome: Outcome, rank: int, tier: int) -> Outcome:

@@ -21,10 +21,10 @@ Compose = Callable[[Sequence[str]], DictConfig]
 Launch = Callable[[Sequence[Sequence[str]]], None]
 
 # Optimizer steps of a run: as many as a hundred runs can take in minutes on one core. A layer, or a time step of one,
-# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step a sixth.
+# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step a quarter.
 MOST_STEPS, LEAST_STEPS = 600, 50
-_LAYER_STEPS = 6000
-_COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 1 / 6, "lstm": 1 / 6, "gru": 1 / 6}
+_LAYER_STEPS = 9000
+_COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.25, "lstm": 0.25, "gru": 0.25}
 
 
 @dataclass(frozen=True, kw_only=True)
