@@ -138,21 +138,22 @@ class SideBySide(BasicLauncher):
 
     Args:
         width: Most runs in one.
+        n_jobs: Most processes; -1 for one on each core.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, n_jobs: int) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.n_jobs = width, n_jobs
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Launch a batch of runs."""
-        from gradlab.fused.launch import launch
+        from gradlab.fused.processes import launch_shares
 
-        return launch(self, job_overrides, initial_job_idx)
+        return launch_shares(self, job_overrides, initial_job_idx)
 
 
 class Fused(Steadfast, SideBySide):
-    """Runs of one shape as one tensor program, the others one after another, in this process."""
+    """Runs of one shape as one tensor program, the others one after another, in a process on each core."""
 
 
 class Parallel(Steadfast, JoblibLauncher):

@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 
 from gradlab import job, runs
+from gradlab.fused.ending import conclude
 from gradlab.fused.group import Member, Shared, train
 from gradlab.fused.groups import obstacle, program
-from gradlab.fused.launch import conclude
 from gradlab.fused.width import Width
 from running import compose_config
 
@@ -72,8 +72,15 @@ def _distance(one: Any, other: Any) -> float:
     return float(((first - second)[~both]).norm() / first[~both].norm())
 
 
-def table_distance(one: Path, other: Path, name: str) -> pd.Series:
-    """Return for each column of a table the largest distance, relative to the larger of the figure and its scale."""
+def table_distance(one: Path, other: Path, name: str, *, rounded: bool = False) -> pd.Series:
+    """Return for each column of a table the largest relative distance of its figures.
+
+    Args:
+        one: A run's folder.
+        other: The other run's.
+        name: The table.
+        rounded: Whether figures in which rounding cancels are measured by what they are a difference of.
+    """
     first, second = (pd.read_csv(folder / name) for folder in (one, other))
     assert list(first.columns) == list(second.columns)
     assert len(first) == len(second)
@@ -82,9 +89,9 @@ def table_distance(one: Path, other: Path, name: str) -> pd.Series:
     numbers = [column for column in first.columns if column not in words]
     a, b = first[numbers].astype(float), second[numbers].astype(float)
     assert (a.isna() == b.isna()).all().all()
-    # the mean of an activation is small because its entries cancel: what counts is how it compares with their spread
     scale = a.abs().clip(lower=1e-30)
-    if "activation_mean" in scale:
+    if rounded and "activation_mean" in scale:
+        scale["activation_mean"] = a[["activation_mean", "activation_std"]].abs().max(axis=1)
         scale["weight_grad_cosine"] = 1.0
         # where the smallest entries of dL/dz are differences of rounded numbers, rounding decides whether one is zero
         for table in (a, b):

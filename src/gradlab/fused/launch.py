@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gradlab import console, job, runs
+from gradlab.fused.bare_start import spare_compiler
+from gradlab.fused.ending import finish
 from gradlab.fused.group import Member, Shared, train
 from gradlab.fused.groups import obstacle, program
 from gradlab.fused.network import UnfusableError
 from gradlab.fused.uncollected import uncollected
+from gradlab.fused.width import choose_width
 
 _MERGED = "logger"  # the one group of which several options can be taken
 
@@ -42,13 +45,16 @@ class Job:
     reason: str | None = None
 
 
-def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-    """Do the runs of a batch.
+def launch(
+    launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, *, processes: int = 1
+) -> list[JobReturn]:
+    """Do the runs of a batch, in this process.
 
     Args:
         launcher: Hydra's launcher, with its ``config``, ``hydra_context``, ``task_function`` and ``width``.
         job_overrides: The overrides of each run.
         initial_job_idx: Number of the first of them in the sweep.
+        processes: How many share the memory.
 
     Returns:
         What each run returned, in their order.
@@ -57,12 +63,17 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_id
     hydra = launcher.config.hydra
     configure_log(hydra.hydra_logging, hydra.verbose)
     Path(str(hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+    spare_compiler()
     with uncollected() as keep:
-        return _launch(launcher, job_overrides, initial_job_idx, keep)
+        return _launch(launcher, job_overrides, initial_job_idx, keep, choose=partial(choose_width, sharing=processes))
 
 
 def _launch(
-    launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, keep: Callable[[], None]
+    launcher: Any,
+    job_overrides: Sequence[Sequence[str]],
+    initial_job_idx: int,
+    keep: Callable[[], None],
+    **training: Any,
 ) -> list[JobReturn]:
     hydra = launcher.config.hydra
     jobs = []
@@ -76,7 +87,7 @@ def _launch(
         if len(members) > 1:
             console.say(f"{len(members)} runs as one: {group[0].folder.name} …")
             try:
-                train(members, load=load, environment=environment, keep=keep)
+                train(members, load=load, environment=environment, keep=keep, **training)
             except UnfusableError as error:
                 _give_up(group, str(error))
             except Exception as error:  # alone, what is wrong with a run is its own and told as ever
@@ -145,8 +156,8 @@ def _enlist(each: Job) -> str | None:
     each.reason = obstacle(start.config)
     if start.saved:
         each.reason = "it goes on from its checkpoint"
-    if each.config.hydra.job.env_set or "${hydra:" in text:
-        each.reason = "its config looks at Hydra's own"
+    if each.config.hydra.job.env_set or each.config.hydra.job.chdir or "${hydra:" in text:
+        each.reason = "its config looks at Hydra's own, or has it change the run's surroundings"
     if each.reason is not None:
         return None
     each.member = Member(cfg=cfg, folder=each.folder, record=record, start=start)
@@ -165,33 +176,13 @@ def _run(launcher: Any, each: Job) -> JobReturn:
     console.say(f"\t#{number} : {overrides}")
     if each.reason is not None:
         console.say(f"{each.folder.name} runs alone: {each.reason}")
-    member = each.member
+    if each.member is not None:
+        with hydra_config(each.config):
+            return finish(launcher, each.config, each.member)
     return run_job(
         hydra_context=launcher.hydra_context,
-        task_function=launcher.task_function if member is None else lambda cfg: conclude(member),
+        task_function=launcher.task_function,
         config=each.config,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )
-
-
-def conclude(member: Member) -> float | None:
-    """Diagnose a run that was trained in a group and write its run.json, as for one run of many.
-
-    Returns:
-        The metric named by ``objective``; None where it was not measured, and for a run that failed.
-    """
-    session = member.session
-    if session is None:
-        raise RuntimeError(f"{member.folder.name} has not been trained")
-    record = member.record
-    try:
-        with job.written_down(member.cfg, member.folder, record, brief=True):
-            for line in record["warnings"]:
-                console.say(f"warning: {line}")
-            session.end(seconds=member.seconds)
-        console.summarize(member.folder, record, brief=True, foretold=member.cfg.train.measure_only)
-        return job.pass_gate(member.cfg, record, member.start.gate, member.folder, alone=False)
-    except Exception as error:
-        console.say(f"failed: {runs.describe(error)} ({member.folder.name})")
-        return None

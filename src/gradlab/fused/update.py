@@ -170,8 +170,5 @@ def _stacked(loops: Sequence[Loop], name: str) -> State:
 
 
 def _mark_as_stepped(optimizer: Optimizer) -> None:
-    """Do the one step without gradients that a schedule wants to see before its own first."""
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            parameter.grad = None
-    optimizer.step()
+    """Note what a schedule wants to see before its own first step: that the optimizer has done one."""
+    vars(optimizer)["_opt_called"] = True

@@ -1,4 +1,7 @@
-"""How many runs to train as one: what fits into memory, and of that what a short measurement finds fastest."""
+"""How many runs to train as one: what fits into memory, and of that what a short measurement finds fastest.
+
+Of widths that are about as fast the widest is taken: what is done once for a group is then done for more runs.
+"""
 
 import copy
 import os
@@ -20,6 +23,7 @@ _FEWEST_STEPS = 20  # a shorter training is over before a measurement of it is
 _COPIES = 6  # of each parameter: itself, its gradient, two of the optimizer's, two while it is updated
 _SHARE = 0.5  # of the free memory
 _PASSES = 3
+_CLOSE = 1.15  # times the fastest: what a few passes cannot tell apart, of which the widest is taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +39,18 @@ class Width:
     reason: str
 
 
-def choose_width(loops: Sequence[Loop]) -> Width:
+def choose_width(loops: Sequence[Loop], *, sharing: int = 1) -> Width:
     """Return how many of these runs to train as one; each of them is left as it was.
 
     Args:
         loops: Built runs of one shape, not begun.
+        sharing: How many processes like this one share the memory.
     """
     lead = loops[0]
     if lead.steps < _FEWEST_STEPS:
         return Width(count=len(loops), reason="not measured")
-    most = max(1, min(len(loops), int(_SHARE * free_memory(lead.device) / max(1, bytes_of_run(lead)))))
+    fitting = int(_SHARE / sharing * free_memory(lead.device) / max(1, bytes_of_run(lead)))
+    most = max(1, min(len(loops), fitting))
     with kept_batches(loops):
         alone = _seconds(copy.deepcopy(lead.model), [lead], lead.task.loss)
         times = {1: alone}
@@ -52,7 +58,7 @@ def choose_width(loops: Sequence[Loop]) -> Width:
             if count > 1:
                 chosen = loops[:count]
                 times[count] = _seconds(fuse([loop.model for loop in chosen]), chosen, _loss_of(lead, count)) / count
-    best = min(times, key=lambda count: times[count])
+    best = max(count for count, seconds in times.items() if seconds <= _CLOSE * min(times.values()))
     words = [f"{seconds * 1e3:.2g} ms {'alone' if count == 1 else f'by {count}'}" for count, seconds in times.items()]
     return Width(count=best, reason=f"a pass of one run takes {', '.join(words)}")
 

@@ -1,6 +1,7 @@
 """From a network as it was built to the plain numbers that theory works on, and theory beside what was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from gradlab.nn.network import Network
 from gradlab.nn.recurrent_net import Recurrent
-from gradlab.prediction.depth import critical_rows, predict_depth
+from gradlab.prediction import depth
 from gradlab.prediction.reasons import NoPredictionError
 from gradlab.prediction.time import predict_time
 from gradlab.probe.columns import COLUMNS
@@ -33,18 +34,31 @@ def predict(model: nn.Module, inputs: Tensor) -> Forecast | str:
     Returns:
         The prediction, or ``no prediction: …`` and why.
     """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)
+    with _unnoticed():
         try:
             match model:
                 case Network():
-                    return predict_depth(model, inputs)
+                    return depth.predict_depth(model, inputs)
                 case Recurrent():
                     return predict_time(model, inputs)
                 case _:
                     raise NoPredictionError(f"theory knows mlp, cnn, rnn, lstm and gru, not a {type(model).__name__}")
         except NoPredictionError as reason:
             return f"no prediction: {reason}"
+
+
+def critical_rows(model: nn.Module, inputs: Tensor) -> list[tuple[float, float, float]]:
+    """Return the critical line of a plain network's activation (`depth.critical_rows`), using up no random number."""
+    with _unnoticed():
+        return depth.critical_rows(model, inputs)
+
+
+@contextmanager
+def _unnoticed() -> Iterator[None]:
+    """Build no graph, and draw random numbers that are the same each time and are missed by nobody."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        yield
 
 
 def peek(batches: Any) -> Tensor:

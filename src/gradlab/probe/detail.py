@@ -61,12 +61,12 @@ class DetailHooks:
         """Take in what hooks cannot see, because it was computed time step by time step.
 
         Args:
-            grad: dL/dz, [T, n, …] or, like what follows, in any other order of its first two dimensions.
+            grad: dL/dz, [n, T, …].
             activation: The activation between z and h, where there is just one.
             inputs: What it saw, [T, n, width].
             outputs: What it returned, [T, n, width].
         """
-        self._grads.append(grad.transpose(0, 1))  # samples first, as elsewhere
+        self._grads.append(grad)
         if activation is not None and inputs is not None:
             self._on_activation_input(activation, (inputs.flatten(0, 1),))
             self._on_activation_output(activation, None, outputs.flatten(0, 1))

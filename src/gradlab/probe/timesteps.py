@@ -100,6 +100,6 @@ def put(layers: Sequence[LayerProbe], found: Pass, gauge: Gauge, *, full: bool) 
         lead.signal.put(first(seen.preactivations), z_grads, hidden, first(found.hidden_grads))
         if full:
             inputs = None if seen.activation_inputs is None else first(seen.activation_inputs)
-            lead.detail.put(z_grads, seen.activation, inputs, hidden)
+            lead.detail.put(found.preactivation_grads.transpose(0, 1), seen.activation, inputs, hidden)
         for layer in layers[1:]:
             layer.stand_beside(lead)

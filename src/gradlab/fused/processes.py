@@ -1,0 +1,60 @@
+"""A batch of a sweep's runs in several processes, each of which trains its share as one."""
+
+from collections.abc import Sequence
+from ctypes.util import find_library
+from types import SimpleNamespace
+from typing import Any
+
+import joblib
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, setup_globals
+
+_FEWEST = 32  # runs for which a process is worth its start
+_DRIVERS = ("cuda", "nvcuda", "amdhip64")  # of a GPU, by platform
+
+
+def launch_shares(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+    """Do the runs of a batch in as many processes as are worth it: on a GPU and for few runs, in this one.
+
+    Args:
+        launcher: Hydra's launcher, with its ``config``, ``hydra_context``, ``task_function``, ``width`` and ``n_jobs``.
+        job_overrides: The overrides of each run.
+        initial_job_idx: Number of the first of them in the sweep.
+
+    Returns:
+        What each run returned, in their order.
+    """
+    count = min(len(job_overrides) // _FEWEST, joblib.effective_n_jobs(launcher.n_jobs))
+    if count < 2 or (launcher.config.train.device != "cpu" and _has_gpu()):
+        from gradlab.fused.launch import launch
+
+        return launch(launcher, job_overrides, initial_job_idx)
+    given = {name: getattr(launcher, name) for name in ("config", "hydra_context", "task_function", "width")}
+    # One after another, not dealt out: runs that are neighbours in a sweep are more likely of one shape.
+    size = -(-len(job_overrides) // count)
+    shares = joblib.Parallel(n_jobs=count, backend="loky")(
+        joblib.delayed(_share)(given, job_overrides[start : start + size], initial_job_idx + start, count, state)
+        for state in [Singleton.get_state()]
+        for start in range(0, len(job_overrides), size)
+    )
+    return [each for share in shares for each in share or ()]
+
+
+def _share(
+    given: dict[str, Any], job_overrides: Sequence[Sequence[str]], first: int, processes: int, state: Any
+) -> list[JobReturn]:
+    """Do one process's runs."""
+    from gradlab.fused.launch import launch
+
+    setup_globals()
+    Singleton.set_state(state)
+    return launch(SimpleNamespace(**given), job_overrides, first, processes=processes)
+
+
+def _has_gpu() -> bool:
+    """Return whether torch finds a GPU; it is imported, which takes seconds, only where there is a driver."""
+    if not any(map(find_library, _DRIVERS)):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
