@@ -20,7 +20,7 @@ SMALL = ("model.depth=6", "model.width=16", "train.batch_size=16", "train.eval_e
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("net", "optimizer"), product(NETS, RATES))
+@pytest.mark.parametrize(("net", "optimizer"), list(product(NETS, RATES)))
 def test_a_hundred_steps_in_a_group_end_where_they_end_alone(net, optimizer, tmp_path):
     """Parameters within 1e-5, each figure of gradients.csv within 1e-4; but for the GRU, bit for bit."""
     common = (*NETS[net], f"optimizer={optimizer}", *LONG)
