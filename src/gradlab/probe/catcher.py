@@ -1,11 +1,12 @@
 """Catching the gradient of a layer's output, whole."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
 from torch._C import _autograd
+
+from gradlab.probe.switch import Switch
 
 # Whether the backward pass in progress keeps its graph; a torch without it sees every gradient as the last.
 _keeps_graph: Callable[[], bool] = getattr(_autograd, "_get_current_graph_task_keep_graph", lambda: False)
@@ -21,19 +22,24 @@ class Catcher:
 
     Args:
         use: Called with each whole gradient, detached.
+        switch: Whether a gradient belongs to the step.
     """
 
-    def __init__(self, use: Callable[[Tensor], None]) -> None:
-        self.recording = False  # hooks may outlive the step: an evaluation must not be measured
+    def __init__(self, use: Callable[[Tensor], None], switch: Switch) -> None:
         self._use = use
+        self._switch = switch
         self._outputs = 0
+        self._hooks: list[Callable[[Tensor], None]] = []  # one for each call in a step, made once
         self._held: dict[int, Tensor] = {}
 
     def catch(self, output: Tensor) -> None:
         """Wait for the gradient of an output, if it will get one."""
         if output.requires_grad and torch.is_grad_enabled():
-            output.register_hook(partial(self._on_grad, self._outputs))
+            number = self._outputs
             self._outputs += 1
+            if number == len(self._hooks):
+                self._hooks.append(self._hook(number))
+            output.register_hook(self._hooks[number])
 
     def clear(self) -> None:
         """Forget the last step."""
@@ -46,14 +52,19 @@ class Catcher:
             self._use(grad)
         self._held.clear()
 
-    def _on_grad(self, number: int, grad: Tensor) -> None:
-        if not self.recording:
-            return
-        if grad.requires_grad:
-            grad = grad.detach()
-        if self._held and number in self._held:
-            grad = self._held.pop(number) + grad
-        if _keeps_graph():
-            self._held[number] = grad
-        else:
-            self._use(grad)
+    def _hook(self, number: int) -> Callable[[Tensor], None]:
+        held, use, switch = self._held, self._use, self._switch
+
+        def on_grad(grad: Tensor) -> None:
+            if not switch.on:
+                return
+            if grad.requires_grad:
+                grad = grad.detach()
+            if number in held:
+                grad = held.pop(number) + grad
+            if _keeps_graph():
+                held[number] = grad
+            else:
+                use(grad)
+
+        return on_grad

@@ -11,6 +11,7 @@ from gradlab.points import Point
 from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Gauge, Moments, Row, pooled_moments, pooled_norm
+from gradlab.probe.switch import Switch
 
 _PREACTIVATION = tuple(SLOT[f"preactivation_{name}"] for name in ("norm", "mean", "std", "entries"))
 _ACTIVATION = tuple(SLOT[f"activation_{name}"] for name in ("norm", "mean", "std", "entries"))
@@ -28,27 +29,17 @@ class SignalHooks:
         point: Where to measure.
         row: Where the figures go.
         gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: Gauge) -> None:
+    def __init__(self, point: Point, row: Row, gauge: Gauge, switch: Switch) -> None:
         self.called = False
         self._point = point
         self._row, self._gauge = row, gauge
-        self._recording = False
+        self._switch = switch
         self._caught: list[Catcher] = []
         self._on_affine = self._affine_hook(row, gauge) if point.observed else self._on_call
         self._on_output = self._output_hook(row, gauge)
-
-    @property
-    def recording(self) -> bool:
-        """Whether what the hooks see belongs to the step: they may outlive it."""
-        return self._recording
-
-    @recording.setter
-    def recording(self, value: bool) -> None:
-        self._recording = value
-        for caught in self._caught:
-            caught.recording = value
 
     def attach(self) -> list[RemovableHandle]:
         """Register the forward hooks and return their handles."""
@@ -95,7 +86,7 @@ class SignalHooks:
             row[slot] = pooled_norm(gauge, row[slot], gauge.norm(grads))
 
     def _affine_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
-        moments, norm = gauge.moments, gauge.norm
+        moments, norm, switch = gauge.moments, gauge.norm, self._switch
         whole = self._point.output is self._point.affine  # the head: h is z
 
         def use(grad: Tensor) -> None:
@@ -106,7 +97,7 @@ class SignalHooks:
         catch = self._catcher(use)
 
         def on_affine(module: nn.Module, args: Any, output: Any) -> None:
-            if not self._recording or not torch.is_grad_enabled():
+            if not switch.on or not torch.is_grad_enabled():
                 return
             self.called = True
             output = output if isinstance(output, Tensor) else output[0]
@@ -120,7 +111,7 @@ class SignalHooks:
         return on_affine
 
     def _output_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
-        moments, norm = gauge.moments, gauge.norm
+        moments, norm, switch = gauge.moments, gauge.norm, self._switch
 
         def use(grad: Tensor) -> None:
             row[_ACTIVATION_GRAD] = pooled_norm(gauge, row[_ACTIVATION_GRAD], norm(grad))
@@ -128,7 +119,7 @@ class SignalHooks:
         catch = self._catcher(use)
 
         def on_output(module: nn.Module, args: Any, output: Tensor) -> None:
-            if not self._recording or not torch.is_grad_enabled():
+            if not switch.on or not torch.is_grad_enabled():
                 return
             h = output.detach()
             _put(row, _ACTIVATION, moments(h), h.numel(), gauge)
@@ -137,11 +128,11 @@ class SignalHooks:
         return on_output
 
     def _catcher(self, use: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
-        self._caught.append(Catcher(use))
+        self._caught.append(Catcher(use, self._switch))
         return self._caught[-1].catch
 
     def _on_call(self, module: nn.Module, args: Any, output: Any) -> None:
-        self.called = self.called or (self._recording and torch.is_grad_enabled())
+        self.called = self.called or (self._switch.on and torch.is_grad_enabled())
 
 
 def _put(row: Row, slots: tuple[int, ...], moments: Moments, entries: int, gauge: Gauge) -> None:
