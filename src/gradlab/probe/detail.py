@@ -104,7 +104,7 @@ class DetailHooks:
         return self._gauge.cosine(here, there, self._gauge.norm(here), self._gauge.norm(there))
 
     def _on_affine(self, module: nn.Module, args: Any, output: Any) -> None:
-        if self._switch.on:
+        if self._switch.on and torch.is_grad_enabled():
             self._affine_grad.catch(output if isinstance(output, Tensor) else output[0])
 
     def _on_activation_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -128,7 +128,7 @@ class DetailHooks:
         self._alive = alive if self._alive is None else self._alive | alive
 
     def _on_fork(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if self._switch.on:
+        if self._switch.on and torch.is_grad_enabled():
             self._fork_grad.catch(output)
 
     def _use_fork_grad(self, grad: Tensor) -> None:

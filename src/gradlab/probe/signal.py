@@ -90,9 +90,10 @@ class SignalHooks:
         whole = self._point.output is self._point.affine  # the head: h is z
 
         def use(grad: Tensor) -> None:
-            row[_PREACTIVATION_GRAD] = pooled_norm(gauge, row[_PREACTIVATION_GRAD], norm(grad))
+            seen = row[_PREACTIVATION_GRAD]
+            row[_PREACTIVATION_GRAD] = figure = norm(grad) if seen is None else gauge.hypot(seen, norm(grad))
             if whole:
-                row[_ACTIVATION_GRAD] = row[_PREACTIVATION_GRAD]
+                row[_ACTIVATION_GRAD] = figure
 
         catch = self._catcher(use)
 
@@ -100,7 +101,8 @@ class SignalHooks:
             if not switch.on or not torch.is_grad_enabled():
                 return
             self.called = True
-            output = output if isinstance(output, Tensor) else output[0]
+            if not isinstance(output, Tensor):
+                output = output[0]
             z = output.detach()
             figures = moments(z)
             _put(row, _PREACTIVATION, figures, z.numel(), gauge)
@@ -114,7 +116,8 @@ class SignalHooks:
         moments, norm, switch = gauge.moments, gauge.norm, self._switch
 
         def use(grad: Tensor) -> None:
-            row[_ACTIVATION_GRAD] = pooled_norm(gauge, row[_ACTIVATION_GRAD], norm(grad))
+            seen = row[_ACTIVATION_GRAD]
+            row[_ACTIVATION_GRAD] = norm(grad) if seen is None else gauge.hypot(seen, norm(grad))
 
         catch = self._catcher(use)
 
