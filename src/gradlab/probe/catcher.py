@@ -50,13 +50,15 @@ class Catcher:
     def clear(self) -> None:
         """Forget the last step."""
         self._outputs = 0
-        self._held.clear()
+        if self._held:
+            self._held.clear()
 
     def finish(self) -> None:
         """Hand over what was held back."""
-        for grad in self._held.values():
-            self._use(grad)
-        self._held.clear()
+        if self._held:
+            for grad in self._held.values():
+                self._use(grad)
+            self._held.clear()
 
     def _hook(self, number: int) -> Callable[[Sequence[Tensor | None]], None]:
         held, use, switch = self._held, self._use, self._switch

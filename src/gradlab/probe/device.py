@@ -31,7 +31,7 @@ __all__ = [
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return norm, mean and standard deviation (over n, not n - 1) of all entries of ``x``."""
-    wide = x.double()
+    wide = x.detach().double()
     mean = wide.mean()
     return norm(wide), mean, norm(wide - mean) / x.numel() ** 0.5
 

@@ -218,7 +218,7 @@ class Probe:
         # Whose model names its points has no forward pass that might write to W behind torch's back; and where the
         # weights are read ahead, that is at once.
         onward = self.due(self.step + 1) and (self._ahead or hasattr(self._model, "points"))
-        for layer in self._called():
+        for layer in reversed(self._called()):  # those that were updated last are still in the cache
             layer.weight.read_update(onward=onward)
         self.end()
 

@@ -12,14 +12,14 @@ class Reading:
     while this one is held. Writes through ``.data`` into the same storage are not counted.
 
     Args:
-        tensor: What was measured.
+        tensor: What was measured, detached.
         figure: What came of it.
     """
 
     __slots__ = ("_held", "_version", "figure")
 
     def __init__(self, tensor: Tensor, figure: Figure) -> None:
-        self._held = tensor.detach()
+        self._held = tensor
         self._version = tensor._version
         self.figure = figure
 

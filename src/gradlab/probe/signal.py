@@ -103,11 +103,10 @@ class SignalHooks:
             self.called = True
             if not isinstance(output, Tensor):
                 output = output[0]
-            z = output.detach()
-            figures = moments(z)
-            _put(row, _PREACTIVATION, figures, z.numel(), gauge)
+            figures = moments(output)
+            _put(row, _PREACTIVATION, figures, output.numel(), gauge)
             if whole:
-                _put(row, _ACTIVATION, figures, z.numel(), gauge)
+                _put(row, _ACTIVATION, figures, output.numel(), gauge)
             catch(output)
 
         return on_affine
@@ -124,8 +123,7 @@ class SignalHooks:
         def on_output(module: nn.Module, args: Any, output: Tensor) -> None:
             if not switch.on or not torch.is_grad_enabled():
                 return
-            h = output.detach()
-            _put(row, _ACTIVATION, moments(h), h.numel(), gauge)
+            _put(row, _ACTIVATION, moments(output), output.numel(), gauge)
             catch(output)
 
         return on_output

@@ -170,6 +170,7 @@ class WeightReader:
         if self._ahead:
             self._read_grad()
         elif (grad := weight.grad) is not None and grad.layout is torch.strided:
+            grad = grad.detach()
             self._known_grad = Reading(grad, self._gauge.norm(grad))
 
     def _on_made(self, module: nn.Module, args: Any, output: Tensor) -> None:
