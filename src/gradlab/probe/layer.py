@@ -40,7 +40,7 @@ class LayerProbe:
     @property
     def called(self) -> bool:
         """Whether the layer was called in this step."""
-        return self.signal.called or self.row[_ENTRIES] > 0
+        return self.signal.called or bool(self.row[_ENTRIES])
 
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""

@@ -227,11 +227,11 @@ class Probe:
         if not self.recording:
             return
         self._numbering.finish()
-        rows = []
+        rows, place, lags = [], self._numbering.place, self._lags if self.full else ()
         for layer in self._called():
-            depth_index, role = self._numbering.place(layer.point)
+            depth_index, role = place(layer.point)
             rows.append((self.step, depth_index, layer.name, role, *layer.figures(full=self.full)))
-            for lag in self._lags if self.full else ():
+            for lag in lags:
                 found = layer.neighbours(lag)
                 self._neighbours += [] if found is None else [(self.step, depth_index, layer.name, lag, found)]
         self._rows.extend(sorted(rows, key=itemgetter(1)) if self._numbering.by_calls else rows)

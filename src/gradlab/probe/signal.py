@@ -138,7 +138,7 @@ class SignalHooks:
 
 def _put(row: Row, slots: tuple[int, ...], moments: Moments, entries: int, gauge: Gauge) -> None:
     norm, mean, std, seen = slots
-    if row[seen]:
-        moments = pooled_moments(gauge, (row[norm], row[mean], row[std]), row[seen], moments, entries)
+    if before := row[seen]:
+        moments = pooled_moments(gauge, (row[norm], row[mean], row[std]), before, moments, entries)
     row[norm], row[mean], row[std] = moments
-    row[seen] += entries
+    row[seen] = before + entries

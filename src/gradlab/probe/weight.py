@@ -104,8 +104,7 @@ class WeightReader:
         Args:
             onward: Read W for the next step as well, which believes it unless somebody writes to W in between.
         """
-        weight = self._effective()
-        if self._weight is None or weight is None:
+        if self._weight is None or (weight := self._effective()) is None:
             return
         gauge, row = self._gauge, self._row
         if self._parametrized and row[_GRAD] is None:  # there is no hook where this gradient arrives
