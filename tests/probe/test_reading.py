@@ -61,9 +61,10 @@ def another_parameter(model):
 
 @pytest.mark.parametrize("between", [nothing, in_place, another_storage, another_parameter])
 @pytest.mark.parametrize("make", [Own, Clamped])
-def test_the_figures_are_those_of_the_weights_as_they_are(make, between):
+@pytest.mark.parametrize("gauge", [host, device])
+def test_the_figures_are_those_of_the_weights_as_they_are(make, between, gauge):
     model, x = make(), torch.randn(4, 5)
-    probe = Probe(model, every=1, full_every=4, last=10)
+    probe = Probe(model, every=1, full_every=4, last=10, gauge=gauge)
     expected = []
     for step in range(5):
         probe.start(step)
