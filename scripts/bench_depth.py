@@ -99,6 +99,7 @@ def main() -> None:
     """Measure and print a table for each network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
     parser.add_argument("--depths", default="10,100,1000,3000,10000", help="separated by commas")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="separated by commas")
     parser.add_argument("--task", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.task:
@@ -106,7 +107,7 @@ def main() -> None:
         return
     depths = [int(depth) for depth in arguments.depths.split(",")]
     print(f"torch {torch.__version__}, Python {platform.python_version()}, one thread")
-    for kind in NETWORKS:
+    for kind in arguments.networks.split(","):
         print(f"\n| {kind} | us / layer, bare | recorded | KiB / layer, bare | recorded |\n|---|---|---|---|---|")
         found = [[apart(kind, depth, recorded=recorded) for recorded in (False, True)] for depth in depths]
         for depth, pair in zip(depths, found, strict=True):
