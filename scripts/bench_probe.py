@@ -1,55 +1,37 @@
-"""What looking costs: a training step with the probe against the bare loop.
+"""What looking costs: a training step with the probe against the bare loop, and against what people use.
 
-Prints, for each network and optimizer, the median over interleaved rounds of (step with the probe) / (bare step):
-the D columns at every step, the F columns at every step, the default interval, and the naive way (hooks that call
-``.item()`` on norm, mean, standard deviation and share of zeros). The A/A column shows the noise of the measurement.
-Rows are written to a CSV every 50 recorded steps, as in a run: the interval pays for that, a median step does not.
+Prints, for each network and optimizer, the median over interleaved rounds of (looked-at step) / (bare step), every step
+looked at: the D columns, all columns, other tools, and the least that such hooks can cost. The A/A row is the bare loop
+again: the noise of a figure. The last row is a hundred steps at the default interval. In a round every arm does a few
+steps in a row, as in training, in another order each time; the processor time of this process is measured, so that
+other programs matter less. A tool that is not installed is left out:
 
-    uv run python scripts/bench_probe.py [--rounds 300]
+    uv run --with lightning python scripts/bench_probe.py [--rounds 60]
 """
 
 import argparse
+import importlib.metadata
 import platform
 import statistics
-import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from gradlab.history import FLUSH
+import bench_looks
 from gradlab.nn import initializers, normalization, residual
 from gradlab.nn.mlp import MLP
-from gradlab.probe.columns import COLUMNS
-from gradlab.probe.probe import Probe, Row
-from gradlab.runs import Table
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "Adam": partial(torch.optim.Adam, lr=1e-3),
     "SGD": partial(torch.optim.SGD, lr=0.01, momentum=0.9),
 }
 SHAPES = ((20, 256, 128), (50, 64, 64))  # depth, width, batch
+IN_A_ROW = 4
 INTERVAL = 100  # steps of the default interval measured together: ten recorded, one of them in full
-
-
-@dataclass
-class Arm:
-    """One copy of the network with its own way of being looked at."""
-
-    step: Callable[[], None]
-    steps: int = 1
-
-    def seconds(self) -> float:
-        """Time the arm's steps once."""
-        started = time.perf_counter()
-        for _ in range(self.steps):
-            self.step()
-        return time.perf_counter() - started
 
 
 def network(depth: int, width: int) -> MLP:
@@ -62,109 +44,94 @@ def network(depth: int, width: int) -> MLP:
     )  # fmt: skip
 
 
-def arm(
-    shape: tuple[int, int, int],
-    optimizer: str,
-    *,
-    probe: dict[str, int] | None = None,
-    naive: bool = False,
-    steps: int = 1,
-) -> Arm:
-    """Return an arm: bare, with the probe (writing its rows to a CSV, as a run does), or with naive hooks."""
+def arm(shape: tuple[int, int, int], optimizer: str, look: Callable[[MLP], bench_looks.Look]) -> Callable[[], None]:
+    """Return a training step of one copy of the network, with its own way of being looked at."""
     depth, width, batch = shape
     model = network(depth, width)
+    looking = look(model)
     update = OPTIMIZERS[optimizer](model.parameters())
     inputs, targets = torch.randn(batch, width), torch.randint(10, (batch,))
 
-    def forward_backward() -> None:
+    def step() -> None:
+        looking.start()
         update.zero_grad()
         nn.functional.cross_entropy(model(inputs), targets).backward()
-
-    def bare() -> None:
-        forward_backward()
-        update.step()
-
-    if naive:
-        log: list[list[float]] = []
-        for module in model.modules():
-            if isinstance(module, nn.Linear | nn.ReLU):
-                module.register_forward_hook(partial(_naive_hook, log=log))
-        return Arm(bare, steps)
-    if probe is None:
-        return Arm(bare, steps)
-
-    looking = Probe(model, last=10**9, every=probe["every"], full_every=probe["full_every"])
-    table = Table(Path(tempfile.mkdtemp()) / "gradients.csv", COLUMNS)
-    waiting: list[Row] = []
-    counter = iter(range(1, 10**9))  # from 1: step 0 would be recorded in full
-
-    def looked_at() -> None:
-        looking.start(next(counter))
-        forward_backward()
         looking.after_backward()
-        looking.after_clipping()
         update.step()
-        looking.after_update()
-        waiting.extend(looking.take())
-        if len(waiting) > FLUSH * len(model.blocks):
-            table.write(waiting)
-            waiting.clear()
+        looking.end()
 
-    return Arm(looked_at, steps)
+    return step
 
 
-def _naive_hook(module: nn.Module, args: Any, output: Tensor, *, log: list[list[float]]) -> None:
-    def note(x: Tensor) -> None:
-        log.append([x.norm().item(), x.mean().item(), x.std().item(), (x == 0).float().mean().item()])
+def seconds(step: Callable[[], None], *, steps: int) -> float:
+    """Return the processor seconds of some steps."""
+    started = time.process_time()
+    for _ in range(steps):
+        step()
+    return time.process_time() - started
 
-    note(output.detach())
-    output.register_hook(note)
-    log.clear()
 
-
-def ratios(arms: dict[str, Arm], *, rounds: int) -> dict[str, float]:
-    """Return each arm's median cost over the bare one of the same round; every arm runs once a round, in turn."""
-    for each in arms.values():
-        each.seconds()
+def ratios(arms: Mapping[str, Callable[[], None]], *, rounds: int, steps: int) -> dict[str, float]:
+    """Return each arm's median cost over the first one's of the same round; every arm runs once a round."""
+    names = list(arms)
+    reference = names[0]
+    for step in arms.values():
+        seconds(step, steps=steps)
     found: dict[str, list[float]] = {name: [] for name in arms}
-    for _ in range(rounds):
-        seconds = {name: each.seconds() for name, each in arms.items()}
-        for name, value in seconds.items():
-            found[name].append(value / seconds["bare"])
+    for turn in range(rounds):
+        names = names[::-1] if turn % 2 else names[1:] + names[:1]
+        took = {name: seconds(arms[name], steps=steps) for name in names}
+        for name, value in took.items():
+            found[name].append(value / took[reference])
     return {name: statistics.median(values) for name, values in found.items()}
+
+
+def installed(looks: Mapping[str, Callable[[MLP], bench_looks.Look]]) -> dict[str, Callable[[MLP], bench_looks.Look]]:
+    """Return the tools that are there, and say which are not."""
+    there = {}
+    for name, look in looks.items():
+        try:
+            look(network(2, 4))
+        except ModuleNotFoundError as error:
+            print(f"{name}: left out, {error.name} is not installed")
+        else:
+            there[name] = look
+    return there
+
+
+def measure(shape: tuple[int, int, int], optimizer: str, theirs: Mapping[str, Any], *, rounds: int) -> dict[str, float]:
+    """Return what each way of looking costs, by its name."""
+
+    # Each comparison has its own bare arm: all arms train alike, and small numbers that are slow come to all at once.
+    def against_bare(looks: Mapping[str, Any], *, rounds: int, steps: int = IN_A_ROW) -> dict[str, float]:
+        arms = {name: arm(shape, optimizer, look) for name, look in {"bare": bench_looks.bare, **looks}.items()}
+        return ratios(arms, rounds=rounds, steps=steps)
+
+    found = against_bare(bench_looks.OURS, rounds=rounds)
+    default = {"gradlab, every=10": partial(bench_looks.probe, every=10, full_every=10)}
+    found |= against_bare(default, rounds=max(5, rounds // 6), steps=INTERVAL)
+    for name, look in theirs.items():  # one by one: a slow one spoils the caches of the others
+        found |= against_bare({name: look}, rounds=max(5, rounds // 4))
+    return found
 
 
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
-    parser.add_argument("--rounds", type=int, default=300, help="rounds per figure")
+    parser.add_argument("--rounds", type=int, default=60, help=f"rounds of {IN_A_ROW} steps per figure")
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, Python {platform.python_version()}, one thread, {rounds} rounds")
-    print(f"{'network':28}{'A/A':>8}{'D':>8}{'F':>8}{'default':>9}{'naive':>8}")
-    for shape in SHAPES:
-        for optimizer in OPTIMIZERS:
-            step = ratios(
-                {
-                    "bare": arm(shape, optimizer),
-                    "A/A": arm(shape, optimizer),
-                    "D": arm(shape, optimizer, probe={"every": 1, "full_every": 10**9}),
-                    "F": arm(shape, optimizer, probe={"every": 1, "full_every": 1}),
-                    "naive": arm(shape, optimizer, naive=True),
-                },
-                rounds=rounds,
-            )
-            interval = ratios(
-                {
-                    "bare": arm(shape, optimizer, steps=INTERVAL),
-                    "default": arm(shape, optimizer, probe={"every": 10, "full_every": 10}, steps=INTERVAL),
-                },
-                rounds=max(5, rounds // 20),
-            )
-            name = "{} x {}, batch {}, {}".format(*shape, optimizer)
-            figures = (step["A/A"], step["D"], step["F"])
-            cells = "".join(f"{value:8.3f}" for value in figures) + f"{interval['default']:9.3f}{step['naive']:8.3f}"
-            print(f"{name:28}{cells}")
+    theirs = installed(bench_looks.THEIRS)
+    known = {found.name: found.version for found in importlib.metadata.distributions()}
+    tools = [f"{name} {known[name]}" for name in ("torch", "lightning", "wandb", "tensorboard") if name in known]
+    print(f"{', '.join(tools)}, Python {platform.python_version()}, one thread, {rounds} rounds of {IN_A_ROW} steps")
+    cases = [(shape, optimizer) for shape in SHAPES for optimizer in OPTIMIZERS]
+    found = {case: measure(*case, theirs, rounds=rounds) for case in cases}
+    heads = ["{} x {}, batch {}, {}".format(*shape, optimizer) for shape, optimizer in cases]
+    print(f"| {'x the bare step':32} | {' | '.join(heads)} |\n|{'---|' * (1 + len(cases))}")
+    for name in [*bench_looks.OURS, "gradlab, every=10", *theirs]:
+        cells = (f"{found[case][name]:{len(head)}.2f}" for case, head in zip(cases, heads, strict=True))
+        print(f"| {name:32} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -42,21 +42,28 @@ def test_steps_that_are_not_recorded_do_not_wait(syncs_are_errors, overrides):
     assert next(steps) == {}
 
 
-def test_looking_does_not_wait(syncs_are_errors):
+@pytest.mark.parametrize("overrides", [
+    ("probe=full", "residual=pre_activation"),
+    ("probe.every=1", "probe.full_every=100", "optimizer=adam"),  # W is read ahead from one step to the next
+    ("probe=full", "model=cnn", "data=fake_images", "normalization=batch_norm"),
+    ("probe=full", "normalization=weight_norm"),
+])  # fmt: skip
+def test_looking_does_not_wait(syncs_are_errors, overrides):
     """All columns are gathered on the device; only `take` brings them over."""
-    loop = assemble(compose_config(*SMALL, "probe=full", "residual=pre_activation"))
+    loop = assemble(compose_config(*SMALL, *overrides))
     inputs, targets = next(loop.batches)
-    for step in range(3):
+    for step in range(6):
         if step == 2:
             syncs_are_errors()
         loop.probe.start(step)
+        loop.optimizer.zero_grad()
         loop.task.loss(loop.model(inputs), targets).backward()
         loop.probe.after_backward()
         loop.probe.after_clipping()
         loop.optimizer.step()
         loop.probe.after_update()
     torch.cuda.set_sync_debug_mode("default")
-    assert {row[0] for row in loop.probe.take()} == {0, 1, 2}
+    assert {row[0] for row in loop.probe.take()} == set(range(6))
 
 
 @pytest.mark.parametrize("overrides", [

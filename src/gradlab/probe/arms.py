@@ -77,6 +77,12 @@ class Arms:
         """Return the norm of each run's ``x - kept``, given what `keep` returned."""
         return self.norm(x - kept)
 
+    def moved(self, x: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the norms of each run's ``x - kept`` and ``x``, whose copy ``kept`` becomes."""
+        update = self.distance(x, kept)
+        kept.copy_(x)
+        return update, self.norm(x)
+
     def repeat(self, x: Tensor) -> Tensor:
         """Return inputs that every run's activation is to see; an activation's slope is one for all units."""
         return x[:, :1].repeat(self.count, *(1 for _ in x.shape[1:]))

@@ -11,6 +11,7 @@ from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Figure, Gauge, Row, pooled_norm, pooled_rms, pooled_share
 from gradlab.probe.rng import untouched_rng
+from gradlab.probe.switch import Switch
 
 _SLOPE, _SATURATED = SLOT["activation_slope_rms"], SLOT["saturated_fraction"]
 _DEAD, _SKIP = SLOT["dead_fraction"], SLOT["skip_grad_norm"]
@@ -24,9 +25,10 @@ class DetailHooks:
         point: Where to measure.
         row: Where the figures go.
         gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: Gauge) -> None:
+    def __init__(self, point: Point, row: Row, gauge: Gauge, switch: Switch) -> None:
         self._point = point
         self._row = row
         self._gauge = gauge
@@ -34,17 +36,9 @@ class DetailHooks:
         self._steepest: Any = None
         self._alive: Any = None
         self._grads: list[Tensor] = []
-        self._recording = False
-        self._affine_grad, self._fork_grad = Catcher(self._grads.append), Catcher(self._use_fork_grad)
-
-    @property
-    def recording(self) -> bool:
-        """Whether what the hooks see belongs to the step: they may outlive it."""
-        return self._recording
-
-    @recording.setter
-    def recording(self, value: bool) -> None:
-        self._recording = self._affine_grad.recording = self._fork_grad.recording = value
+        self._switch = switch
+        self._affine_grad = Catcher(self._grads.append, switch)
+        self._fork_grad = Catcher(self._use_fork_grad, switch)
 
     def attach(self) -> list[RemovableHandle]:
         """Register the forward hooks and return their handles."""
@@ -110,11 +104,11 @@ class DetailHooks:
         return self._gauge.cosine(here, there, self._gauge.norm(here), self._gauge.norm(there))
 
     def _on_affine(self, module: nn.Module, args: Any, output: Any) -> None:
-        if self._recording:
+        if self._switch.on and torch.is_grad_enabled():
             self._affine_grad.catch(output if isinstance(output, Tensor) else output[0])
 
     def _on_activation_input(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        if not self._recording or not torch.is_grad_enabled():
+        if not self._switch.on or not torch.is_grad_enabled():
             return
         x = _at_least_float32(args[0].detach())
         with untouched_rng(x.device), torch.autocast(x.device.type, enabled=False):
@@ -128,13 +122,13 @@ class DetailHooks:
         self._entries += entries
 
     def _on_activation_output(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if not self._recording or not torch.is_grad_enabled():
+        if not self._switch.on or not torch.is_grad_enabled():
             return
         alive = self._gauge.alive(output.detach())
         self._alive = alive if self._alive is None else self._alive | alive
 
     def _on_fork(self, module: nn.Module, args: Any, output: Tensor) -> None:
-        if self._recording:
+        if self._switch.on and torch.is_grad_enabled():
             self._fork_grad.catch(output)
 
     def _use_fork_grad(self, grad: Tensor) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "largest",
     "log_quantiles",
     "moments",
+    "moved",
     "norm",
     "ratio",
     "repeat",
@@ -30,7 +31,7 @@ __all__ = [
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return norm, mean and standard deviation (over n, not n - 1) of all entries of ``x``."""
-    wide = x.double()
+    wide = x.detach().double()
     mean = wide.mean()
     return norm(wide), mean, norm(wide - mean) / x.numel() ** 0.5
 
@@ -58,6 +59,13 @@ def keep(x: Tensor, buffer: Tensor | None) -> Tensor:
 def distance(x: Tensor, kept: Tensor) -> Tensor:
     """Return the norm of ``x - kept``, given what `keep` returned."""
     return norm(x - kept)
+
+
+def moved(x: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the norms of ``x - kept`` and of ``x``, whose copy ``kept`` becomes."""
+    update = distance(x, kept)
+    kept.copy_(x)
+    return update, norm(x)
 
 
 def repeat(x: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ __all__ = [
     "largest",
     "log_quantiles",
     "moments",
+    "moved",
     "norm",
     "ratio",
     "repeat",
@@ -44,10 +45,10 @@ def moments(x: Tensor) -> tuple[float, float, float]:
     """Return norm, mean and standard deviation (over n, not n - 1) of all entries of ``x``."""
     n = x.numel()
     if x.dtype is torch.float32:
-        flat = x.numpy().ravel("K")
+        flat = x.numpy(force=True).ravel("K")  # without its graph: half the price of `detach`
         square = total = 0.0
         for start in range(0, n, CHUNK):
-            part = flat[start : start + CHUNK]
+            part = flat[start : start + CHUNK] if n > CHUNK else flat
             ones = _ones.get(part.size)
             if ones is None:
                 ones = _ones[part.size] = _ONES[: part.size]
@@ -57,6 +58,7 @@ def moments(x: Tensor) -> tuple[float, float, float]:
         variance = square / n - mean * mean
         if variance * n * _CANCELLED > square and SAFE_SQUARES[0] < square < SAFE_SQUARES[1]:
             return sqrt(square), mean, sqrt(variance)
+    x = x.detach()
     wide = x.double()
     center = wide.mean()
     return norm(x), float(center), float(wide_norm(wide - center)) / sqrt(n)
@@ -87,6 +89,23 @@ def keep(x: Tensor, buffer: NDArray[np.floating] | None) -> NDArray[np.floating]
 def distance(x: Tensor, kept: NDArray[np.floating]) -> float:
     """Return the norm of ``x - kept``, given what `keep` returned; ``kept`` is written over."""
     return norm(torch.from_numpy(np.subtract(_flat(x), kept, out=kept)))
+
+
+def moved(x: Tensor, kept: NDArray[np.floating]) -> tuple[float, float]:
+    """Return the norms of ``x - kept`` and of ``x``, whose copy ``kept`` becomes, as they are taken alone."""
+    if x.dtype is not torch.float32 or not x.is_contiguous():
+        update = distance(x, kept)
+        np.copyto(kept, _flat(x))
+        return update, norm(x)
+    flat = x.numpy().reshape(-1)
+    gone = square = 0.0
+    for start in range(0, flat.size, CHUNK):  # which stays in the cache for all that is done to it
+        new, old = flat[start : start + CHUNK], kept[start : start + CHUNK]
+        np.subtract(new, old, out=old)
+        gone += _square(old)
+        np.copyto(old, new)
+        square += float(new.dot(new))
+    return sqrt(gone), sqrt(square) if SAFE_SQUARES[0] < square < SAFE_SQUARES[1] else norm(x)
 
 
 def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[float, float]:
@@ -122,6 +141,13 @@ def _log_quantile(ordered: NDArray[np.floating], position: float) -> float:
     if low == 0 or position == below or low == high:
         return log10(low) if low > 0 else float("-inf")
     return log10(low) + (position - below) * (log10(high) - log10(low))
+
+
+def _square(part: NDArray[np.floating]) -> float:
+    square = float(part.dot(part))
+    if SAFE_SQUARES[0] < square < SAFE_SQUARES[1]:
+        return square
+    return norm(torch.from_numpy(part)) ** 2  # of float32, which float64 holds
 
 
 def _flat(x: Tensor) -> NDArray[np.floating]:

@@ -10,6 +10,7 @@ from gradlab.probe.columns import EMPTY, FIGURES, OWN, SLOT
 from gradlab.probe.detail import DetailHooks
 from gradlab.probe.pool import Figure, Gauge, Row
 from gradlab.probe.signal import SignalHooks
+from gradlab.probe.switch import Switch
 from gradlab.probe.weight import WeightReader
 
 _ENTRIES = SLOT["preactivation_entries"]
@@ -22,30 +23,29 @@ class LayerProbe:
         point: Where to measure.
         name: Qualified name of the module that holds the weight, with the weight's own where that is not ``weight``.
         gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, name: str, gauge: Gauge) -> None:
+    def __init__(self, point: Point, name: str, gauge: Gauge, switch: Switch) -> None:
         self.point = point
         self.name = name
         self.row: Row = list(EMPTY)
-        self.signal = SignalHooks(point, self.row, gauge)
-        self.detail = DetailHooks(point, self.row, gauge)
-        self.weight = WeightReader(point, self.row, gauge)
+        self.signal = SignalHooks(point, self.row, gauge, switch)
+        self.detail = DetailHooks(point, self.row, gauge, switch)
+        self.weight = WeightReader(point, self.row, gauge, switch)
         self._lead: Self | None = None
         self._handles: list[RemovableHandle] = []
         self._detail_handles: list[RemovableHandle] = []
-        self._watched: list[RemovableHandle] = []
 
     @property
     def called(self) -> bool:
         """Whether the layer was called in this step."""
-        return self.signal.called or self.row[_ENTRIES] > 0
+        return self.signal.called or bool(self.row[_ENTRIES])
 
     def start(self, *, full: bool) -> None:
         """Forget the last step and make sure that just the hooks of this one are there."""
         self.row[:] = EMPTY
         self._lead = None
-        self.listen(True)
         self.signal.clear()
         self.weight.clear()
         if not self._handles:
@@ -56,19 +56,10 @@ class LayerProbe:
         elif self._detail_handles:
             _remove(self._detail_handles)
 
-    def read_ahead(self, *, full: bool) -> None:
-        """Read the weight now and its gradient with every backward pass: `WeightReader.read_ahead`."""
-        self.weight.read_ahead(full=full)
-        self._watched = self._watched or self.weight.watch_grad()
-
     def stand_beside(self, lead: Self) -> None:
         """Show the signal that ``lead`` measures: both hold a matrix of one layer."""
         self._lead = lead
         self.signal.called = lead.signal.called
-
-    def listen(self, recording: bool, /) -> None:
-        """Say whether what the hooks see from here on belongs to the step."""
-        self.signal.recording = self.weight.recording = self.detail.recording = recording
 
     def unscale(self, scale: Tensor | float) -> None:
         """Divide what was measured of gradients by what the loss was multiplied by; exact, for a power of two."""
@@ -81,7 +72,6 @@ class LayerProbe:
         self.signal.finish()
         if full:
             self.detail.finish()
-        self.listen(False)
         if self._lead is None:
             return self.row[: len(FIGURES)]
         return [(self.row if name in OWN else self._lead.row)[SLOT[name]] for name in FIGURES]
@@ -94,7 +84,6 @@ class LayerProbe:
         """Remove every hook."""
         _remove(self._handles)
         _remove(self._detail_handles)
-        _remove(self._watched)
 
 
 def _remove(handles: list[RemovableHandle]) -> None:

@@ -17,6 +17,7 @@ from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
 from gradlab.probe.pool import Gauge
 from gradlab.probe.shares import gradient_shares
+from gradlab.probe.switch import Switch
 
 Row = tuple[Any, ...]
 
@@ -65,6 +66,9 @@ class Probe:
         on_cpu = all(p.device.type == "cpu" for p in model.parameters())
         self._gauge = gauge or (host_gauge if on_cpu else device_gauge)
         self._waits = self._gauge is not host_gauge
+        self._switch = Switch()
+        self._layers: list[LayerProbe] = []
+        self._ahead = False
         self._rows: list[Row] = []
         self._shares: list[Row] = []
         self._lags, self._neighbours = tuple(neighbours), list[Row]()
@@ -78,13 +82,15 @@ class Probe:
             ValueError: If the patterns match no layer, or the model has none.
         """
         points = find_points(self._model)
+        for layer in self._layers:
+            layer.stop()
         self._numbering = Numbering(points)
         names = _names(self._model, points)
         chosen = [p for p in points if any(fnmatchcase(names[p], pattern) for pattern in self._patterns)]
         if not chosen:
             known = ", ".join(names[p] for p in points[:5])
             raise ValueError(f"layers={list(self._patterns)} matches no layer; there are {known}, …")
-        self._layers = [LayerProbe(point, names[point], self._gauge) for point in chosen] if self.every else []
+        self._layers = [LayerProbe(p, names[p], self._gauge, self._switch) for p in chosen] if self.every else []
 
     def due(self, step: int) -> bool:
         """Return whether a step is one to record."""
@@ -108,6 +114,7 @@ class Probe:
         self.step = step
         if self.recording:
             self._numbering.start()
+            self._switch.on, self._ahead = True, False
             for layer in self._layers:
                 layer.start(full=self.full)
         return self.recording
@@ -117,8 +124,9 @@ class Probe:
 
         For a loop in which nobody says when the backward pass is over: call it after `start`, then `after_update`.
         """
+        self._ahead = True
         for layer in self._layers if self.recording else ():
-            layer.read_ahead(full=self.full)
+            layer.weight.read_ahead(full=self.full)
 
     @property
     def unrolls(self) -> bool:
@@ -136,11 +144,9 @@ class Probe:
             loss: Maps the model's outputs to the step's loss.
             scale: What the step's own backward pass multiplies the loss by.
         """
-        for layer in self._layers:
-            layer.listen(False)
+        self._switch.on = False
         passes = timesteps.unroll(self._model, inputs, lambda outputs: scale * loss(outputs))
-        for layer in self._layers:
-            layer.listen(True)
+        self._switch.on = True
         for found in passes:
             parts = set(found.seen.layer.children())
             layers = [layer for layer in self._layers if layer.point.affine in parts]
@@ -172,16 +178,14 @@ class Probe:
         if not self.recording:
             return
         layers = [layer for layer in self._called() if self.full and layer.weight.used is not None]
-        for layer in self._layers:
-            layer.listen(False)  # the hooks would take these gradients for the step's own
+        self._switch.on = False  # the hooks would take these gradients for the step's own
         shares = gradient_shares(
             main,
             {name: weight * loss for name, loss in heads.items()},
             [layer.weight.used for layer in layers],
             scale=scale,
         )
-        for layer in self._layers:
-            layer.listen(True)
+        self._switch.on = True
         for name, loss in heads.items():
             key = (self.step, name, loss.detach().double())
             found = [
@@ -211,8 +215,11 @@ class Probe:
 
     def after_update(self) -> None:
         """Read how far the weights moved, and end the step."""
-        for layer in self._called():
-            layer.weight.read_update()
+        # Whose model names its points has no forward pass that might write to W behind torch's back; and where the
+        # weights are read ahead, that is at once.
+        onward = self.due(self.step + 1) and (self._ahead or hasattr(self._model, "points"))
+        for layer in reversed(self._called()):  # those that were updated last are still in the cache
+            layer.weight.read_update(onward=onward)
         self.end()
 
     def end(self) -> None:
@@ -220,15 +227,15 @@ class Probe:
         if not self.recording:
             return
         self._numbering.finish()
-        rows = []
+        rows, place, lags = [], self._numbering.place, self._lags if self.full else ()
         for layer in self._called():
-            depth_index, role = self._numbering.place(layer.point)
+            depth_index, role = place(layer.point)
             rows.append((self.step, depth_index, layer.name, role, *layer.figures(full=self.full)))
-            for lag in self._lags if self.full else ():
+            for lag in lags:
                 found = layer.neighbours(lag)
                 self._neighbours += [] if found is None else [(self.step, depth_index, layer.name, lag, found)]
         self._rows.extend(sorted(rows, key=itemgetter(1)) if self._numbering.by_calls else rows)
-        self.recording = False
+        self.recording = self._switch.on = False
         if self.every > 1 or self.step == self.last:
             self.close()
 

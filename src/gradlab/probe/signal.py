@@ -11,6 +11,7 @@ from gradlab.points import Point
 from gradlab.probe.catcher import Catcher
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Gauge, Moments, Row, pooled_moments, pooled_norm
+from gradlab.probe.switch import Switch
 
 _PREACTIVATION = tuple(SLOT[f"preactivation_{name}"] for name in ("norm", "mean", "std", "entries"))
 _ACTIVATION = tuple(SLOT[f"activation_{name}"] for name in ("norm", "mean", "std", "entries"))
@@ -28,27 +29,17 @@ class SignalHooks:
         point: Where to measure.
         row: Where the figures go.
         gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: Gauge) -> None:
+    def __init__(self, point: Point, row: Row, gauge: Gauge, switch: Switch) -> None:
         self.called = False
         self._point = point
         self._row, self._gauge = row, gauge
-        self._recording = False
+        self._switch = switch
         self._caught: list[Catcher] = []
         self._on_affine = self._affine_hook(row, gauge) if point.observed else self._on_call
         self._on_output = self._output_hook(row, gauge)
-
-    @property
-    def recording(self) -> bool:
-        """Whether what the hooks see belongs to the step: they may outlive it."""
-        return self._recording
-
-    @recording.setter
-    def recording(self, value: bool) -> None:
-        self._recording = value
-        for caught in self._caught:
-            caught.recording = value
 
     def attach(self) -> list[RemovableHandle]:
         """Register the forward hooks and return their handles."""
@@ -95,58 +86,59 @@ class SignalHooks:
             row[slot] = pooled_norm(gauge, row[slot], gauge.norm(grads))
 
     def _affine_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
-        moments, norm = gauge.moments, gauge.norm
+        moments, norm, switch = gauge.moments, gauge.norm, self._switch
         whole = self._point.output is self._point.affine  # the head: h is z
 
         def use(grad: Tensor) -> None:
-            row[_PREACTIVATION_GRAD] = pooled_norm(gauge, row[_PREACTIVATION_GRAD], norm(grad))
+            seen = row[_PREACTIVATION_GRAD]
+            row[_PREACTIVATION_GRAD] = figure = norm(grad) if seen is None else gauge.hypot(seen, norm(grad))
             if whole:
-                row[_ACTIVATION_GRAD] = row[_PREACTIVATION_GRAD]
+                row[_ACTIVATION_GRAD] = figure
 
         catch = self._catcher(use)
 
         def on_affine(module: nn.Module, args: Any, output: Any) -> None:
-            if not self._recording or not torch.is_grad_enabled():
+            if not switch.on or not torch.is_grad_enabled():
                 return
             self.called = True
-            output = output if isinstance(output, Tensor) else output[0]
-            z = output.detach()
-            figures = moments(z)
-            _put(row, _PREACTIVATION, figures, z.numel(), gauge)
+            if not isinstance(output, Tensor):
+                output = output[0]
+            figures = moments(output)
+            _put(row, _PREACTIVATION, figures, output.numel(), gauge)
             if whole:
-                _put(row, _ACTIVATION, figures, z.numel(), gauge)
+                _put(row, _ACTIVATION, figures, output.numel(), gauge)
             catch(output)
 
         return on_affine
 
     def _output_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
-        moments, norm = gauge.moments, gauge.norm
+        moments, norm, switch = gauge.moments, gauge.norm, self._switch
 
         def use(grad: Tensor) -> None:
-            row[_ACTIVATION_GRAD] = pooled_norm(gauge, row[_ACTIVATION_GRAD], norm(grad))
+            seen = row[_ACTIVATION_GRAD]
+            row[_ACTIVATION_GRAD] = norm(grad) if seen is None else gauge.hypot(seen, norm(grad))
 
         catch = self._catcher(use)
 
         def on_output(module: nn.Module, args: Any, output: Tensor) -> None:
-            if not self._recording or not torch.is_grad_enabled():
+            if not switch.on or not torch.is_grad_enabled():
                 return
-            h = output.detach()
-            _put(row, _ACTIVATION, moments(h), h.numel(), gauge)
+            _put(row, _ACTIVATION, moments(output), output.numel(), gauge)
             catch(output)
 
         return on_output
 
     def _catcher(self, use: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
-        self._caught.append(Catcher(use))
+        self._caught.append(Catcher(use, self._switch))
         return self._caught[-1].catch
 
     def _on_call(self, module: nn.Module, args: Any, output: Any) -> None:
-        self.called = self.called or (self._recording and torch.is_grad_enabled())
+        self.called = self.called or (self._switch.on and torch.is_grad_enabled())
 
 
 def _put(row: Row, slots: tuple[int, ...], moments: Moments, entries: int, gauge: Gauge) -> None:
     norm, mean, std, seen = slots
-    if row[seen]:
-        moments = pooled_moments(gauge, (row[norm], row[mean], row[std]), row[seen], moments, entries)
+    if before := row[seen]:
+        moments = pooled_moments(gauge, (row[norm], row[mean], row[std]), before, moments, entries)
     row[norm], row[mean], row[std] = moments
-    row[seen] += entries
+    row[seen] = before + entries

@@ -1,0 +1,146 @@
+"""A matrix is read once, while it is in the cache, and again only where somebody has written to it since."""
+
+import pytest
+import torch
+from torch import nn
+
+from gradlab.norms import CHUNK
+from gradlab.points import Point
+from gradlab.probe import device, host
+from gradlab.probe.arms import Arms
+from gradlab.probe.columns import COLUMNS
+from gradlab.probe.probe import Probe
+
+
+class Own(nn.Module):
+    """Names its points, so that its weights are read one step ahead."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(5, 6), nn.Linear(6, 3)
+
+    def points(self):
+        layers = (self.first, self.second)
+        return [Point(depth_index=i, affine=layer, output=layer) for i, layer in enumerate(layers, 1)]
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x)))
+
+
+class Clamped(nn.Module):
+    """Writes to its weight where torch does not count it, in the forward pass, and does not name its points."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(5, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        self.second.weight.data.clamp_(min=0.05)
+        return self.second(torch.tanh(self.first(x)))
+
+
+def nothing(model):
+    pass
+
+
+def in_place(model):
+    with torch.no_grad():
+        model.first.weight.mul_(2)
+
+
+def another_storage(model):
+    for _ in range(2):  # the second may get the first one's address
+        model.first.weight.data = 3 * model.first.weight.data
+
+
+def another_parameter(model):
+    model.first.weight = nn.Parameter(torch.ones(6, 5))
+
+
+@pytest.mark.parametrize("between", [nothing, in_place, another_storage, another_parameter])
+@pytest.mark.parametrize("make", [Own, Clamped])
+@pytest.mark.parametrize("gauge", [host, device])
+def test_the_figures_are_those_of_the_weights_as_they_are(make, between, gauge):
+    model, x = make(), torch.randn(4, 5)
+    probe = Probe(model, every=1, full_every=4, last=10, gauge=gauge)
+    expected = []
+    for step in range(5):
+        probe.start(step)
+        model.zero_grad()
+        between(model)
+        model(x).square().mean().backward()
+        layers = (model.first, model.second)
+        probe.after_backward()
+        before = [layer.weight.detach().clone() for layer in layers]
+        probe.after_clipping()
+        with torch.no_grad():
+            for layer in layers:
+                layer.weight -= 0.1 * layer.weight.grad
+        probe.after_update()
+        moved = [layer.weight.detach() - old for layer, old in zip(layers, before, strict=True)]
+        expected += [
+            {"weight_norm": old.norm(), "weight_grad_norm": layer.weight.grad.norm(), "update_norm": new.norm()}
+            for layer, old, new in zip(layers, before, moved, strict=True)
+        ]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in probe.take()]
+    for row, want in zip(rows, expected, strict=True):
+        for name, value in want.items():
+            assert row[name] == pytest.approx(float(value), rel=1e-5), name
+
+
+def halved(model):
+    with torch.no_grad():
+        model.first.weight.grad.div_(2)
+
+
+def replaced(model):
+    model.first.weight.grad = torch.ones(6, 5)
+
+
+def added_to(model):
+    model(torch.ones(4, 5)).sum().backward()
+
+
+@pytest.mark.parametrize("change", [halved, replaced, added_to])
+def test_a_gradient_that_was_changed_after_the_backward_pass_is_read_again(change):
+    model = Own()
+    probe = Probe(model, every=1, full_every=1, last=10)
+    probe.start(3)
+    model(torch.randn(4, 5)).square().mean().backward()
+    change(model)
+    probe.after_backward()
+    probe.after_clipping()
+    grad, weight = model.first.weight.grad, model.first.weight.detach()
+    probe.end()
+    row = dict(zip(COLUMNS, probe.take()[0], strict=True))
+    assert row["weight_grad_norm"] == pytest.approx(float(grad.norm()))
+    assert row["clipped_weight_grad_norm"] == row["weight_grad_norm"]
+    assert row["weight_grad_cosine"] == pytest.approx(float((grad * weight).sum() / grad.norm() / weight.norm()))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("size", [7, CHUNK, 2 * CHUNK + 5])
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1.0, 1e30, torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_reading_on_is_reading_twice(size, scale, dtype):
+    torch.manual_seed(0)
+    old, new = (torch.randn(2, size) * scale).to(dtype)
+    kept = host.keep(old, None)
+    update, norm = host.moved(new, kept)
+    assert norm == pytest.approx(host.norm(new), rel=0, nan_ok=True)
+    assert update == pytest.approx(host.distance(new, host.keep(old, None)), rel=1e-15, nan_ok=True)
+    assert host.distance(new, kept) == 0 or scale == torch.inf
+    for gauge in (device, Arms(1)):
+        buffer = old.clone()
+        assert [float(x) for x in gauge.moved(new, buffer)] == pytest.approx([update, norm], rel=1e-2, nan_ok=True)
+        assert torch.equal(buffer, new)
+
+
+def test_layers_that_are_gone_are_not_measured_any_more():
+    model = Own()
+    probe = Probe(model, every=1, full_every=1, last=10)
+    probe.start(0)
+    probe.look()
+    assert not model.first._forward_hooks
