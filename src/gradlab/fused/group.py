@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab import assembly, runs
+from gradlab import assembly, console, runs
 from gradlab.assembly import assemble
 from gradlab.fit import locate
 from gradlab.fused.clipping import RULES
@@ -91,8 +91,10 @@ def train(
     for member in members:
         loops.append(assemble(member.cfg, load=load))
         states.append(random_state(loops[-1].device))
+        if len(loops) == 1:
+            build_loop(members[:1], loops)  # what stands against it is told before the others are built
         keep()
-    fuse([loop.model for loop in loops])  # what stands against it is told before anything is measured
+    fuse([loop.model for loop in loops])
     width = choose(loops)
     if width.count == 1:
         raise UnfusableError(f"it is no slower so: {width.reason}")
@@ -108,6 +110,7 @@ def _train(
     """Train built runs as one; ``states`` is each run's random state between its building and its end."""
     began = time.monotonic()
     fused = build_loop(members, loops)
+    console.say(f"{len(members)} runs as one: {members[0].folder.name} …")
     sessions = []
     for member, loop in zip(members, loops, strict=True):
         runs.clear(member.folder, stale=True)

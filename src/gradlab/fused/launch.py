@@ -85,7 +85,6 @@ def _launch(
     for group in _groups(jobs, most=launcher.width):
         members = [each.member for each in group if each.member is not None]
         if len(members) > 1:
-            console.say(f"{len(members)} runs as one: {group[0].folder.name} …")
             try:
                 train(members, load=load, environment=environment, keep=keep, **training)
             except UnfusableError as error:

@@ -111,7 +111,7 @@ class FusedLoop:
             last = step == lead.steps - 1
             evaluated = lead.eval_every > 0 and (step % lead.eval_every == 0 or last)
             told = self.running if recorded or evaluated or last else broken
-            metrics = self._describe(step, epoch, losses, outputs, targets, told) if told else {}
+            metrics = self._describe(step, epoch, outputs, targets, told) if told else {}
 
             self._probe.after_backward()
             if told:
@@ -174,12 +174,22 @@ class FusedLoop:
         """Return each arm's mean loss, [K], of outputs [K * n, ...] and targets [K, n, ...]."""
         return self._loss(outputs.unflatten(0, (self._arms.count, -1)), targets)
 
+    def _single_losses(self, outputs: Tensor, targets: Tensor) -> list[float]:
+        """Return each arm's mean loss as a run alone adds it up, to the last digit; `_losses` adds up otherwise.
+
+        Args:
+            outputs: Outputs [K, n, ...].
+            targets: Targets [K, n, ...].
+        """
+        loss = self.loops[0].task.loss
+        return torch.stack([loss(own, wanted) for own, wanted in zip(outputs, targets, strict=True)]).tolist()
+
     def _describe(
-        self, step: int, epoch: float, losses: Tensor, outputs: Tensor, targets: Tensor, told: Sequence[int]
+        self, step: int, epoch: float, outputs: Tensor, targets: Tensor, told: Sequence[int]
     ) -> dict[int, Metrics]:
         split = outputs.unflatten(0, (self._arms.count, -1))
         accuracies = None if self._accuracy is None else self._accuracy(split, targets).tolist()
-        values, rates = losses.tolist(), self._update.rates
+        values, rates = self._single_losses(split, targets), self._update.rates
         return {
             arm: {
                 "step": step,
@@ -214,7 +224,7 @@ class FusedLoop:
                 wanted.append(torch.stack([targets[piece] for _, targets in batches]))
         self._model.train()
         outputs, targets = torch.cat(parts, 1), torch.cat(wanted, 1)
-        self._add({arm: metrics[arm] for arm in told}, "eval_loss", self._loss(outputs, targets).tolist())
+        self._add({arm: metrics[arm] for arm in told}, "eval_loss", self._single_losses(outputs, targets))
         if self._accuracy is not None:
             accuracies = self._accuracy(outputs, targets).tolist()
             self._add({arm: metrics[arm] for arm in told}, "eval_accuracy", accuracies)

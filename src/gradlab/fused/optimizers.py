@@ -127,10 +127,11 @@ def radam(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, 
     length = limit - 2 * step * beta2**step / (1 - beta2**step)
     trusted = n.put("trusted", p, lambda: (length > 5).double()) > 0
     rectified = ((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)).clamp(min=0).sqrt()
-    factor = n.put("factor", p, lambda: rectified * (1 - beta2**step).sqrt())
-    size = n.put("size", p, lambda: n["lr"] / (1 - n["beta1"] ** step))
+    step_size = mean / n.put("bias1", p, lambda: 1 - n["beta1"] ** step) * n.shaped("lr", p)
     root = square.sqrt().add_(n.shaped("eps", p))
-    p.addcmul_(torch.where(trusted, mean * factor / root, mean), size, value=-1)
+    adaptive = root.reciprocal_().mul_(n.put("bias2", p, lambda: (1 - beta2**step).sqrt()))
+    factor = n.put("rectified", p, lambda: rectified)
+    p.sub_(torch.where(trusted, step_size * adaptive * factor, step_size))
 
 
 def adamax(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:

@@ -1,5 +1,8 @@
 """A batch of a sweep's runs in several processes, each of which trains its share as one."""
 
+import os
+import threading
+import time
 from collections.abc import Sequence
 from ctypes.util import find_library
 from types import SimpleNamespace
@@ -46,9 +49,17 @@ def _share(
     """Do one process's runs."""
     from gradlab.fused.launch import launch
 
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     setup_globals()
     Singleton.set_state(state)
     return launch(SimpleNamespace(**given), job_overrides, first, processes=processes)
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone: else, after a kill, it would go on beside the same command again."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _has_gpu() -> bool:
