@@ -52,7 +52,10 @@ def _share(
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     setup_globals()
     Singleton.set_state(state)
-    return launch(SimpleNamespace(**given), job_overrides, first, processes=processes)
+    done = launch(SimpleNamespace(**given), job_overrides, first, processes=processes)
+    for each in done:
+        each.cfg = each.hydra_cfg = None  # nobody asks for them, and their way back takes as long as some runs
+    return done
 
 
 def _end_with(parent: int) -> None:

@@ -23,6 +23,7 @@ _FEWEST_STEPS = 20  # a shorter training is over before a measurement of it is
 _COPIES = 6  # of each parameter: itself, its gradient, two of the optimizer's, two while it is updated
 _SHARE = 0.5  # of the free memory
 _PASSES = 3
+_PLENTY = 0.3  # of the time alone: less is not looked for
 _CLOSE = 1.15  # times the fastest: what a few passes cannot tell apart, of which the widest is taken
 
 
@@ -58,6 +59,8 @@ def choose_width(loops: Sequence[Loop], *, sharing: int = 1) -> Width:
             if count > 1:
                 chosen = loops[:count]
                 times[count] = _seconds(fuse([loop.model for loop in chosen]), chosen, _loss_of(lead, count)) / count
+            if times[count] < _PLENTY * alone:
+                break
     best = max(count for count, seconds in times.items() if seconds <= _CLOSE * min(times.values()))
     words = [f"{seconds * 1e3:.2g} ms {'alone' if count == 1 else f'by {count}'}" for count, seconds in times.items()]
     return Width(count=best, reason=f"a pass of one run takes {', '.join(words)}")
