@@ -12,7 +12,7 @@ import numpy as np
 
 from gradlab import runs
 from gradlab.sweep.remedies.plan import Trial
-from gradlab.sweep.remedies.tiers import interval, middle, tiers
+from gradlab.sweep.remedies.tiers import RESOLUTION, interval, middle, tiers
 from gradlab.view.tables import read_columns
 
 LAST = 0.25  # share of a run over whose recorded steps its loss is averaged
@@ -63,7 +63,8 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
 
     A run's loss is the mean of the training losses recorded in the last quarter of its steps; a run that diverged or
     failed counts as infinite. Not the test loss: a net that has learnt all and is wrong with confidence on a few
-    samples would stand behind one that has hardly begun. Those that do no better than guessing share the last tier.
+    samples would stand behind one that has hardly begun. Those that are not 2% better than guessing share the last
+    tier.
 
     Args:
         folder: The sweep's folder.
@@ -78,8 +79,9 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
     found = [_outcome(*one, base=base) for one in zip(trials, records, samples, strict=True)]
     found.sort(key=lambda one: (one.loss, one.low, one.trial.kind != "base", one.trial.name))
     whole = [one for one in found if one.completed]
-    learnt = [one for one in whole if one.loss < _guessing(base)]  # behind them one tier, whatever noise made of it
+    learnt = [one for one in whole if one.loss < (1 - RESOLUTION) * _guessing(base)]
     places = tiers([(one.low, one.high) for one in learnt])
+    # Behind them one tier, whatever order noise gave it.
     places += [1 + max(places, default=0)] * (len(whole) - len(learnt))
     ranked = [_placed(one, rank, tier) for rank, (one, tier) in enumerate(zip(whole, places, strict=True), start=1)]
     return [*ranked, *(one for one in found if not one.completed)]

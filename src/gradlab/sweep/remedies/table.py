@@ -21,8 +21,8 @@ HEADINGS = ("", "tier", "remedy", "override", "loss", "84% interval", "accuracy"
 NOTE = (
     "Ranked by the median over seeds of the mean training loss in the last quarter of equal steps. A tier is its best "
     "and all whose intervals overlap the best's or lie less than 2% from it: 84% intervals, of which two that do not "
-    "overlap differ at 5%, bootstrapped over seeds and over the recorded steps within each. What does no better than "
-    "guessing shares the last tier. Decades nearer 1: of the "
+    "overlap differ at 5%, bootstrapped over seeds and over the recorded steps within each. What is not 2% better "
+    "than guessing shares the last tier. Decades nearer 1: of the "
     "gradient ratio at step 0, against the config as it is. Cost per step: the median of wall-clock seconds per step, "
     "recording included, over that of the config as it is."
 )
