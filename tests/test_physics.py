@@ -86,9 +86,11 @@ def test_gradients_grow_by_chi_per_layer(run, name, phi, sw2, sb2, q, chi):
 
 @pytest.mark.parametrize(
     ("initializer", "activation", "chi"),
-    [("kaiming_normal", "relu", 1.0), ("kaiming_uniform", "relu", 1.0), ("xavier_normal", "relu", 0.5),
-     ("xavier_uniform", "relu", 0.5), ("lecun_normal", "relu", 0.5), ("default", "relu", 1 / 6),
-     ("uniform", "relu", 1 / 6)],
+    [("kaiming_normal", "relu", 1.0), ("xavier_uniform", "relu", 0.5), ("default", "relu", 1 / 6),
+     pytest.param("kaiming_uniform", "relu", 1.0, marks=pytest.mark.slow),
+     pytest.param("xavier_normal", "relu", 0.5, marks=pytest.mark.slow),
+     pytest.param("lecun_normal", "relu", 0.5, marks=pytest.mark.slow),
+     pytest.param("uniform", "relu", 1 / 6, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_named_initializers_have_their_theory(run, initializer, activation, chi):
     width, depth, seeds = 256, 40, 2

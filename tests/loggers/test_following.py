@@ -82,7 +82,7 @@ def test_a_run_that_fails_says_so_to_its_loggers(run, importable, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr("gradlab.job.find", broken)
+    monkeypatch.setattr("gradlab.session.find", broken)
     with pytest.raises(RuntimeError, match="no memory"):
         run(*SMALL, logged())
     assert importable.Notebook.open.ended[0]["status"] == "failed"
