@@ -18,7 +18,7 @@ from gradlab.probe.probe import Probe, Row
 from gradlab.train import Loop, Metrics
 
 _UPDATE = {COLUMNS.index(name) for name in ("update_norm", "update_ratio")}
-_TEST_NUMBERS = 1 << 21  # inputs that pass through the fused network at once in an evaluation
+_TEST_NUMBERS = 1 << 18  # inputs that pass through the fused network at once in an evaluation: the cache's share
 
 
 @dataclass(kw_only=True)

@@ -126,12 +126,15 @@ class Through(torch.autograd.Function):
     """K recurrent layers through T time steps, from a state of zeros."""
 
     @staticmethod
-    def forward(ctx: Any, cell: Cell, x: Tensor, w: Tensor, u: Tensor, w_bias: Tensor, u_bias: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, cell: Cell, trains: bool, x: Tensor, w: Tensor, u: Tensor, w_bias: Tensor, u_bias: Tensor
+    ) -> Tensor:
         """Return the hidden states [T, K, n, width].
 
         Args:
             ctx: What `backward` needs.
             cell: One time step.
+            trains: Whether there may be a backward pass; within this function torch does not say.
             x: Inputs [K, n, T, in].
             w: Input matrices [K, gates * width, in].
             u: Recurrent matrices [K, gates * width, width].
@@ -145,7 +148,7 @@ class Through(torch.autograd.Function):
             below, beside = torch.baddbmm(w_bias, part, across[0]), torch.baddbmm(u_bias, state[0], across[1])
             state, needed = cell.step(below, beside, state)
             hidden.append(state[0])
-            if ctx.needs_input_grad[2]:
+            if trains:
                 kept.append(needed)
         ctx.cell, ctx.kept, ctx.hidden = cell, kept, hidden if kept else []
         ctx.save_for_backward(x, w, u)
@@ -157,7 +160,7 @@ class Through(torch.autograd.Function):
         x, w, u = ctx.saved_tensors
         (grads,) = outputs
         w_grad, u_grad = torch.zeros_like(w), torch.zeros_like(u)
-        x_grad = torch.empty_like(x) if ctx.needs_input_grad[1] else None
+        x_grad = torch.empty_like(x) if ctx.needs_input_grad[2] else None
         totals = [x.new_zeros(*x.shape[:2], w.shape[1]) for _ in range(2)]
         state = (torch.zeros_like(grads[0]),) * ctx.cell.states
         for t in range(len(grads) - 1, -1, -1):
@@ -170,4 +173,4 @@ class Through(torch.autograd.Function):
                 state = (before[0].baddbmm_(beside, u), *before[1:])
             for total, part in zip(totals, (below, beside), strict=True):
                 total.add_(part)
-        return None, x_grad, w_grad, u_grad, *(total.sum(1, keepdim=True) for total in totals)
+        return None, None, x_grad, w_grad, u_grad, *(total.sum(1, keepdim=True) for total in totals)

@@ -197,7 +197,8 @@ class RecurrentLayer(Twin):
         none = matrices[0].new_zeros(matrices[0].shape[:2])
         biases = (none if own is None else own for own in (self.input.bias, self.recurrent.bias))
         cell = CELLS[self.weights.mode]
-        hidden: Any = Through.apply(cell, self.of_arms(x), *matrices, *(bias.unsqueeze(1) for bias in biases))
+        given = self.of_arms(x), *matrices, *(bias.unsqueeze(1) for bias in biases)
+        hidden: Any = Through.apply(cell, torch.is_grad_enabled(), *given)
         return hidden.flatten(1, 2).transpose(0, 1)
 
 
