@@ -23,7 +23,7 @@ _FEWEST_STEPS = 20  # a shorter training is over before a measurement of it is
 _COPIES = 6  # of each parameter: itself, its gradient, two of the optimizer's, two while it is updated
 _SHARE = 0.5  # of the free memory
 _PASSES = 3
-_PLENTY = 0.3  # of the time alone: less is not looked for
+_PLENTY = 0.4  # of the time alone: less is not looked for
 _CLOSE = 1.15  # times the fastest: what a few passes cannot tell apart, of which the widest is taken
 
 
