@@ -9,8 +9,9 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from gradlab.arguments import Parser
 from gradlab.errors import GradlabError
 
 
@@ -110,15 +111,8 @@ def explain_run(folder: Path) -> dict[str, Any]:
     }
 
 
-class _Parser(ArgumentParser):
-    """A parser that raises, where argparse prints its usage and exits with 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise GradlabError(f"{message}; gradlab-explain --help lists the options")
-
-
 def _parser() -> ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="gradlab-explain",
         description="Say what was wrong with a run, why, and what may help: a page for one run, a paragraph for each "
         "of several.",

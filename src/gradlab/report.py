@@ -8,8 +8,8 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from gradlab.arguments import Parser
 from gradlab.errors import GradlabError
 
 _TOGETHER = Path("outputs", "reports")
@@ -36,15 +36,8 @@ def main() -> None:
     sys.exit(1 if broken else 0)
 
 
-class _Parser(ArgumentParser):
-    """A parser that raises, where argparse prints its usage and exits with 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise GradlabError(f"{message}; gradlab-report --help lists the options")
-
-
 def _parser() -> ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="gradlab-report",
         description="Make tables, figures and report.html again, from the files that runs left: "
         "of one run, of a sweep, or of several sweeps side by side.",
