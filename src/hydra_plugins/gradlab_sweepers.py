@@ -105,9 +105,10 @@ def _asked_for_launcher(config: DictConfig) -> bool:
 def _on_all_cores(config: DictConfig, hydra_context: Any) -> DictConfig:
     """Return the config with the launcher ``parallel``; as it is where one core is all there is, or a GPU is shared."""
     import joblib
-    import torch
 
-    if joblib.cpu_count() < 2 or (config.train.device != "cpu" and torch.cuda.is_available()):
+    from gradlab.gpu import shares_gpu
+
+    if joblib.cpu_count() < 2 or shares_gpu(config):
         return config
     overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task, "hydra/launcher=parallel"]
     other = hydra_context.config_loader.load_configuration(

@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from ctypes.util import find_library
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +11,9 @@ import joblib
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, setup_globals
 
+from gradlab.gpu import shares_gpu
+
 _FEWEST = 32  # runs for which a process is worth its start
-_DRIVERS = ("cuda", "nvcuda", "amdhip64")  # of a GPU, by platform
 
 
 def launch_shares(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -28,7 +28,7 @@ def launch_shares(launcher: Any, job_overrides: Sequence[Sequence[str]], initial
         What each run returned, in their order.
     """
     count = min(len(job_overrides) // _FEWEST, joblib.effective_n_jobs(launcher.n_jobs))
-    if count < 2 or (launcher.config.train.device != "cpu" and _has_gpu()):
+    if count < 2 or shares_gpu(launcher.config):
         from gradlab.fused.launch import launch
 
         return launch(launcher, job_overrides, initial_job_idx)
@@ -63,12 +63,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
-
-
-def _has_gpu() -> bool:
-    """Return whether torch finds a GPU; it is imported, which takes seconds, only where there is a driver."""
-    if not any(map(find_library, _DRIVERS)):
-        return False
-    import torch
-
-    return torch.cuda.is_available()
