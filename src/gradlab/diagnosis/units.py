@@ -1,6 +1,6 @@
 """Rules about single units: dead, or stuck where their activation is flat."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,46 +16,36 @@ BOUNDED = frozenset({"sigmoid", "tanh", "hardtanh", "softsign", "erf"})
 
 def dead_units(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
     """Find layers nearly all of whose units output 0 for a whole batch; such a layer lets no gradient through."""
-    if progress.learned:
+    found = None if progress.learned else _first_blocked(evidence, "dead_fraction", dead_layers, limits)
+    if found is None:
         return []
-    table = evidence.column("dead_fraction")
-    for row in _first_and_last(table):
-        dead = dead_layers(evidence, row, limits)
-        if _blocks(evidence, dead, table[row]):
-            layers, worst = evidence.where(dead), float(np.nanmax(table[row]))
-            step = int(evidence.steps[row])
-            sentence = f"dead units: {100 * worst:.0f}% of the units of {places(layers)} output 0 for every sample"
-            return [
-                Verdict(
-                    name="dead_units", sentence=_dated(sentence, step), step=step, layers=layers,
-                    column="dead_fraction", value=worst, threshold=limits.dead_share,
-                    source="Maas et al. 2013; Lu et al. 2020; threshold above SageMaker Debugger's 50%",
-                )
-            ]  # fmt: skip
-    return []
+    dead, shares, step = found
+    layers, worst = evidence.where(dead), float(np.nanmax(shares))
+    sentence = f"dead units: {100 * worst:.0f}% of the units of {places(layers)} output 0 for every sample"
+    return [
+        Verdict(
+            name="dead_units", sentence=_dated(sentence, step), step=step, layers=layers, column="dead_fraction",
+            value=worst, threshold=limits.dead_share,
+            source="Maas et al. 2013; Lu et al. 2020; threshold above SageMaker Debugger's 50%",
+        )
+    ]  # fmt: skip
 
 
 def saturation(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
     """Find layers most of whose entries lie where a bounded activation is flat."""
-    if progress.learned:
+    found = None if progress.learned else _first_blocked(evidence, "saturated_fraction", saturated_layers, limits)
+    if found is None:
         return []
-    table = evidence.column("saturated_fraction")
-    for row in _first_and_last(table):
-        flat = saturated_layers(evidence, row, limits)
-        if _blocks(evidence, flat, table[row]):
-            layers, step = evidence.where(flat), int(evidence.steps[row])
-            worst = float(table[row][flat].max())
-            sentence = (
-                f"saturation: {100 * worst:.0f}% of the entries of {places(layers)} are where the activation is flat"
-            )
-            return [
-                Verdict(
-                    name="saturation", sentence=_dated(sentence, step), step=step, layers=layers,
-                    column="saturated_fraction", value=worst, threshold=limits.saturated_share,
-                    source="Glorot & Bengio 2010; threshold of DeepDiagnosis (Wardat et al. 2022)",
-                )
-            ]  # fmt: skip
-    return []
+    flat, shares, step = found
+    layers, worst = evidence.where(flat), float(shares[flat].max())
+    sentence = f"saturation: {100 * worst:.0f}% of the entries of {places(layers)} are where the activation is flat"
+    return [
+        Verdict(
+            name="saturation", sentence=_dated(sentence, step), step=step, layers=layers, column="saturated_fraction",
+            value=worst, threshold=limits.saturated_share,
+            source="Glorot & Bengio 2010; threshold of DeepDiagnosis (Wardat et al. 2022)",
+        )
+    ]  # fmt: skip
 
 
 def dead_layers(evidence: Evidence, row: int, limits: Thresholds) -> NDArray[np.bool_]:
@@ -79,6 +69,18 @@ def saturated_layers(evidence: Evidence, row: int, limits: Thresholds) -> NDArra
     """
     share = np.nan_to_num(evidence.column("saturated_fraction")[row], nan=0.0)
     return (share > limits.saturated_share) & (evidence.setting.activation in BOUNDED)
+
+
+def _first_blocked(
+    evidence: Evidence, column: str, which: Callable[[Evidence, int, Thresholds], NDArray[np.bool_]], limits: Thresholds
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], int] | None:
+    """Return the layers that stop the gradient, the column's shares and the step, where first seen; None if nowhere."""
+    table = evidence.column(column)
+    for row in _first_and_last(table):
+        layers = which(evidence, row, limits)
+        if _blocks(evidence, layers, table[row]):
+            return layers, table[row], int(evidence.steps[row])
+    return None
 
 
 def _first_and_last(table: NDArray[np.float64]) -> Iterator[int]:
