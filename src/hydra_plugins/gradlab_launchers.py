@@ -4,14 +4,14 @@ Hydra looks for the classes of plugins in this namespace and imports every modul
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.core.utils import JobReturn, filter_overrides
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from gradlab.errors import GradlabError
 from gradlab.extras import install_hint
 from gradlab.sweep.following import abandon, following
+from gradlab.sweep.lost import Lost, lost, or_lost
 from gradlab.sweep.naming import run_name
 from gradlab.sweep.reuse import finished
 
@@ -82,7 +83,7 @@ class Steadfast:
                     with self.sparing():
                         found = super().launch([job_overrides[i] for i in missing], initial_job_idx)  # pyright: ignore[reportAttributeAccessIssue]
                 except Exception as error:  # joblib loses all of its runs with one of its processes
-                    found = [lost(error) for _ in to_do]
+                    found = [lost(type(error).__name__) for _ in to_do]
             answers |= dict(zip(to_do, found, strict=True))
         for folder, each in answers.items():
             if isinstance(each, Lost):
@@ -104,46 +105,28 @@ class Steadfast:
         return nullcontext()
 
 
-class Lost(JobReturn):
-    """What is left of a run whose process came to an end before it could answer."""
-
-    reason: str
-
-
-def lost(error: Exception) -> Lost:
-    """Return the answer in place of the run that a launcher gave up with this error."""
-    answer = Lost(status=JobStatus.COMPLETED)
-    answer.reason = f"its process was lost ({type(error).__name__})"
-    return answer
-
-
-def or_lost(method: Callable[[Any], Any], wrap: Callable[[Lost], Any]) -> Callable[[Any], Any]:
-    """Return the method that waits for a run and answers for a lost one instead of raising."""
-
-    def wait(job: Any) -> Any:
-        try:
-            return method(job)
-        except Exception as error:
-            return wrap(lost(error))
-
-    return wait
-
-
 class Serial(Steadfast, BasicLauncher):
     """One run after another in this process."""
 
 
 class SideBySide(BasicLauncher):
-    """Runs of one shape as one tensor program.
+    """Runs of one shape as one tensor program, the others one after another, in a process on each core.
 
     Args:
         width: Most runs in one.
-        n_jobs: Most processes; -1 for one on each core.
+        n_jobs: Most processes beside this one; -1 for one on each core, and 1 for none: this one does the runs.
     """
 
     def __init__(self, width: int, n_jobs: int) -> None:
         super().__init__()
         self.width, self.n_jobs = width, n_jobs
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take in what Hydra hands out, and let the processes' start begin."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        from gradlab.fused.processes import prepare
+
+        prepare(self)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Launch a batch of runs."""
@@ -153,7 +136,7 @@ class SideBySide(BasicLauncher):
 
 
 class Fused(Steadfast, SideBySide):
-    """Runs of one shape as one tensor program, the others one after another, in a process on each core."""
+    """Runs of one shape as one tensor program."""
 
 
 class Parallel(Steadfast, JoblibLauncher):

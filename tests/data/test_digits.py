@@ -2,7 +2,8 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from gradlab.data.digits import digits, standardized
+from gradlab.data.digits import digits
+from gradlab.data.standardized import standardized
 
 
 def test_split_and_shapes():

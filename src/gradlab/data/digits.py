@@ -5,9 +5,10 @@ from typing import Annotated
 import numpy as np
 import torch
 from annotated_types import Gt
-from torch import Tensor
+from sklearn.datasets import load_digits
 
 from gradlab.data.dataset import Dataset
+from gradlab.data.standardized import standardized
 
 _TEST_SAMPLES = 397
 
@@ -26,8 +27,6 @@ def digits(*, standardize: bool = True, scale: Annotated[float, Gt(0)] = 1.0) ->
     Returns:
         Inputs [n, 1, 8, 8] in float32 and ten classes.
     """
-    from sklearn.datasets import load_digits  # a second or two that other data sets need not wait for
-
     pixels, labels = load_digits(return_X_y=True)
     order = np.random.RandomState(0).permutation(len(pixels))
     images = torch.from_numpy(pixels[order]).reshape(-1, 1, 8, 8)
@@ -43,18 +42,3 @@ def digits(*, standardize: bool = True, scale: Annotated[float, Gt(0)] = 1.0) ->
         outputs=10,
         task="classification",
     )
-
-
-def standardized(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
-    """Shift and scale every feature to mean 0 and variance 1 over the training samples.
-
-    A feature that is constant in training says nothing and becomes 0 throughout, in the test samples too.
-
-    Args:
-        train: Training inputs [n, ...].
-        test: Test inputs [m, ...], transformed by the training samples' mean and standard deviation.
-    """
-    mean, std = train.mean(0), train.std(0, correction=0)
-    constant = train.amax(0) == train.amin(0)
-    divisor = torch.where(constant, torch.inf, std)
-    return (train - mean) / divisor, (test - mean) / divisor

@@ -8,9 +8,9 @@ from annotated_types import Gt, Lt
 from torch import Tensor
 
 from gradlab.data.dataset import Dataset
-from gradlab.data.digits import standardized
 from gradlab.data.images import Scale
 from gradlab.data.seeds import generator
+from gradlab.data.standardized import standardized
 from gradlab.suggest import closest, did_you_mean, one_line
 
 if TYPE_CHECKING:

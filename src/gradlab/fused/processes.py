@@ -1,23 +1,48 @@
-"""A batch of a sweep's runs in several processes, each of which trains its share as one."""
+"""A batch of a sweep's runs in processes of their own, each of which trains its share as one.
 
+On Linux the processes are forked from one that imported what they need while Hydra was still composing: a fork server.
+"""
+
+import multiprocessing
 import os
+import signal
+import sys
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import joblib
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, setup_globals
+from omegaconf import DictConfig, OmegaConf
 
 from gradlab.gpu import shares_gpu
+from gradlab.sweep.lost import lost
 
-_FEWEST = 32  # runs for which a process is worth its start
+_FEWEST = 32  # runs for which a further process is worth its start
+_FORKS = sys.platform == "linux"  # elsewhere it is unsafe once libraries are there, or impossible
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # numpy's: torch's are set for each run
+
+
+def prepare(launcher: Any) -> None:
+    """Let a fork server import what a sweep's runs need, without waiting for it.
+
+    Args:
+        launcher: Hydra's launcher, with its ``config`` and ``n_jobs``.
+    """
+    if _FORKS and not _stays(launcher):
+        forkserver.set_forkserver_preload(["gradlab.fused.launch", *sorted(_own_modules(launcher.config))])
+        with _surroundings():
+            forkserver.ensure_running()
 
 
 def launch_shares(launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-    """Do the runs of a batch in as many processes as are worth it: on a GPU and for few runs, in this one.
+    """Do the runs of a batch in as many processes as are worth it: in this very one on a GPU, or for one job at a time.
 
     Args:
         launcher: Hydra's launcher, with its ``config``, ``hydra_context``, ``task_function``, ``width`` and ``n_jobs``.
@@ -25,41 +50,95 @@ def launch_shares(launcher: Any, job_overrides: Sequence[Sequence[str]], initial
         initial_job_idx: Number of the first of them in the sweep.
 
     Returns:
-        What each run returned, in their order.
+        What each run returned, in their order; a `Lost` for each run of a process that did not come to its end.
     """
-    count = min(len(job_overrides) // _FEWEST, joblib.effective_n_jobs(launcher.n_jobs))
-    if count < 2 or shares_gpu(launcher.config):
+    if _stays(launcher):
         from gradlab.fused.launch import launch
 
         return launch(launcher, job_overrides, initial_job_idx)
+    count = max(1, min(len(job_overrides) // _FEWEST, joblib.effective_n_jobs(launcher.n_jobs)))
     given = {name: getattr(launcher, name) for name in ("config", "hydra_context", "task_function", "width")}
+    context: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
     # One after another, not dealt out: runs that are neighbours in a sweep are more likely of one shape.
     size = -(-len(job_overrides) // count)
-    shares = joblib.Parallel(n_jobs=count, backend="loky")(
-        joblib.delayed(_share)(given, job_overrides[start : start + size], initial_job_idx + start, count, state)
-        for state in [Singleton.get_state()]
-        for start in range(0, len(job_overrides), size)
-    )
-    return [each for share in shares for each in share or ()]
+    shares, processes, answers = [], [], []
+    try:
+        for start in range(0, len(job_overrides), size):
+            shares.append(job_overrides[start : start + size])
+            work = (given, Singleton.get_state(), shares[-1], initial_job_idx + start, count)
+            answer, sender = context.Pipe(duplex=False)
+            packed = joblib.wrap_non_picklable_objects(work, keep_wrapper=False)
+            process = context.Process(target=_share, args=(packed, sender))
+            with _surroundings():
+                process.start()
+            sender.close()  # the process has its own: were it to end without an answer, nobody would hold one
+            processes.append(process)
+            answers.append(answer)
+        return [
+            each
+            for share, process, answer in zip(shares, processes, answers, strict=True)
+            for each in _receive(answer, process, count=len(share))
+        ]
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
-def _share(
-    given: dict[str, Any], job_overrides: Sequence[Sequence[str]], first: int, processes: int, state: Any
-) -> list[JobReturn]:
+def _stays(launcher: Any) -> bool:
+    return launcher.n_jobs == 1 or shares_gpu(launcher.config)
+
+
+def _own_modules(node: Any) -> set[str]:
+    """Return the modules of gradlab that hold the targets of a config."""
+    if isinstance(node, DictConfig):
+        node = OmegaConf.to_container(OmegaConf.masked_copy(node, [str(key) for key in node if key != "hydra"]))
+    if not isinstance(node, dict):
+        return set()
+    target = str(node.get("_target_", ""))
+    own = {target.rpartition(".")[0]} if target.startswith("gradlab.") else set[str]()
+    return own.union(*map(_own_modules, node.values()))
+
+
+@contextmanager
+def _surroundings() -> Iterator[None]:
+    """Start processes with one thread, unless the user says, and deaf to Ctrl-C: this one hears it and ends them."""
+    blocked = set[int]()
+    if _FORKS:
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with patch.dict(os.environ, {name: os.environ.get(name, "1") for name in _THREADS}):
+            yield
+    finally:
+        if _FORKS:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _receive(answer: Connection, process: Any, *, count: int) -> list[JobReturn]:
+    try:
+        return answer.recv()
+    except EOFError:
+        process.join()
+        return [lost(f"exit code {process.exitcode}") for _ in range(count)]
+
+
+def _share(work: Any, sender: Connection) -> None:
     """Do one process's runs."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     from gradlab.fused.launch import launch
 
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    given, state, job_overrides, first, processes = work
     setup_globals()
     Singleton.set_state(state)
     done = launch(SimpleNamespace(**given), job_overrides, first, processes=processes)
     for each in done:
         each.cfg = each.hydra_cfg = None  # nobody asks for them, and their way back takes as long as some runs
-    return done
+    sender.send(done)
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """End this process once its parent is gone: else, after a kill, it would go on beside the same command again."""
-    while os.getppid() == parent:
-        time.sleep(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)
