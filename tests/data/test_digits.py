@@ -39,6 +39,13 @@ def test_split_is_the_one_that_scikit_learn_makes():
     assert (dataset.test_targets.numpy() == test_labels).all()
 
 
+def test_digits_come_from_scikit_learn_itself_where_it_keeps_them_elsewhere(monkeypatch):
+    expected = digits()
+    monkeypatch.setattr("gradlab.data.digits._FILE", "sklearn/elsewhere.csv.gz")
+    assert torch.equal(digits().train_inputs, expected.train_inputs)
+    assert torch.equal(digits().test_targets, expected.test_targets)
+
+
 def test_every_pixel_is_standardised_by_the_training_images():
     train = digits().train_inputs.double()
     varies = digits(standardize=False).train_inputs.std(0) > 0
