@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -25,20 +26,28 @@ class Task:
     """What is asked of the model: a loss, the mean over the batch, and for classes an accuracy.
 
     Attributes:
-        loss: Maps outputs [n, k] and targets [n] or [n, k] to a 0-d tensor.
-        accuracy: Maps the same to a 0-d tensor in [0, 1], or is None.
+        loss: Maps outputs [n, k, ...] and targets [n, ...] or [n, k, ...] to a 0-d tensor.
+        terms: Maps the same to that of which ``loss`` is the mean, [n, ...].
+        right: Maps the same to which answers are right, bool [n, ...]; None where none is right or wrong.
     """
 
     loss: Callable[[Tensor, Tensor], Tensor]
-    accuracy: Callable[[Tensor, Tensor], Tensor] | None
+    terms: Callable[[Tensor, Tensor], Tensor]
+    right: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def accuracy(self, outputs: Tensor, targets: Tensor) -> float | None:
+        """Return the share of right answers; None where none is right or wrong."""
+        return None if self.right is None else float(self.right(outputs, targets).double().mean())
 
 
 TASKS = {
     "classification": Task(
-        loss=F.cross_entropy, accuracy=lambda outputs, targets: (outputs.argmax(1) == targets).double().mean()
+        loss=F.cross_entropy,
+        terms=partial(F.cross_entropy, reduction="none"),
+        right=lambda outputs, targets: outputs.argmax(1) == targets,
     ),
-    "regression": Task(loss=F.mse_loss, accuracy=None),
-    "linear": Task(loss=lambda outputs, targets: (outputs * targets).mean(), accuracy=None),
+    "regression": Task(loss=F.mse_loss, terms=partial(F.mse_loss, reduction="none")),
+    "linear": Task(loss=lambda outputs, targets: (outputs * targets).mean(), terms=torch.mul),
 }
 
 
@@ -273,17 +282,16 @@ class Loop:
         outputs, targets = (torch.cat(column) for column in zip(*parts, strict=True))
         outputs = outputs.to(self._share.dtype)
         metrics = {"eval_loss": float(self.task.loss(outputs, targets))}
-        if self.task.accuracy is not None:
-            metrics["eval_accuracy"] = float(self.task.accuracy(outputs, targets))
+        if (accuracy := self.task.accuracy(outputs, targets)) is not None:
+            metrics["eval_accuracy"] = accuracy
         return metrics
 
     def _describe(self, step: int, epoch: float, loss: Tensor, outputs: Tensor, targets: Tensor) -> Metrics:
-        accuracy = self.task.accuracy
         return {
             "step": step,
             "epoch": epoch,
             "train_loss": float(loss),
-            "train_accuracy": None if accuracy is None else float(accuracy(outputs, targets)),
+            "train_accuracy": self.task.accuracy(outputs, targets),
             "lr": float(self.optimizer.param_groups[0]["lr"]),
         }
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlab.data.together import Together
+from gradlab.fused.answers import accuracies, mean_losses
 from gradlab.fused.clipping import Rule, total_norms
 from gradlab.fused.network import write_back
 from gradlab.fused.update import Update
@@ -70,9 +71,7 @@ class FusedLoop:
         self._arms = Arms(len(loops))
         self._parameters = list(model.named_parameters())
         self._batches = Together([loop.batches for loop in loops])
-        task = loops[0].task
-        self._loss = torch.vmap(task.loss)
-        self._accuracy = None if task.accuracy is None else torch.vmap(task.accuracy)
+        self._task = loops[0].task
         self._interrupted = False
 
     def interrupt(self) -> None:
@@ -172,7 +171,7 @@ class FusedLoop:
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return each arm's mean loss, [K], of outputs [K * n, ...] and targets [K, n, ...]."""
-        return self._loss(outputs.unflatten(0, (self._arms.count, -1)), targets)
+        return mean_losses(self._task, outputs.unflatten(0, (self._arms.count, -1)), targets)
 
     def _single_losses(self, outputs: Tensor, targets: Tensor) -> list[float]:
         """Return each arm's mean loss as a run alone adds it up, to the last digit; `_losses` adds up otherwise.
@@ -181,21 +180,21 @@ class FusedLoop:
             outputs: Outputs [K, n, ...].
             targets: Targets [K, n, ...].
         """
-        loss = self.loops[0].task.loss
+        loss = self._task.loss
         return torch.stack([loss(own, wanted) for own, wanted in zip(outputs, targets, strict=True)]).tolist()
 
     def _describe(
         self, step: int, epoch: float, outputs: Tensor, targets: Tensor, told: Sequence[int]
     ) -> dict[int, Metrics]:
         split = outputs.unflatten(0, (self._arms.count, -1))
-        accuracies = None if self._accuracy is None else self._accuracy(split, targets).tolist()
-        values, rates = self._single_losses(split, targets), self._update.rates
+        values, right = self._single_losses(split, targets), accuracies(self._task, split, targets)
+        rates = self._update.rates
         return {
             arm: {
                 "step": step,
                 "epoch": epoch,
                 "train_loss": values[arm],
-                "train_accuracy": None if accuracies is None else accuracies[arm],
+                "train_accuracy": None if right is None else right[arm],
                 "lr": rates[arm],
             }
             for arm in told
@@ -225,9 +224,8 @@ class FusedLoop:
         self._model.train()
         outputs, targets = torch.cat(parts, 1), torch.cat(wanted, 1)
         self._add({arm: metrics[arm] for arm in told}, "eval_loss", self._single_losses(outputs, targets))
-        if self._accuracy is not None:
-            accuracies = self._accuracy(outputs, targets).tolist()
-            self._add({arm: metrics[arm] for arm in told}, "eval_accuracy", accuracies)
+        if (right := accuracies(self._task, outputs, targets)) is not None:
+            self._add({arm: metrics[arm] for arm in told}, "eval_accuracy", right)
 
     def _end(self, arm: int, status: str, *, done: bool = False) -> None:
         """Give an arm its own state back, once it has come to its end; ``done`` is whether the step counts already."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlab.data.together import Together
+from gradlab.fused.answers import mean_losses
 from gradlab.fused.network import fuse
 from gradlab.train import Loop
 
@@ -104,8 +105,7 @@ def kept_batches(loops: Sequence[Loop]) -> Iterator[None]:
 
 
 def _loss_of(loop: Loop, count: int) -> Callable[[Tensor, Tensor], Tensor]:
-    each = torch.vmap(loop.task.loss)
-    return lambda outputs, targets: each(outputs.unflatten(0, (count, -1)), targets).sum()
+    return lambda outputs, targets: mean_losses(loop.task, outputs.unflatten(0, (count, -1)), targets).sum()
 
 
 def _seconds(model: nn.Module, loops: Sequence[Loop], loss: Callable[[Any, Tensor], Tensor]) -> float:
