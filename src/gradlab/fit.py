@@ -9,6 +9,7 @@ import pkgutil
 import re
 import typing
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,23 @@ def check_value(value: Any, hint: Any, where: str) -> None:
     text = json.dumps(value, default=str)
     try:
         # As JSON, because there lists fit tuples and ints fit floats, while bools still do not fit ints.
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False)).validate_json(
-            text, strict=True
-        )
+        _adapter(hint).validate_json(text, strict=True)
     except (PydanticUserError, PydanticUndefinedAnnotation):
         return
     except ValidationError as error:
         raise GradlabError(f"{where} must be {_wanted(error, hint)}, got {text}") from error
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return _known_adapter(hint)
+    except TypeError:  # an annotation with a list in it is no key
+        return _known_adapter.__wrapped__(hint)
+
+
+@cache
+def _known_adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
 
 
 def _check_call(target: str, values: dict[str, Any], where: str, *, known: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from gradlab.prediction.reasons import NoPredictionError
 from gradlab.theory.gaussian import Array, Phi
 
 _TRIED: Array = np.linspace(-4.1, 4.3, 64)
+_BARE = frozenset(vars(nn.Module()))  # what torch itself keeps in a module
 
 
 def phi_of(modules: Sequence[nn.Module]) -> Phi:
@@ -28,6 +29,8 @@ def phi_of(modules: Sequence[nn.Module]) -> Phi:
     if not np.array_equal(seen, phi.value(_TRIED)):
         raise NoPredictionError(f"the activation {type(first).__name__} is random")
     for module in modules[1:]:
+        if _same_settings(module, first):
+            continue
         if type(module) is not type(first) or not np.array_equal(_values(_wrapped(module), module), seen):
             raise NoPredictionError("the activation is not the same in all layers")
     parts = [float(phi.value(_TRIED[i : i + 1])[0]) for i in (3, 30, 60)]
@@ -37,6 +40,14 @@ def phi_of(modules: Sequence[nn.Module]) -> Phi:
     if not np.isfinite([moments.square, moments.slope_square]).all():
         raise NoPredictionError(f"the activation {type(first).__name__} has no second moment")
     return phi
+
+
+def _same_settings(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules are told to be alike by plain settings alone, so that neither needs to be tried."""
+    settings = [{key: value for key, value in vars(each).items() if key not in _BARE} for each in (one, other)]
+    plain = all(isinstance(value, bool | int | float | str | None) for value in settings[0].values())
+    held = any(each._parameters or each._buffers or each._modules for each in (one, other))
+    return type(one) is type(other) and plain and not held and settings[0] == settings[1]
 
 
 def _wrapped(module: nn.Module) -> Phi:
