@@ -4,6 +4,7 @@ from typing import Annotated
 
 import annotated_types
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from gradlab import build
@@ -172,6 +173,19 @@ def test_build_makes_partials_and_nested_parts():
     assert build.build(node(**part), "clipping")([0.5, 3.0]) == [0.5, 1.0]
     net = build.build(node(_target_=f"{HERE}.Net", depth=1, part=part), "model", input_shape=(1,))
     assert net.part([2.0]) == [1.0]
+
+
+def test_partials_of_known_parts_are_plain_and_those_of_other_modules_keep_their_guard():
+    known, other = "torch.nn.LeakyReLU", f"{HERE}.anything"
+    nodes = {target: {"_target_": target, "_partial_": True} for target in (known, other, "torch.relu")}
+    node = OmegaConf.create({"_target_": "gradlab.nn.mlp.MLP", "_partial_": True, "rule": nodes[known]})
+    node.other = nodes[other]
+    rule, guarded = (build.build(node, "part").keywords[name] for name in ("rule", "other"))
+    assert type(rule) is functools.partial
+    assert rule.func is torch.nn.LeakyReLU
+    assert isinstance(guarded, functools.partial)
+    assert type(guarded) is not functools.partial
+    assert build.build(OmegaConf.create(nodes["torch.relu"]), "part")(torch.tensor(-1.0)) == 0  # it has no module
 
 
 def test_build_names_the_key_that_the_target_refuses():

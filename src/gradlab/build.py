@@ -21,6 +21,7 @@ from gradlab.schema import check_settings
 from gradlab.suggest import key_paths, one_line
 
 PART_GROUPS = ("activation", "initializer", "recurrent_initializer", "normalization", "residual")
+_TRUSTED = ("gradlab.", "torch.nn.", "torch.optim.")  # modules whose partials need no guard
 AUTO = "auto"  # the optimizer.lr that a range test finds
 
 
@@ -65,7 +66,7 @@ def build(node: DictConfig, where: str, **arguments: Any) -> Any:
         raise GradlabError(f"{where} has no _target_, so nothing can be built from it")
     with blame(where, keys=[str(key) for key in node]):
         # "all": optimizers put lists such as betas into checkpoints, where a ListConfig could not be loaded safely.
-        factory = instantiate(node, _convert_="all", _partial_=True)
+        factory = _unguarded(instantiate(node, _convert_="all", _partial_=True))
         return functools.partial(factory, **arguments) if node.get("_partial_") else factory(**arguments)
 
 
@@ -117,6 +118,20 @@ def unused_groups(cfg: DictConfig, overridden: Iterable[str]) -> list[str]:
         for text in overrides
         if not uses(cfg, re.split(r"[.=]", text.lstrip("+~"))[0])
     ]
+
+
+def _unguarded(factory: Any) -> Any:
+    """Return a partial of what gradlab or torch defines as Python's own, and so those among its arguments.
+
+    Hydra's partials look at every call for what a config must not get at, for twice the time that a layer is made in.
+    Such targets have been looked at when they were resolved; what they are called with does not come from a config.
+    """
+    if not isinstance(factory, functools.partial):
+        return factory
+    if not str(getattr(factory.func, "__module__", None)).startswith(_TRUSTED):
+        return factory
+    keywords = {name: _unguarded(value) for name, value in factory.keywords.items()}
+    return functools.partial(factory.func, *factory.args, **keywords)
 
 
 def _resolved(cfg: DictConfig) -> dict[str, Any]:
