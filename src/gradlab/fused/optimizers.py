@@ -28,6 +28,7 @@ class Numbers:
         self.values = values
         self._like = like
         self._made: dict[tuple[str, int], Tensor] = {}
+        self._used = {name: bool(value.any()) for name, value in values.items()}
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a number, [K] in float64."""
@@ -35,7 +36,7 @@ class Numbers:
 
     def used(self, name: str) -> bool:
         """Return whether a number is other than 0 in any arm."""
-        return bool(self.values[name].any())
+        return self._used[name]
 
     def put(self, name: str, parameter: Tensor, make: Callable[[], Tensor]) -> Tensor:
         """Return what ``make`` makes of the numbers, [K], shaped to broadcast to a parameter and in its dtype."""
