@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from types import SimpleNamespace
 from typing import Any
@@ -105,6 +105,7 @@ def _surroundings() -> Iterator[None]:
     """Start processes with one thread, unless the user says, and deaf to Ctrl-C: this one hears it and ends them."""
     blocked = set[int]()
     if _FORKS:
+        resource_tracker.ensure_running()  # once: it would take the signal off the blocked ones
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with patch.dict(os.environ, {name: os.environ.get(name, "1") for name in _THREADS}):

@@ -1,0 +1,107 @@
+"""The processes of the fused launcher: what they start in, and what becomes of a sweep when one of them ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gradlab import runs
+from gradlab.fused.processes import _own_modules, _surroundings
+from running import compose_config
+
+LONG = ("-m", "hydra/launcher=fused", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=s", "figures=false", "probe.every=0")
+RUNS = ("seed=range(64)", "model.depth=2", "model.width=8", "train.eval_every=0")
+
+
+def test_modules_of_our_own_targets_are_imported_ahead():
+    found = _own_modules(compose_config("model=mlp", "data=gaussian", "residual=identity"))
+    assert {"gradlab.nn.mlp", "gradlab.nn.residual", "gradlab.nn.initializers"} < found
+    assert not any(name.startswith("gradlab.data.digits") for name in found)
+    assert all(name.startswith("gradlab.") for name in found)
+    theirs = OmegaConf.create({"hydra": {"_target_": "gradlab.a.b"}, "model": {"_target_": "my_net.Net"}})
+    assert _own_modules(theirs) == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+def test_processes_start_deaf_to_ctrl_c_and_with_one_thread_unless_told(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with _surroundings():
+        assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+        assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a sweep in a session of its own, by which its processes are found, and wait until it trains."""
+    with (folder / "told").open("w") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gradlab.cli", *LONG, *RUNS, *arguments], cwd=folder, stdout=told,
+            stderr=subprocess.STDOUT, start_new_session=True, text=True,
+        )  # fmt: skip
+    wait_for(lambda: (folder / "told").read_text().count("runs as one") == 2, seconds=120)
+    return process
+
+
+def wait_for(done, *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def members(session: int) -> dict[int, int]:
+    """Return each process of a session that still runs, and its parent."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, _, own = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:  # it has just ended
+            continue
+        if int(own) == session and state != "Z":
+            found[int(path.parent.name)] = int(parent)
+    return found
+
+
+def trainers(session: int) -> list[int]:
+    """Return the processes of a sweep that train: the children of a child of the one that was started."""
+    return [process for process, parent in members(session).items() if session not in (process, parent)]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_that_is_killed_loses_its_own_runs_only(tmp_path):
+    process = start(tmp_path, "train.steps=3000")
+    os.kill(trainers(process.pid)[0], signal.SIGKILL)
+    assert process.wait(timeout=300) == 1
+    records = [runs.read_run(path.parent) or {} for path in (tmp_path / "s").glob("*/run.json")]
+    assert sorted(record["status"] for record in records) == ["completed"] * 32 + ["failed"] * 32
+    failed = {record["error"] for record in records if record["status"] == "failed"}
+    assert failed == {"its process was lost (exit code -9)"}
+    wait_for(lambda: not members(process.pid), seconds=20)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_sweep(ends, tmp_path):
+    process = start(tmp_path, "train.steps=1000000")
+    assert len(trainers(process.pid)) == 2
+    if ends == signal.SIGINT:
+        os.killpg(process.pid, ends)  # as a terminal does
+    else:
+        process.send_signal(ends)
+    code = process.wait(timeout=30)
+    wait_for(lambda: not members(process.pid), seconds=20)
+    if ends == signal.SIGINT:
+        told = (tmp_path / "told").read_text()
+        assert code == 130
+        assert "Traceback" not in told
+        assert "hydra.sweep.dir=s runs what is missing" in told
