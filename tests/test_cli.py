@@ -130,8 +130,15 @@ def test_ctrl_c_exits_with_130(call, monkeypatch):
     def interrupt(cfg):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["gradlab.job"], "run", interrupt)
-    assert call() == (130, "", "gradlab: interrupted\n")
+    def interrupt_in_the_midst(cfg):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise AttributeError("what was half done")
+
+    for way in (interrupt, interrupt_in_the_midst):
+        monkeypatch.setattr(sys.modules["gradlab.job"], "run", way)
+        assert call() == (130, "", "gradlab: interrupted\n")
 
 
 def test_the_users_own_wish_for_a_traceback_is_kept(call, monkeypatch):

@@ -152,17 +152,22 @@ def one_line_errors() -> Iterator[None]:
     except BrokenPipeError:  # what reads our output has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(CLOSED_PIPE)
-    except KeyboardInterrupt:
-        print("gradlab: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if _interrupted(error):
+            print("gradlab: interrupted", file=sys.stderr)
+            sys.exit(INTERRUPTED)
         if WANTS_TRACEBACK:
             raise
         print(f"gradlab: {describe(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
 
 
-def describe(error: Exception) -> str:
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether it is Ctrl-C, or what came of it: OmegaConf, interrupted halfway, raises another error on its way out."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _interrupted(error.__context__))
+
+
+def describe(error: BaseException) -> str:
     """An error in one line; an unforeseen one with its type and the file that holds its traceback."""
     if isinstance(error, GradlabError):
         return str(error)

@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from gradlab import runs
-from gradlab.fused.processes import _own_modules, _surroundings
+from gradlab.fused.processes import _deaf, _own_modules, _surroundings
 from running import compose_config
 
 LONG = ("-m", "hydra/launcher=fused", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=s", "figures=false", "probe.every=0")
@@ -31,7 +31,7 @@ def test_modules_of_our_own_targets_are_imported_ahead():
 def test_processes_start_deaf_to_ctrl_c_and_with_one_thread_unless_told(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    with _surroundings():
+    with _surroundings(), _deaf():
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
         assert os.environ["OMP_NUM_THREADS"] == "3"
         assert os.environ["OPENBLAS_NUM_THREADS"] == "1"

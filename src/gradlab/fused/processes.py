@@ -37,7 +37,7 @@ def prepare(launcher: Any) -> None:
     """
     if _FORKS and not _stays(launcher):
         forkserver.set_forkserver_preload(["gradlab.fused.launch", *sorted(_own_modules(launcher.config))])
-        with _surroundings():
+        with _surroundings(), _deaf():
             forkserver.ensure_running()
 
 
@@ -102,17 +102,20 @@ def _own_modules(node: Any) -> set[str]:
 
 @contextmanager
 def _surroundings() -> Iterator[None]:
-    """Start processes with one thread, unless the user says, and deaf to Ctrl-C: this one hears it and ends them."""
-    blocked = set[int]()
-    if _FORKS:
-        resource_tracker.ensure_running()  # once: it would take the signal off the blocked ones
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Start processes whose numpy uses one thread, unless the user says otherwise."""
+    with patch.dict(os.environ, {name: os.environ.get(name, "1") for name in _THREADS}):
+        yield
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C: this one does, and ends them."""
+    resource_tracker.ensure_running()  # once: its start would take the signal off the blocked ones
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with patch.dict(os.environ, {name: os.environ.get(name, "1") for name in _THREADS}):
-            yield
+        yield
     finally:
-        if _FORKS:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _receive(answer: Connection, process: Any, *, count: int) -> list[JobReturn]:
