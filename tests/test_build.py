@@ -116,8 +116,9 @@ def test_a_node_is_not_checked_against_the_annotation_it_is_passed_to():
 
 @pytest.mark.parametrize(
     ("value", "hint"),
-    [(3, float), ([0.9, 0.99], tuple[float, float]), (None, int | None), ("a", str), (1, "NoSuchName"), ({}, dict)],
-)
+    [(3, float), ([0.9, 0.99], tuple[float, float]), (None, int | None), ("a", str), (1, "NoSuchName"), ({}, dict),
+     (1, Annotated[int, ["no key of a dictionary"]])],
+)  # fmt: skip
 def test_values_that_fit(value, hint):
     check_value(value, hint, "here")
 

@@ -160,6 +160,31 @@ def test_strange_activations(module, reason):
     assert reason in found
 
 
+class Sloped(nn.Module):
+    def __init__(self, slope):
+        super().__init__()
+        self._slope = slope
+
+    def forward(self, x):
+        return self._slope * torch.relu(x)
+
+
+@pytest.mark.parametrize(
+    ("last", "alike"),
+    [(lambda: Sloped(1.0), True), (lambda: Sloped(torch.tensor(1.0)), True), (lambda: Sloped(0.9), False),
+     (lambda: Sloped(torch.tensor(0.9)), False), (nn.ReLU, False)],
+)  # fmt: skip
+def test_activations_that_differ_are_noticed_by_their_settings_or_their_values(last, alike):
+    loop = assemble(compose_config("model.depth=3", "model.width=16"))
+    layers = [loop.model.stem, *(block[0] for block in loop.model.blocks)]
+    for layer in layers[:-1]:
+        layer.activation = Sloped(1.0)
+    layers[-1].activation = last()
+    found = predict(loop.model, peek(loop.batches))
+    assert isinstance(found, str) is not alike
+    assert alike or "the activation is not the same in all layers" in found
+
+
 def test_weights_are_measured_whatever_drew_them():
     torch.manual_seed(0)
     layer = nn.Linear(400, 300)
