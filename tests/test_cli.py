@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import types
+from importlib.util import find_spec
 
 import pytest
 
@@ -124,6 +125,22 @@ def test_an_unforeseen_error_is_one_line_with_its_type(call, monkeypatch):
     code, _, err = call()
     assert (code, err.count("\n")) == (1, 1)
     assert err.startswith("gradlab: RuntimeError: first second")
+
+
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        (("fused", "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs must be a number of processes, -1 for all cores"),
+        (("fused", "hydra.launcher.width=0.5"), "hydra.launcher.width must be an integer of at least 1, got 0.5"),
+        pytest.param(("ray",), "uv sync --extra ray", marks=pytest.mark.skipif(bool(find_spec("ray")), reason="there")),
+    ],
+)
+def test_a_launcher_that_cannot_be_is_refused_before_anything_is_run(call, launcher, message, tmp_path):
+    name, *more = launcher
+    code, out, err = call("-m", f"hydra/launcher={name}", *more, "seed=0,1", f"hydra.sweep.dir={tmp_path / 's'}")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert message in err
+    assert not list(tmp_path.glob("s/*/run.json"))
 
 
 def test_ctrl_c_exits_with_130(call, monkeypatch):

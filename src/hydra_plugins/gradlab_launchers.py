@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, filter_overrides
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
@@ -27,7 +28,7 @@ from gradlab.sweep.reuse import finished
 def needing(library: str) -> type:
     """Return what stands in for the launcher of an extra that is not installed: it says how to install it."""
 
-    class Missing:
+    class Missing(Launcher):  # Hydra knows no class that is none
         def __init__(self, **_: Any) -> None:
             raise GradlabError(install_hint(library))
 
@@ -115,10 +116,17 @@ class SideBySide(BasicLauncher):
     Args:
         width: Most runs in one.
         n_jobs: Most processes beside this one; -1 for one on each core, and 1 for none: this one does the runs.
+
+    Raises:
+        GradlabError: One of them is no such number.
     """
 
     def __init__(self, width: int, n_jobs: int) -> None:
         super().__init__()
+        if type(width) is not int or width < 1:
+            raise GradlabError(f"hydra.launcher.width must be an integer of at least 1, got {width}")
+        if type(n_jobs) is not int or n_jobs == 0:
+            raise GradlabError(f"hydra.launcher.n_jobs must be a number of processes, -1 for all cores; got {n_jobs}")
         self.width, self.n_jobs = width, n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
