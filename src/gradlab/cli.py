@@ -153,18 +153,20 @@ def one_line_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(CLOSED_PIPE)
     except (KeyboardInterrupt, Exception) as error:
+        if WANTS_TRACEBACK and isinstance(error, Exception):
+            raise
         if _interrupted(error):
             print("gradlab: interrupted", file=sys.stderr)
             sys.exit(INTERRUPTED)
-        if WANTS_TRACEBACK:
-            raise
         print(f"gradlab: {describe(error)}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 1))
 
 
 def _interrupted(error: BaseException | None) -> bool:
     """Whether it is Ctrl-C, or what came of it: OmegaConf, interrupted halfway, raises another error on its way out."""
-    return error is not None and (isinstance(error, KeyboardInterrupt) or _interrupted(error.__context__))
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return error is not None
+    return _interrupted(error.__cause__ if error.__suppress_context__ else error.__context__)
 
 
 def describe(error: BaseException) -> str:

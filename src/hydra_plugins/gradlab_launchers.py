@@ -70,7 +70,7 @@ class Steadfast:
             initial_job_idx: Number of the first of them in the sweep.
 
         Returns:
-            What each run returned; None for one that was lost.
+            What each run returned, or what is left of one that was lost.
         """
         folders = [Path(self.config.hydra.sweep.dir, run_name(filter_overrides(own))) for own in job_overrides]
         answers = {folder: self.reused(folder, own) for folder, own in zip(folders, job_overrides, strict=True)}
@@ -134,7 +134,8 @@ class SideBySide(BasicLauncher):
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         from gradlab.fused.processes import prepare
 
-        prepare(self)
+        if not Path(config.hydra.sweep.dir).exists():  # of one that is there, all runs may be done
+            prepare(self)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Launch a batch of runs."""

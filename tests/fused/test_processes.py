@@ -105,3 +105,28 @@ def test_no_process_outlives_the_sweep(ends, tmp_path):
         assert code == 130
         assert "Traceback" not in told
         assert "hydra.sweep.dir=s runs what is missing" in told
+
+
+SCRIPT = """
+import sys
+from gradlab.cli import main
+sys.argv = ["gradlab", *{arguments}]
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["no guard around main", "a long folder for temporary files", "an added key"])
+def test_odd_surroundings(case, tmp_path):
+    arguments = [*LONG, "seed=0,1", "model.depth=2", "train.steps=3", "train.eval_every=0"]
+    arguments += ["+optimizer.foreach=false"] if case == "an added key" else []
+    (tmp_path / "script.py").write_text(SCRIPT.format(arguments=arguments))
+    scratch = tmp_path / ("x" * 100 if case.startswith("a long") else "x")
+    scratch.mkdir()
+    environment = os.environ | {"TMPDIR": str(scratch)}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 completed" in done.stdout
+    assert "2 runs as one" in done.stdout

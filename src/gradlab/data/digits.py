@@ -1,6 +1,6 @@
 """Scikit-learn's handwritten digits: real images small enough to train on in seconds."""
 
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Annotated, Any
 
 import numpy as np
@@ -53,7 +53,7 @@ def _table() -> NDArray[np.float64]:
     """
     try:
         return np.loadtxt(str(distribution("scikit-learn").locate_file(_FILE)), delimiter=",")
-    except FileNotFoundError:  # in a scikit-learn that keeps it elsewhere
+    except (FileNotFoundError, PackageNotFoundError):  # a scikit-learn that keeps it elsewhere, or was not installed
         from sklearn.datasets import load_digits
 
         columns: Any = load_digits(return_X_y=True)  # its type has one case for each argument

@@ -61,10 +61,8 @@ def sgd(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, An
         momentum = n.shaped("momentum", p)
         if (buffer := state.get("momentum_buffer")) is None:
             state["momentum_buffer"] = buffer = g.clone()
-        elif n.used("dampening"):
+        else:  # not addcmul, which is one pass but rounds once less
             buffer.mul_(momentum).addcmul_(g, n.put("1 - dampening", p, lambda: 1 - n["dampening"]))
-        else:  # the same in one pass
-            torch.addcmul(g, buffer, momentum, out=buffer)
         g = torch.addcmul(g, buffer, momentum) if options["nesterov"] else buffer
     p.addcmul_(g, n.shaped("lr", p), value=-1)
 

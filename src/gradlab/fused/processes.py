@@ -5,14 +5,16 @@ On Linux the processes are forked from one that imported what they need while Hy
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -30,14 +32,14 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # num
 
 
 def prepare(launcher: Any) -> None:
-    """Let a fork server import what a sweep's runs need, without waiting for it.
+    """Let a fork server import what a sweep's runs need, without waiting for it; one that runs is left as it is.
 
     Args:
         launcher: Hydra's launcher, with its ``config`` and ``n_jobs``.
     """
     if _FORKS and not _stays(launcher):
         forkserver.set_forkserver_preload(["gradlab.fused.launch", *sorted(_own_modules(launcher.config))])
-        with _surroundings(), _deaf():
+        with suppress(OSError), _surroundings(), _deaf():  # a process is then started without it
             forkserver.ensure_running()
 
 
@@ -56,33 +58,69 @@ def launch_shares(launcher: Any, job_overrides: Sequence[Sequence[str]], initial
         from gradlab.fused.launch import launch
 
         return launch(launcher, job_overrides, initial_job_idx)
+    prepare(launcher)
     count = max(1, min(len(job_overrides) // _FEWEST, joblib.effective_n_jobs(launcher.n_jobs)))
     given = {name: getattr(launcher, name) for name in ("config", "hydra_context", "task_function", "width")}
-    context: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
     # One after another, not dealt out: runs that are neighbours in a sweep are more likely of one shape.
     size = -(-len(job_overrides) // count)
-    shares, processes, answers = [], [], []
+    starts = range(0, len(job_overrides), size)
+    shares = [job_overrides[start : start + size] for start in starts]
+    processes = []
     try:
-        for start in range(0, len(job_overrides), size):
-            shares.append(job_overrides[start : start + size])
-            work = (given, Singleton.get_state(), shares[-1], initial_job_idx + start, count)
-            answer, sender = context.Pipe(duplex=False)
-            packed = joblib.wrap_non_picklable_objects(work, keep_wrapper=False)
-            process = context.Process(target=_share, args=(packed, sender))
-            with _surroundings():
-                process.start()
-            sender.close()  # the process has its own: were it to end without an answer, nobody would hold one
-            processes.append(process)
-            answers.append(answer)
+        for start, share in zip(starts, shares, strict=True):
+            processes.append(_start())
+            work = (given, Singleton.get_state(), share, initial_job_idx + start, count)
+            with suppress(OSError):  # it has ended already: there will be no answer
+                processes[-1].line.send(joblib.wrap_non_picklable_objects(work, keep_wrapper=False))
         return [
-            each
-            for share, process, answer in zip(shares, processes, answers, strict=True)
-            for each in _receive(answer, process, count=len(share))
+            each for share, process in zip(shares, processes, strict=True) for each in process.receive(count=len(share))
         ]
     finally:
         for process in processes:
-            process.terminate()
-            process.join()
+            process.end()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trainer:
+    """A process that does a share, and this end of the line to it."""
+
+    process: Any
+    line: Connection
+
+    def receive(self, *, count: int) -> list[JobReturn]:
+        """Wait for its answer, for ``count`` runs."""
+        try:
+            return self.line.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.process.join()
+            return [lost(f"exit code {self.process.exitcode}") for _ in range(count)]
+
+    def end(self) -> None:
+        """End it, if it has not ended."""
+        self.process.terminate()
+        self.process.join()
+
+
+def _start() -> _Trainer:
+    """Start a process that waits for its share; where the fork server has none to give, a fresh one."""
+    if _FORKS:
+        with suppress(OSError):
+            return _started("forkserver")
+    return _started("spawn")
+
+
+def _started(method: str) -> _Trainer:
+    """Start it by a method of multiprocessing.
+
+    It does not import the module that this one was started from, which need not say ``if __name__ == "__main__"``.
+    """
+    context: Any = multiprocessing.get_context(method)
+    line, end = context.Pipe()
+    process = context.Process(target=_share, args=(end,))
+    with _surroundings(), patch.dict(sys.modules, {"__main__": ModuleType("__main__")}):
+        process.start()
+    end.close()  # the process has its own: were it to end without an answer, nobody would hold one
+    return _Trainer(process=process, line=line)
 
 
 def _stays(launcher: Any) -> bool:
@@ -118,26 +156,21 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def _receive(answer: Connection, process: Any, *, count: int) -> list[JobReturn]:
-    try:
-        return answer.recv()
-    except EOFError:
-        process.join()
-        return [lost(f"exit code {process.exitcode}") for _ in range(count)]
-
-
-def _share(work: Any, sender: Connection) -> None:
+def _share(line: Connection) -> None:
     """Do one process's runs."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        given, state, job_overrides, first, processes = line.recv()
+    except EOFError:  # Ctrl-C came before the work
+        return
     from gradlab.fused.launch import launch
 
-    given, state, job_overrides, first, processes = work
     setup_globals()
     Singleton.set_state(state)
     done = launch(SimpleNamespace(**given), job_overrides, first, processes=processes)
     for each in done:
         each.cfg = each.hydra_cfg = None  # nobody asks for them, and their way back takes as long as some runs
-    sender.send(done)
+    line.send(done)
 
 
 def _end_with_parent() -> None:
