@@ -52,7 +52,13 @@ PROPAGATION = [
 ]
 
 
-@pytest.mark.parametrize(("name", "phi", "sw2", "sb2", "q", "chi"), PROPAGATION)
+ALSO = (1, 2, 3, 7)  # of these, in the slow tests
+
+
+@pytest.mark.parametrize(
+    ("name", "phi", "sw2", "sb2", "q", "chi"),
+    [pytest.param(*case, marks=pytest.mark.slow if i in ALSO else ()) for i, case in enumerate(PROPAGATION)],
+)
 def test_gradients_grow_by_chi_per_layer(run, name, phi, sw2, sb2, q, chi):
     width, depth, seeds = 256, 40, 2
     square, v = slope_moments(phi, q)

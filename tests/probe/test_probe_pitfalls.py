@@ -173,8 +173,9 @@ TRAINED = ("train.steps=50", "model.depth=4", "model.width=32", "train.eval_ever
     (), ("normalization=batch_norm", "residual=identity"), ("residual=stochastic_depth", "optimizer=adam"),
     ("normalization=weight_norm", "clipping=norm"), ("residual=highway", "activation=prelu"),
     ("model.auxiliary_every=2", "residual=stochastic_depth", "normalization=weight_norm"),
-    ("model=cnn", "model.auxiliary_every=1", "normalization=batch_norm"),
-    ("initializer=lsuv", "residual=fixup"), ("model=cnn", "residual=highway", "normalization=batch_norm"),
+    pytest.param(("model=cnn", "model.auxiliary_every=1", "normalization=batch_norm"), marks=pytest.mark.slow),
+    ("initializer=lsuv", "residual=fixup"),
+    pytest.param(("model=cnn", "residual=highway", "normalization=batch_norm"), marks=pytest.mark.slow),
     ("model=cnn", "residual=stochastic_depth", "model.shortcut=projection", "optimizer=adam"),
 ])  # fmt: skip
 def test_looking_does_not_change_training(parts):
