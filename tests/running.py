@@ -1,18 +1,34 @@
 """Composing configs and doing runs in the test's own process."""
 
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.utils import setup_globals
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict
 
 from gradlab import cli, schema
+from gradlab.sweep.composing import Composer
 
 
 def compose_config(*overrides: str) -> DictConfig:
+    """Return the config of a run; as in a sweep, its files are read once for each choice of options."""
+    composer, master = _composer()
+    cfg = composer.load_sweep_config(master, list(overrides))
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+@cache
+def _composer() -> tuple[Composer, DictConfig]:
+    setup_globals()
     schema.register()
-    with initialize_config_dir(config_dir=str(cli.CONFIGS), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
+    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+    return Composer(loader), loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
 
 
 class Run:

@@ -52,7 +52,7 @@ PROPAGATION = [
 ]
 
 
-ALSO = (1, 2, 3, 7)  # of these, in the slow tests
+ALSO = (1, 2, 3, 5, 7, 8)  # of these, in the slow tests
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_batch_norm_makes_a_plain_relu_net_explode(run):
     assert np.exp(growth) == pytest.approx([pi / (pi - 1)] * 2, rel=0.03)
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.3, 1.0])
+@pytest.mark.parametrize("alpha", [pytest.param(0.1, marks=pytest.mark.slow), 0.3, 1.0])
 def test_scaled_residual_grows_by_one_plus_alpha_squared(run, alpha):
     forward, backward = [], []
     for seed in range(3):

@@ -90,7 +90,13 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", CASES.values(), ids=CASES)
+ALSO = ("muon", "fresh", "short numbers")  # of these, in the slow tests
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [pytest.param(case, marks=pytest.mark.slow if name in ALSO else (), id=name) for name, case in CASES.items()],
+)
 def test_a_run_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, kill, capsys, caplog, overrides):
     if "data=image_folder" in overrides:
         overrides += (f"data.root={write_images(tmp_path / 'images')}",)

@@ -99,8 +99,10 @@ class KilledError(Exception):
     """In place of a SIGKILL."""
 
 
-RESUMED = [("optimizer=adam",), ("optimizer=muon", "lr_scheduler=cosine"), ("optimizer=adagrad", "clipping=adaptive"),
-           ("residual=stochastic_depth", "train.freeze=[{layers: stem, until: 22}]")]  # fmt: skip
+RESUMED = [("optimizer=muon", "lr_scheduler=cosine"),
+           ("residual=stochastic_depth", "train.freeze=[{layers: stem, until: 22}]"),
+           pytest.param(("optimizer=adam",), marks=pytest.mark.slow),
+           pytest.param(("optimizer=adagrad", "clipping=adaptive"), marks=pytest.mark.slow)]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", RESUMED, ids=" ".join)

@@ -84,10 +84,16 @@ def recompute(loop):
     return points, kept
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("residual", RESIDUALS)
+KINDS = [(dtype, model) for dtype in ("float32", "float64") for model in MODELS]
+CASES = [  # each pair of parts in one kind of run; in the others, in the slow tests
+    pytest.param(normalization, residual, *kind, marks=() if k == (i + j) % len(KINDS) else pytest.mark.slow)
+    for i, normalization in enumerate(NORMALIZATIONS)
+    for j, residual in enumerate(RESIDUALS)
+    for k, kind in enumerate(KINDS)
+]
+
+
+@pytest.mark.parametrize(("normalization", "residual", "dtype", "model"), CASES)
 def test_figures_equal_an_independent_recomputation(normalization, residual, dtype, model):
     rows, loop = first_step(
         f"normalization={normalization}", f"residual={residual}", "activation=gelu", "model.block_depth=2",

@@ -166,7 +166,7 @@ def test_host_and_device_gauges_agree_with_float64(x):
     assert host.log_quantiles(x) == pytest.approx([float(q) for q in device.log_quantiles(x)], nan_ok=True)
 
 
-TRAINED = ("train.steps=50", "model.depth=4", "model.width=32", "train.eval_every=20")
+TRAINED = ("train.steps=25", "model.depth=4", "model.width=32", "train.eval_every=20")
 
 
 @pytest.mark.parametrize("parts", [
