@@ -5,6 +5,7 @@ from typing import Annotated
 import annotated_types
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from gradlab import build
@@ -187,6 +188,24 @@ def test_partials_of_known_parts_are_plain_and_those_of_other_modules_keep_their
     assert isinstance(guarded, functools.partial)
     assert type(guarded) is not functools.partial
     assert build.build(OmegaConf.create(nodes["torch.relu"]), "part")(torch.tensor(-1.0)) == 0  # it has no module
+
+
+def test_what_builds_only_partials_is_made_once_and_handed_out_in_copies(monkeypatch):
+    calls = []
+    monkeypatch.setattr(build, "instantiate", lambda *given, **how: calls.append(given) or instantiate(*given, **how))
+    partial = {"_target_": "torch.nn.LeakyReLU", "_partial_": True, "betas": [0.9, 0.99]}
+    first, second = (build.build(node(**partial), "optimizer") for _ in range(2))
+    first.keywords["betas"].append(3)
+    assert second.keywords == {"betas": [0.9, 0.99]}
+    assert len(calls) == 1
+    # Values that only look alike, and parts that may have a state, are others.
+    assert type(build.build(node(**partial | {"betas": 1}), "optimizer").keywords["betas"]) is int
+    assert type(build.build(node(**partial | {"betas": True}), "optimizer").keywords["betas"]) is bool
+    assert type(build.build(node(**partial | {"betas": "1"}), "optimizer").keywords["betas"]) is str
+    object_ = {"_target_": f"{HERE}.Net", "input_shape": [1], "depth": 1}
+    one, other = (build.build(node(**partial | {"part": [object_]}), "optimizer").keywords["part"][0] for _ in "ab")
+    assert one is not other
+    assert len(calls) == 6
 
 
 def test_build_names_the_key_that_the_target_refuses():

@@ -1,5 +1,6 @@
 """Config nodes to objects, and the check that every key of a config fits what it configures."""
 
+import copy
 import functools
 import inspect
 import json
@@ -23,6 +24,8 @@ from gradlab.suggest import key_paths, one_line
 PART_GROUPS = ("activation", "initializer", "recurrent_initializer", "normalization", "residual")
 _TRUSTED = ("gradlab.", "torch.nn.", "torch.optim.")  # modules whose partials need no guard
 AUTO = "auto"  # the optimizer.lr that a range test finds
+_MOST_FACTORIES = 1000  # of a few KiB each
+_factories: dict[str, Any] = {}
 
 
 def check(cfg: DictConfig) -> None:
@@ -65,8 +68,7 @@ def build(node: DictConfig, where: str, **arguments: Any) -> Any:
     if "_target_" not in node:
         raise GradlabError(f"{where} has no _target_, so nothing can be built from it")
     with blame(where, keys=[str(key) for key in node]):
-        # "all": optimizers put lists such as betas into checkpoints, where a ListConfig could not be loaded safely.
-        factory = _unguarded(instantiate(node, _convert_="all", _partial_=True))
+        factory = _factory(node)
         return functools.partial(factory, **arguments) if node.get("_partial_") else factory(**arguments)
 
 
@@ -118,6 +120,34 @@ def unused_groups(cfg: DictConfig, overridden: Iterable[str]) -> list[str]:
         for text in overrides
         if not uses(cfg, re.split(r"[.=]", text.lstrip("+~"))[0])
     ]
+
+
+def _factory(node: DictConfig) -> functools.partial[Any]:
+    """Return a node's target as a partial of what stands beside it.
+
+    The runs of a sweep have most of their nodes in common, and Hydra takes milliseconds for each: what can be given to
+    many is made once.
+    """
+    # "all": optimizers put lists such as betas into checkpoints, where a ListConfig could not be loaded safely.
+    make = functools.partial(instantiate, node, _convert_="all", _partial_=True)
+    plain = cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
+    if not all(map(_is_lasting, plain.values())):
+        return _unguarded(make())
+    text = repr(plain)
+    if text not in _factories:
+        if len(_factories) == _MOST_FACTORIES:
+            _factories.clear()
+        _factories[text] = _unguarded(make())
+    return copy.deepcopy(_factories[text])  # with lists of its own
+
+
+def _is_lasting(value: Any) -> bool:
+    """Whether a config's value becomes no object that has a state: it is plain, and what it builds are partials."""
+    if isinstance(value, dict):
+        return value.get("_partial_", "_target_" not in value) is True and all(map(_is_lasting, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_lasting, value))
+    return isinstance(value, bool | int | float | str | None)
 
 
 def _unguarded(factory: Any) -> Any:

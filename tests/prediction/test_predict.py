@@ -10,6 +10,7 @@ from torch import nn
 
 from gradlab.assembly import assemble
 from gradlab.prediction import peek, predict
+from gradlab.prediction.activation import phi_of
 from gradlab.prediction.weights import affine_of
 from gradlab.theory.forecast import TELLING
 from gradlab.theory.words import in_words
@@ -183,6 +184,14 @@ def test_activations_that_differ_are_noticed_by_their_settings_or_their_values(l
     found = predict(loop.model, peek(loop.batches))
     assert isinstance(found, str) is not alike
     assert alike or "the activation is not the same in all layers" in found
+
+
+def test_an_activation_is_tried_once_for_each_of_its_settings():
+    known = phi_of([nn.LeakyReLU(0.1), nn.LeakyReLU(0.1)])
+    assert phi_of([nn.LeakyReLU(0.1)]) is known
+    assert phi_of([nn.LeakyReLU(0.2)]).slope(np.array([-1.0])) == 0.2
+    one, other = (phi_of([nn.PReLU(init=slope)]) for slope in (0.3, 0.4))  # not settings: it learns them
+    assert [float(phi.slope(np.array([-1.0]))[0]) for phi in (one, other)] == pytest.approx([0.3, 0.4])
 
 
 def test_weights_are_measured_whatever_drew_them():

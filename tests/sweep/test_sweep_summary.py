@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gradlab.sweep.rows import read_overrides, read_row
-from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, aggregate, quantile, read_rows, summarize
+from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, aggregate, quantile, read_rows, summarize, together
 from made_up import make_sweep, write_config
 
 
@@ -94,6 +94,25 @@ def test_a_run_done_again_replaces_its_row(tmp_path):
     assert [row["run"] for row in rows] == [run.name for run in runs]
     assert [row["status"] for row in rows].count("completed") == 1
     assert rows[1]["x"] == "1, 1"
+
+
+def test_runs_that_end_together_give_the_same_tables_as_one_after_the_other(tmp_path, capsys):
+    runs = make_sweep(tmp_path, [[f"activation={name}", "seed=0"] for name in ("relu", "tanh", "selu")])
+    add_run(tmp_path, runs[0])
+    with together():
+        for run in reversed(runs):
+            add_run(tmp_path, run)
+        assert len(read_rows(tmp_path / SUMMARY)[1]) == 1
+    grown = {run["run"]: run for run in read_rows(tmp_path / SUMMARY)[1]}
+    counts = [row["n"] for row in read_rows(tmp_path / BY_CONFIG)[1]]
+    assert counts == ["1"] * 3
+    summarize(tmp_path, runs)
+    assert grown == {run["run"]: run for run in read_rows(tmp_path / SUMMARY)[1]}
+    (tmp_path / "other" / SUMMARY).mkdir(parents=True)
+    with together():
+        add_run(tmp_path / "other", runs[0])
+    assert capsys.readouterr().err.startswith("gradlab: summary.csv lacks runs: IsADirectoryError")
+    add_run(tmp_path, runs[0])
 
 
 def test_a_key_that_only_later_runs_override_gets_a_column(tmp_path):

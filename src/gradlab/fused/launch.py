@@ -5,7 +5,7 @@ import json
 import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from gradlab.fused.groups import obstacle, program
 from gradlab.fused.network import UnfusableError
 from gradlab.fused.uncollected import uncollected
 from gradlab.fused.width import choose_width
+from gradlab.sweep.summary import together
 
 _MERGED = "logger"  # the one group of which several options can be taken
 
@@ -92,9 +93,10 @@ def _launch(
                 _give_up(group, str(error))
             except Exception as error:  # alone, what is wrong with a run is its own and told as ever
                 _give_up(group, f"the group failed with {runs.describe(error)}")
-        for each in group:
-            returned[id(each)] = _run(launcher, each)
-            each.member = None
+        with together() if group[0].member is not None else nullcontext():
+            for each in group:
+                returned[id(each)] = _run(launcher, each)
+                each.member = None
         configure_log(hydra.hydra_logging, hydra.verbose)
     return [returned[id(each)] for each in jobs]
 

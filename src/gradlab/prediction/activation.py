@@ -1,6 +1,6 @@
 """An activation of torch as the function of one number that theory integrates."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from copy import deepcopy
 
 import numpy as np
@@ -12,10 +12,13 @@ from gradlab.theory.gaussian import Array, Phi
 
 _TRIED: Array = np.linspace(-4.1, 4.3, 64)
 _BARE = frozenset(vars(nn.Module()))  # what torch itself keeps in a module
+_known: dict[Hashable, Phi] = {}
 
 
 def phi_of(modules: Sequence[nn.Module]) -> Phi:
     """Return the activation of a network, its slope by autograd.
+
+    Activations that differ in nothing but plain settings are tried once; what theory computes of them is kept as well.
 
     Args:
         modules: The activation of each layer, at least one.
@@ -23,14 +26,29 @@ def phi_of(modules: Sequence[nn.Module]) -> Phi:
     Raises:
         NoPredictionError: It is not one deterministic function of one number, the same in every layer.
     """
+    own = _settings(modules[0])
+    if own is None or any(_settings(module) != own for module in modules):
+        return _tried(modules)
+    if own not in _known:
+        _known[own] = _tried(modules[:1])
+    return _known[own]
+
+
+def _settings(module: nn.Module) -> Hashable | None:
+    """Return what tells a module from others, where that is its type and plain settings alone, and else None."""
+    settings = {key: value for key, value in vars(module).items() if key not in _BARE}
+    held = module._parameters or module._buffers or module._modules
+    plain = all(isinstance(value, bool | int | float | str | None) for value in settings.values())
+    return (type(module), *sorted(settings.items())) if plain and not held else None
+
+
+def _tried(modules: Sequence[nn.Module]) -> Phi:
     first = modules[0]
     phi = _wrapped(first)
     seen = _values(phi, first)
     if not np.array_equal(seen, phi.value(_TRIED)):
         raise NoPredictionError(f"the activation {type(first).__name__} is random")
     for module in modules[1:]:
-        if _same_settings(module, first):
-            continue
         if type(module) is not type(first) or not np.array_equal(_values(_wrapped(module), module), seen):
             raise NoPredictionError("the activation is not the same in all layers")
     parts = [float(phi.value(_TRIED[i : i + 1])[0]) for i in (3, 30, 60)]
@@ -40,14 +58,6 @@ def phi_of(modules: Sequence[nn.Module]) -> Phi:
     if not np.isfinite([moments.square, moments.slope_square]).all():
         raise NoPredictionError(f"the activation {type(first).__name__} has no second moment")
     return phi
-
-
-def _same_settings(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules are told to be alike by plain settings alone, so that neither needs to be tried."""
-    settings = [{key: value for key, value in vars(each).items() if key not in _BARE} for each in (one, other)]
-    plain = all(isinstance(value, bool | int | float | str | None) for value in settings[0].values())
-    held = any(each._parameters or each._buffers or each._modules for each in (one, other))
-    return type(one) is type(other) and plain and not held and settings[0] == settings[1]
 
 
 def _wrapped(module: nn.Module) -> Phi:

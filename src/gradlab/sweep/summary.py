@@ -7,19 +7,22 @@ nobody reads half a table and no row is lost, and without opening the folders of
 import csv
 import io
 import os
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 
 from filelock import FileLock
 
-from gradlab.runs import replacing
+from gradlab.runs import describe, replacing
 from gradlab.sweep.rows import MEASURED, RESULTS, read_row, read_value
 
 SUMMARY, BY_CONFIG = "summary.csv", "summary_by_config.csv"
 Row = Mapping[str, str]
+_waiting: list[tuple[Path, Path]] | None = None  # folder and run of those that end `together`
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,9 @@ def add_run(folder: Path, run: Path) -> None:
         folder: The sweep's folder.
         run: The run's folder in it.
     """
+    if _waiting is not None:
+        _waiting.append((folder, run))
+        return
     name = run.name
     row = read_row(run, name=name)
     path = folder / SUMMARY
@@ -93,10 +99,29 @@ def add_run(folder: Path, run: Path) -> None:
             count = body.count("\n") + 1
             if start >= 0 or count % max(1, count // 20):
                 return
-        rows = [*(old for old in read_rows(path)[1] if old["run"] != name), row]
-        columns = _columns([dict.fromkeys(columns, ""), *rows])
-        _write(path, columns, rows)
-        _write(folder / BY_CONFIG, *aggregate(columns, rows))
+        _rewrite(folder, {name: row})
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let the runs that end within a block, all at once, be put into the tables at the block's end.
+
+    Many cost hardly more than one. What goes wrong with the tables is told in a line, as it would be for each run: they
+    are made again from the runs' files when the sweep ends.
+    """
+    global _waiting
+    _waiting = []
+    try:
+        yield
+    finally:
+        ended, _waiting = _waiting, None
+        try:
+            for folder in dict.fromkeys(folder for folder, _ in ended):
+                new = {run.name: read_row(run, name=run.name) for other, run in ended if other == folder}
+                with _lock(folder):
+                    _rewrite(folder, new)
+        except Exception as error:
+            print(f"gradlab: {SUMMARY} lacks runs: {describe(error)}", file=sys.stderr)
 
 
 def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -160,6 +185,15 @@ def quantile(values: Sequence[float], share: float) -> float:
     low, high = ranked[int(place)], ranked[min(int(place) + 1, len(ranked) - 1)]
     weight = place - int(place)
     return low if weight == 0 or low == high else low * (1 - weight) + high * weight
+
+
+def _rewrite(folder: Path, new: Mapping[str, Row]) -> None:
+    """Write both tables with some rows by their runs' names, which take the place of older ones, under the lock."""
+    known, rows = read_rows(folder / SUMMARY)
+    rows = [*(old for old in rows if old["run"] not in new), *new.values()]
+    columns = _columns([dict.fromkeys(known, ""), *rows])
+    _write(folder / SUMMARY, columns, rows)
+    _write(folder / BY_CONFIG, *aggregate(columns, rows))
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:
