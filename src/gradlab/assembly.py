@@ -41,7 +41,7 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     device = find_device(cfg.train.device)
     _set_float32(device, tf32=cfg.train.tf32)
     torch.set_num_threads(cfg.train.threads)
-    torch.manual_seed(cfg.seed)
+    _seed(cfg.seed)
     dtype = getattr(torch, cfg.train.dtype)
     data = load(cfg)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
@@ -110,12 +110,19 @@ def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> No
         raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
     batches.load_state_dict(state)
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        _seed(seed)
         if isinstance(finish := getattr(model, "finish", None), Callable):
             finish(inputs)
         if not hasattr(model, "points"):
             with build.blame("model"):
                 check_outputs(model, inputs, outputs=data.outputs, each_step=data.each_step)
+
+
+def _seed(seed: int) -> None:
+    """Seed torch's generators; its own function asks after more kinds of device, and notes who asked, for longer."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
 
 
 def _read_structure(cfg: DictConfig) -> tuple[list[Freeze], dict[int, int]]:
