@@ -1,6 +1,7 @@
 import functools
 import math
-from typing import Annotated
+import threading
+from typing import Annotated, Any
 
 import annotated_types
 import pytest
@@ -34,6 +35,19 @@ def rule(gradients: list[float], *, max_norm: Annotated[float, annotated_types.G
 
 def anything(**options):
     return options
+
+
+class Maker:
+    """A target that is an object, which cannot be copied."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __call__(self, **options: Any) -> Any:
+        return self, options
+
+
+maker = Maker()
 
 
 def refuse(*, level: int):
@@ -206,6 +220,12 @@ def test_what_builds_only_partials_is_made_once_and_handed_out_in_copies(monkeyp
     one, other = (build.build(node(**partial | {"part": [object_]}), "optimizer").keywords["part"][0] for _ in "ab")
     assert one is not other
     assert len(calls) == 6
+
+
+def test_a_target_that_is_an_object_stays_the_same_one():
+    made = [build.build(node(_target_=f"{HERE}.maker", _partial_=True, slopes=[1]), "activation")() for _ in range(2)]
+    assert all(one is maker for one, _ in made)
+    assert made[0][1]["slopes"] is not made[1][1]["slopes"]
 
 
 def test_build_names_the_key_that_the_target_refuses():

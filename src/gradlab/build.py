@@ -1,6 +1,5 @@
 """Config nodes to objects, and the check that every key of a config fits what it configures."""
 
-import copy
 import functools
 import inspect
 import json
@@ -128,26 +127,35 @@ def _factory(node: DictConfig) -> functools.partial[Any]:
     The runs of a sweep have most of their nodes in common, and Hydra takes milliseconds for each: what can be given to
     many is made once.
     """
+    text = repr(OmegaConf.to_container(node, resolve=True))
+    if text in _factories:
+        return _copy(_factories[text])
     # "all": optimizers put lists such as betas into checkpoints, where a ListConfig could not be loaded safely.
-    make = functools.partial(instantiate, node, _convert_="all", _partial_=True)
-    plain = cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
-    if not all(map(_is_lasting, plain.values())):
-        return _unguarded(make())
-    text = repr(plain)
-    if text not in _factories:
+    factory = _unguarded(instantiate(node, _convert_="all", _partial_=True))
+    if _is_lasting(factory):
         if len(_factories) == _MOST_FACTORIES:
             _factories.clear()
-        _factories[text] = _unguarded(make())
-    return copy.deepcopy(_factories[text])  # with lists of its own
+        _factories[text] = _copy(factory)
+    return factory
 
 
 def _is_lasting(value: Any) -> bool:
-    """Whether a config's value becomes no object that has a state: it is plain, and what it builds are partials."""
+    """Whether nothing in a value has a state but lists and dictionaries, of which `_copy` makes others."""
+    if isinstance(value, functools.partial):  # Python's own, not one that Hydra guards
+        return type(value) is functools.partial and all(map(_is_lasting, (*value.args, *value.keywords.values())))
     if isinstance(value, dict):
-        return value.get("_partial_", "_target_" not in value) is True and all(map(_is_lasting, value.values()))
+        return all(map(_is_lasting, value.values()))
     if isinstance(value, list):
         return all(map(_is_lasting, value))
     return isinstance(value, bool | int | float | str | None)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, functools.partial):
+        return functools.partial(value.func, *map(_copy, value.args), **_copy(value.keywords))
+    if isinstance(value, dict):
+        return {name: _copy(each) for name, each in value.items()}
+    return list(map(_copy, value)) if isinstance(value, list) else value
 
 
 def _unguarded(factory: Any) -> Any:

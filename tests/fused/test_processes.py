@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from gradlab import runs
 from gradlab.fused.processes import _deaf, _own_modules, _surroundings
+from gradlab.sweep.summary import read_rows
 from running import compose_config
 
 LONG = ("-m", "hydra/launcher=fused", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=s", "figures=false", "probe.every=0")
@@ -105,6 +106,18 @@ def test_no_process_outlives_the_sweep(ends, tmp_path):
         assert code == 130
         assert "Traceback" not in told
         assert "hydra.sweep.dir=s runs what is missing" in told
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_files_are_written_leaves_a_row_for_each_run_that_ended(tmp_path):
+    process = start(tmp_path, "train.steps=30")
+    wait_for(lambda: (tmp_path / "told").read_text().count("completed in") > 3, seconds=120)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    ended = {path.parent.name for path in (tmp_path / "s").glob("*/run.json")}
+    rows = [row["run"] for row in read_rows(tmp_path / "s" / "summary.csv")[1]]
+    assert set(rows) == ended
+    assert 3 < len(rows) == len(ended)
 
 
 SCRIPT = """

@@ -186,12 +186,16 @@ def test_activations_that_differ_are_noticed_by_their_settings_or_their_values(l
     assert alike or "the activation is not the same in all layers" in found
 
 
-def test_an_activation_is_tried_once_for_each_of_its_settings():
+def test_an_activation_of_torch_is_tried_once_for_each_of_its_settings():
     known = phi_of([nn.LeakyReLU(0.1), nn.LeakyReLU(0.1)])
     assert phi_of([nn.LeakyReLU(0.1)]) is known
-    assert phi_of([nn.LeakyReLU(0.2)]).slope(np.array([-1.0])) == 0.2
-    one, other = (phi_of([nn.PReLU(init=slope)]) for slope in (0.3, 0.4))  # not settings: it learns them
-    assert [float(phi.slope(np.array([-1.0]))[0]) for phi in (one, other)] == pytest.approx([0.3, 0.4])
+    hooked = nn.LeakyReLU(0.1)
+    hooked.register_forward_hook(lambda module, args, output: 2 * output)
+    kinds = [nn.LeakyReLU(0.2), nn.LeakyReLU(1), nn.LeakyReLU(1.0), nn.PReLU(init=0.3), nn.PReLU(init=0.4), hooked]
+    slopes = [float(phi_of([kind]).slope(np.array([-1.0]))[0]) for kind in kinds]
+    assert slopes == pytest.approx([0.2, 1, 1, 0.3, 0.4, 0.2])
+    assert phi_of([Sloped(1.0)]) is not phi_of([Sloped(1.0)])  # whose code may look at more than its settings
+    assert len({id(phi_of([nn.LeakyReLU(slope)])) for slope in (1, 1.0, True)}) == 3
 
 
 def test_weights_are_measured_whatever_drew_them():

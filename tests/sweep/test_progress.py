@@ -6,6 +6,8 @@ from collections import Counter
 import pytest
 
 from gradlab.sweep.following import abandon, following, progress_line
+from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, read_rows
+from made_up import make_sweep
 
 
 def begin(folder, **record):
@@ -42,6 +44,21 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt), following([tmp_path / "sweep" / "a"]):
         raise KeyboardInterrupt
     assert f"hydra.sweep.dir={tmp_path / 'sweep'} runs what is missing" in capsys.readouterr().err
+
+
+def test_after_an_interrupt_the_summary_has_what_ended(tmp_path, capsys):
+    folders = make_sweep(tmp_path, [["activation=relu"], ["activation=tanh"], ["activation=selu"]])
+    add_run(tmp_path, folders[0])
+    (folders[2] / "run.json").unlink()
+    with pytest.raises(KeyboardInterrupt), following(folders):
+        raise KeyboardInterrupt
+    assert [row["activation"] for row in read_rows(tmp_path / SUMMARY)[1]] == ["relu", "tanh"]
+    assert [row["activation"] for row in read_rows(tmp_path / BY_CONFIG)[1]] == ["relu", "tanh"]
+    (tmp_path / SUMMARY).unlink()
+    (tmp_path / SUMMARY).mkdir()
+    with pytest.raises(KeyboardInterrupt), following(folders):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err.splitlines()[-1].startswith("gradlab: summary.csv lacks runs: ")
 
 
 def test_only_a_run_that_did_not_end_is_abandoned(tmp_path):

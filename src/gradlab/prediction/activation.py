@@ -12,13 +12,16 @@ from gradlab.theory.gaussian import Array, Phi
 
 _TRIED: Array = np.linspace(-4.1, 4.3, 64)
 _BARE = frozenset(vars(nn.Module()))  # what torch itself keeps in a module
+_HOLDING = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
+_LASTING = ("torch.", "gradlab.")
 _known: dict[Hashable, Phi] = {}
 
 
 def phi_of(modules: Sequence[nn.Module]) -> Phi:
     """Return the activation of a network, its slope by autograd.
 
-    Activations that differ in nothing but plain settings are tried once; what theory computes of them is kept as well.
+    Those that are alike in type and plain settings are tried once; of torch's and gradlab's own, what theory computes
+    is kept for the next network.
 
     Args:
         modules: The activation of each layer, at least one.
@@ -26,9 +29,11 @@ def phi_of(modules: Sequence[nn.Module]) -> Phi:
     Raises:
         NoPredictionError: It is not one deterministic function of one number, the same in every layer.
     """
-    own = _settings(modules[0])
+    first, own = modules[0], _settings(modules[0])
     if own is None or any(_settings(module) != own for module in modules):
         return _tried(modules)
+    if not type(first).__module__.startswith(_LASTING):
+        return _tried(modules[:1])
     if own not in _known:
         _known[own] = _tried(modules[:1])
     return _known[own]
@@ -37,9 +42,9 @@ def phi_of(modules: Sequence[nn.Module]) -> Phi:
 def _settings(module: nn.Module) -> Hashable | None:
     """Return what tells a module from others, where that is its type and plain settings alone, and else None."""
     settings = {key: value for key, value in vars(module).items() if key not in _BARE}
-    held = module._parameters or module._buffers or module._modules
     plain = all(isinstance(value, bool | int | float | str | None) for value in settings.values())
-    return (type(module), *sorted(settings.items())) if plain and not held else None
+    held = any(getattr(module, name) for name in _HOLDING)
+    return (type(module), repr(sorted(settings.items()))) if plain and not held else None
 
 
 def _tried(modules: Sequence[nn.Module]) -> Phi:

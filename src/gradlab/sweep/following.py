@@ -22,7 +22,8 @@ def following(folders: Sequence[Path], *, every: float = EVERY) -> Iterator[None
         every: Seconds between two lines; nothing is printed where nothing changed.
 
     Raises:
-        KeyboardInterrupt: After a line that says how to go on.
+        KeyboardInterrupt: After a line that says how to go on; runs that ended without being able to put themselves
+            into the sweep's tables stand there then.
     """
     ended = threading.Event()
     thread = threading.Thread(target=_follow, args=(folders, ended, every), daemon=True)
@@ -31,6 +32,9 @@ def following(folders: Sequence[Path], *, every: float = EVERY) -> Iterator[None
         yield
     except KeyboardInterrupt:
         print(f"interrupted: the same command with {how_to_go_on(folders)} runs what is missing", file=sys.stderr)
+        from gradlab.sweep.summary import add_runs  # slow to import
+
+        add_runs(folders[0].parent, folders)
         raise
     finally:
         ended.set()

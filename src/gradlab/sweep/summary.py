@@ -106,8 +106,7 @@ def add_run(folder: Path, run: Path) -> None:
 def together() -> Iterator[None]:
     """Let the runs that end within a block, all at once, be put into the tables at the block's end.
 
-    Many cost hardly more than one. What goes wrong with the tables is told in a line, as it would be for each run: they
-    are made again from the runs' files when the sweep ends.
+    Many cost hardly more than one.
     """
     global _waiting
     _waiting = []
@@ -115,13 +114,26 @@ def together() -> Iterator[None]:
         yield
     finally:
         ended, _waiting = _waiting, None
-        try:
-            for folder in dict.fromkeys(folder for folder, _ in ended):
-                new = {run.name: read_row(run, name=run.name) for other, run in ended if other == folder}
-                with _lock(folder):
-                    _rewrite(folder, new)
-        except Exception as error:
-            print(f"gradlab: {SUMMARY} lacks runs: {describe(error)}", file=sys.stderr)
+        for folder in dict.fromkeys(folder for folder, _ in ended):
+            add_runs(folder, [run for other, run in ended if other == folder])
+
+
+def add_runs(folder: Path, runs: Iterable[Path]) -> None:
+    """Put those runs that have ended into the tables of their sweep, in place of their older rows.
+
+    What goes wrong is told in a line: the tables are made again from the runs' files when the sweep ends.
+
+    Args:
+        folder: The sweep's folder.
+        runs: Runs in it.
+    """
+    try:
+        new = {run.name: read_row(run, name=run.name) for run in runs if (run / "run.json").exists()}
+        if new:
+            with _lock(folder):
+                _rewrite(folder, new)
+    except Exception as error:
+        print(f"gradlab: {SUMMARY} lacks runs: {describe(error)}", file=sys.stderr)
 
 
 def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
