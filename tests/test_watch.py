@@ -16,50 +16,11 @@ from torch import nn
 import gradlab
 from gradlab import cli
 from gradlab.errors import GradlabError
-from gradlab.probe.columns import COLUMNS, FIGURES
-from gradlab.unscale import unscaled
+from gradlab.probe.columns import FIGURES
 from gradlab.watch import _THRESHOLDS
+from watching import batch, hooks, rows, small, train
 
 ROOT = Path(__file__).parents[1]
-
-
-def small(seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
-
-
-def batch(seed=1, n=16):
-    numbers = torch.Generator().manual_seed(seed)
-    return torch.randn(n, 4, generator=numbers), torch.randint(3, (n,), generator=numbers)
-
-
-def hooks(model):
-    """Every hook on a model and its parameters."""
-    found = [hook for m in model.modules() for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-             for hook in getattr(m, kind).values()]  # fmt: skip
-    return found + [hook for p in model.parameters() for hook in (p._post_accumulate_grad_hooks or {}).values()]
-
-
-def train(model, probe, *, steps=1, parts=1, clip=None, zero_after=False, passes=None):
-    """Train on a batch, in ``parts``, with one update a step."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    x, y = batch()
-    for _ in range(steps):
-        optimizer.zero_grad()
-        for inputs, targets in zip(x.chunk(parts), y.chunk(parts), strict=True):
-            loss = nn.functional.cross_entropy(model(inputs), targets) / parts
-            loss.backward()
-        if clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        if zero_after:
-            optimizer.zero_grad()
-        if probe is not None:
-            probe.step()
-
-
-def rows(folder):
-    return pd.read_csv(folder / "gradients.csv")
 
 
 def test_figures_are_those_of_an_independent_recomputation(tmp_path):
@@ -146,64 +107,6 @@ def test_frozen_parameters_and_evaluations_are_told_apart_from_training(tmp_path
     assert np.isnan(frozen.preactivation_grad_norm)
     assert frozen.weight_norm > 0
     assert trained.weight_grad_norm > 0
-
-
-@pytest.mark.parametrize("update_last", [False, True])
-def test_a_scaler_s_factor_is_taken_out(tmp_path, update_last):
-    def fit(folder, *, scale, told):
-        model = small()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        # Grows at every step: the factor recorded must be that of the step itself.
-        scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=1, growth_factor=4, enabled=scale > 1)
-        x, y = batch()
-        with gradlab.watch(model, every=1, full_every=1, to=folder, scaler=scaler if told else None) as probe:
-            for _ in range(3):
-                optimizer.zero_grad()
-                scaler.scale(nn.functional.cross_entropy(model(x), y)).backward()
-                scaler.step(optimizer)
-                if update_last:
-                    probe.step()
-                    scaler.update()
-                else:
-                    scaler.update()
-                    probe.step()
-        return rows(folder)
-
-    plain, scaled, untold = (
-        fit(tmp_path / str(i), scale=scale, told=told)
-        for i, (scale, told) in enumerate([(1.0, True), (1024.0, True), (1024.0, False)])
-    )
-    columns = [name for name in FIGURES if plain[name].notna().any()]
-    np.testing.assert_allclose(scaled[columns], plain[columns], rtol=1e-4)
-    assert (untold.preactivation_grad_norm / plain.preactivation_grad_norm).tolist() == pytest.approx(
-        [1024.0] * 3 + [4096.0] * 3 + [16384.0] * 3, rel=1e-4
-    )
-
-
-def test_autocast_is_measured_in_its_own_precision(tmp_path):
-    with gradlab.watch(model := small(), every=1, full_every=1, to=tmp_path) as probe:
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        x, y = batch()
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = model(x)
-        nn.functional.cross_entropy(outputs.float(), y).backward()
-        optimizer.step()
-        probe.step()
-    table = rows(tmp_path)
-    assert (table[["preactivation_norm", "preactivation_grad_norm", "weight_grad_norm", "update_norm"]] > 0).all(
-        axis=None
-    )
-    assert table.preactivation_norm.iloc[-1] == pytest.approx(outputs.float().norm().item(), rel=1e-3)
-
-
-def test_unscaled_divides_gradients_and_nothing_else():
-    row = tuple(float(i) for i in range(len(COLUMNS)))
-    (found,) = unscaled([row], 100.0)
-    changed = {name for name, x, y in zip(COLUMNS, row, found, strict=True) if x != y}
-    norms = {"preactivation_grad_norm", "activation_grad_norm", "weight_grad_norm", "skip_grad_norm"}
-    assert changed == norms | {f"grad_log10_p{q}" for q in (5, 50, 95)}
-    assert found[COLUMNS.index("grad_log10_p50")] == row[COLUMNS.index("grad_log10_p50")] - 2
-    assert unscaled([(None, *row[1:])], 100.0)[0][0] is None
 
 
 @pytest.mark.parametrize("error", [RuntimeError("lost"), KeyboardInterrupt()])
@@ -304,26 +207,3 @@ def test_the_readme_s_lines_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert rows(tmp_path / "outputs" / "mine").step.unique().tolist() == [0, 10, 20]
     assert json.loads((tmp_path / "outputs" / "mine" / "run.json").read_text())["status"] == "completed"
-
-
-@pytest.mark.cuda
-def test_float16_on_a_gpu_is_recorded_without_its_factor(tmp_path):
-    def fit(folder, *, half):
-        model = small().cuda()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        scaler = torch.amp.GradScaler("cuda", enabled=half)
-        x, y = (t.cuda() for t in batch())
-        with gradlab.watch(model, every=1, full_every=1, to=folder, scaler=scaler) as probe:
-            for _ in range(3):
-                optimizer.zero_grad()
-                with torch.autocast("cuda", torch.float16, enabled=half):
-                    loss = nn.functional.cross_entropy(model(x), y)
-                scaler.scale(loss).backward()
-                scaler.step(optimizer)
-                scaler.update()
-                probe.step(loss)
-        return rows(folder)
-
-    half, whole = fit(tmp_path / "half", half=True), fit(tmp_path / "whole", half=False)
-    columns = ["preactivation_norm", "preactivation_grad_norm", "weight_grad_norm", "update_norm"]
-    np.testing.assert_allclose(half[columns], whole[columns], rtol=0.05)
