@@ -23,11 +23,16 @@ def compose_config(*overrides: str) -> DictConfig:
     return cfg
 
 
-@cache
-def _composer() -> tuple[Composer, DictConfig]:
+def make_loader() -> ConfigLoaderImpl:
+    """Return Hydra's own loader of the configs, as a command has it."""
     setup_globals()
     schema.register()
-    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+    return ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+
+
+@cache
+def _composer() -> tuple[Composer, DictConfig]:
+    loader = make_loader()
     return Composer(loader), loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
 
 

@@ -5,21 +5,17 @@ from itertools import product
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
-from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from gradlab import cli, schema
 from gradlab.sweep.composing import Composer
+from running import make_loader
 
 
 @pytest.fixture(scope="module")
 def loader():
-    setup_globals()
-    schema.register()
-    return ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+    return make_loader()
 
 
 @pytest.fixture(scope="module")

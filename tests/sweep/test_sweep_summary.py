@@ -99,7 +99,7 @@ def test_a_run_done_again_replaces_its_row(tmp_path):
 def test_runs_that_end_together_give_the_same_tables_as_one_after_the_other(tmp_path, capsys):
     runs = make_sweep(tmp_path, [[f"activation={name}", "seed=0"] for name in ("relu", "tanh", "selu")])
     add_run(tmp_path, runs[0])
-    with together():
+    with together(tmp_path):
         for run in reversed(runs):
             add_run(tmp_path, run)
         assert len(read_rows(tmp_path / SUMMARY)[1]) == 1
@@ -109,7 +109,7 @@ def test_runs_that_end_together_give_the_same_tables_as_one_after_the_other(tmp_
     summarize(tmp_path, runs)
     assert grown == {run["run"]: run for run in read_rows(tmp_path / SUMMARY)[1]}
     (tmp_path / "other" / SUMMARY).mkdir(parents=True)
-    with together():
+    with together(tmp_path / "other"):
         add_run(tmp_path / "other", runs[0])
     assert capsys.readouterr().err.startswith("gradlab: summary.csv lacks runs: IsADirectoryError")
     add_run(tmp_path, runs[0])

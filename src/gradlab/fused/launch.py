@@ -93,7 +93,7 @@ def _launch(
                 _give_up(group, str(error))
             except Exception as error:  # alone, what is wrong with a run is its own and told as ever
                 _give_up(group, f"the group failed with {runs.describe(error)}")
-        with together() if group[0].member is not None else nullcontext():
+        with together(Path(hydra.sweep.dir)) if group[0].member is not None else nullcontext():
             for each in group:
                 returned[id(each)] = _run(launcher, each)
                 each.member = None

@@ -22,7 +22,7 @@ from gradlab.sweep.rows import MEASURED, RESULTS, read_row, read_value
 
 SUMMARY, BY_CONFIG = "summary.csv", "summary_by_config.csv"
 Row = Mapping[str, str]
-_waiting: list[tuple[Path, Path]] | None = None  # folder and run of those that end `together`
+_waiting: list[Path] | None = None  # those that end `together`
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,22 @@ def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
         row |= {key: read_value(run, key) for key in keys(columns) if key not in row}
     rows = [row for _, row in read]
     with _lock(folder):
-        _write(folder / SUMMARY, columns, rows)
-        _write(folder / BY_CONFIG, *aggregate(columns, rows))
+        _write_both(folder, columns, rows)
     return Summary(columns=columns, rows=rows, runs=[run for run, _ in read], skipped=skipped)
 
 
 def add_run(folder: Path, run: Path) -> None:
     """Put a run that has just ended into the tables of its sweep, in place of its older row if there is one.
 
-    ``summary.csv`` is whole after every run; ``summary_by_config.csv`` follows each time it has grown by 5%.
+    ``summary.csv`` is whole after every run that does not end `together` with others; ``summary_by_config.csv``
+    follows each time it has grown by 5%.
 
     Args:
         folder: The sweep's folder.
         run: The run's folder in it.
     """
     if _waiting is not None:
-        _waiting.append((folder, run))
+        _waiting.append(run)
         return
     name = run.name
     row = read_row(run, name=name)
@@ -103,10 +103,13 @@ def add_run(folder: Path, run: Path) -> None:
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Let the runs that end within a block, all at once, be put into the tables at the block's end.
+def together(folder: Path) -> Iterator[None]:
+    """Let the runs of a sweep that end within a block, all at once, be put into its tables at the block's end.
 
     Many cost hardly more than one.
+
+    Args:
+        folder: The sweep's folder.
     """
     global _waiting
     _waiting = []
@@ -114,8 +117,7 @@ def together() -> Iterator[None]:
         yield
     finally:
         ended, _waiting = _waiting, None
-        for folder in dict.fromkeys(folder for folder, _ in ended):
-            add_runs(folder, [run for other, run in ended if other == folder])
+        add_runs(folder, ended)
 
 
 def add_runs(folder: Path, runs: Iterable[Path]) -> None:
@@ -203,7 +205,10 @@ def _rewrite(folder: Path, new: Mapping[str, Row]) -> None:
     """Write both tables with some rows by their runs' names, which take the place of older ones, under the lock."""
     known, rows = read_rows(folder / SUMMARY)
     rows = [*(old for old in rows if old["run"] not in new), *new.values()]
-    columns = _columns([dict.fromkeys(known, ""), *rows])
+    _write_both(folder, _columns([dict.fromkeys(known, ""), *rows]), rows)
+
+
+def _write_both(folder: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
     _write(folder / SUMMARY, columns, rows)
     _write(folder / BY_CONFIG, *aggregate(columns, rows))
 
