@@ -23,8 +23,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import open_dict
 
 from bench_cases import CASES, HELD_OUT, Case
-from gradlab import cli, job, schema
-from gradlab.compat import INITIALIZE_OPTIONS
+from gradlab.config import schema
+from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
+from gradlab.config.paths import CONFIGS
+from gradlab.run.execute import execute
 
 ASKED = 0.97  # share of the faulty runs whose root cause is named
 LEARNS, FAILS = 0.6, 0.4  # share of the way from guessing to perfect on the test set, at least and at most
@@ -101,12 +103,12 @@ def _records(
 def run(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
     """Do a run as the command line would, in silence, without figures and checkpoint, and return its run.json."""
     quiet = ("figures=false", "train.checkpoint=false")
-    with initialize_config_dir(str(cli.CONFIGS), **INITIALIZE_OPTIONS), redirect_stdout(StringIO()):
+    with initialize_config_dir(str(CONFIGS), **INITIALIZE_OPTIONS), redirect_stdout(StringIO()):
         cfg = compose("config", overrides=[*overrides, *quiet], return_hydra_config=True)
         choices = dict(cfg.hydra.runtime.choices)
         with open_dict(cfg):
             del cfg.hydra
-        job.execute(cfg, folder, choices=choices, brief=True)
+        execute(cfg, folder, choices=choices, brief=True)
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 

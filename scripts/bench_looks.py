@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradlab.history import FLUSH
+from gradlab.artifacts.tables import Table
 from gradlab.nn.mlp import MLP
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe, Row
-from gradlab.runs import Table
+from gradlab.run.history import FLUSH
 
 
 def _nothing() -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import yaml
 
+from gradlab.artifacts.record import write_json
+from gradlab.artifacts.tables import METRICS, Table
 from gradlab.probe.columns import COLUMNS
-from gradlab.runs import METRICS, Table, write_json
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "gelu", "selu")
 INITIALIZERS = ("default", "xavier_normal", "kaiming_normal", "orthogonal")
@@ -73,7 +74,7 @@ def main() -> None:
         bytes_in = sum(path.stat().st_size for path in folder.rglob("*.csv"))
         code = (
             "import json, resource, time; began = time.perf_counter()\n"
-            "from pathlib import Path; from gradlab.report import remake\n"
+            "from pathlib import Path; from gradlab.cli.report import remake\n"
             f"page, broken = remake([Path({str(folder)!r})])\n"
             "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
             "size = page.stat().st_size / 1e6\n"

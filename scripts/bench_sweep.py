@@ -21,17 +21,22 @@ from unittest.mock import patch
 
 import torch
 
-from gradlab import build, checkpoint, cli, console, job, runs
-from gradlab.history import History
+from gradlab import cli
+from gradlab.artifacts.record import read_run
+from gradlab.config import build
+from gradlab.run import checkpoint, console, execute
+from gradlab.run.execute import run
+from gradlab.run.history import History
 from gradlab.sweep import rebuild, summary
 
 SPENT: dict[str, list[float]] = defaultdict(list)
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "building": [
-        (build, "check"), (runs, "fingerprint"), (runs, "foreign_sources"), (job, "assemble"), (runs, "environment"),
+        (build, "check"), (execute, "compute_fingerprint"), (execute, "foreign_sources"), (execute, "assemble"),
+        (execute, "describe_environment"),
     ],
     "writing": [
-        (History, "__init__"), (History, "close"), (runs, "write_json"), (checkpoint, "save"), (summary, "add_run"),
+        (History, "__init__"), (History, "close"), (execute, "write_json"), (checkpoint, "save"), (summary, "add_run"),
         (console, "summarize"),
     ],
     "drawing": [(rebuild, "rebuild")],
@@ -62,7 +67,7 @@ def run_with_marks(cfg: Any, **kwargs: Any) -> float | None:
     return value
 
 
-EXECUTE = job.run
+EXECUTE = run
 
 
 def main() -> None:
@@ -75,14 +80,14 @@ def main() -> None:
         for part, functions in PARTS.items():
             for owner, name in functions:
                 stack.enter_context(patch.object(owner, name, timed(getattr(owner, name), part)))
-        stack.enter_context(patch.object(job, "run", run_with_marks))
+        stack.enter_context(patch.object(execute, "run", run_with_marks))
         seeds = ",".join(map(str, range(number)))
         arguments = ["gradlab", "-m", "train=smoke", f"seed={seeds}", f"hydra.sweep.dir={scratch}/sweep"]
         stack.enter_context(patch.object(sys, "argv", arguments))
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         with contextlib.suppress(SystemExit):
             cli.main()
-        records = [runs.read_run(path.parent) or {} for path in Path(scratch).glob("sweep/*/run.json")]
+        records = [read_run(path.parent) or {} for path in Path(scratch).glob("sweep/*/run.json")]
     training = statistics.median(record["seconds"] for record in records)
     rows = {name: statistics.median(SPENT[f"{name} in a run"][1:]) for name in ("building", "writing")}
     between = [later - sooner for later, sooner in zip(SPENT["begun"][1:], SPENT["ended"], strict=False)]

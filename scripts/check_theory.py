@@ -15,7 +15,10 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from gradlab import cli, job, runs, schema
+from gradlab.artifacts.record import read_run
+from gradlab.config import schema
+from gradlab.config.paths import CONFIGS
+from gradlab.run.execute import execute
 
 # Where a draw leaves float32's range there is nothing to compare: float64 everywhere.
 FIXED = ("train=init", "figures=false", "train.checkpoint=false", "train.dtype=float64", "data=gaussian")
@@ -48,11 +51,11 @@ def draw(
 def measure(overrides: list[str], folder: Path) -> dict[str, Any] | str:
     """Do a run and return what its run.json says of theory."""
     schema.register()
-    with initialize_config_dir(config_dir=str(cli.CONFIGS), version_base="1.3"):
+    with initialize_config_dir(config_dir=str(CONFIGS), version_base="1.3"):
         cfg = compose("config", overrides=[*FIXED, *overrides])
     folder.mkdir()
-    job.execute(cfg, folder, choices={}, brief=True)
-    return (runs.read_run(folder) or {})["theory"]
+    execute(cfg, folder, choices={}, brief=True)
+    return (read_run(folder) or {})["theory"]
 
 
 def line(theory: dict[str, Any] | str) -> tuple[str, str]:

@@ -13,8 +13,10 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from gradlab import cli, job, schema
-from gradlab.compat import INITIALIZE_OPTIONS
+from gradlab.config import schema
+from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
+from gradlab.config.paths import CONFIGS
+from gradlab.run.execute import execute
 
 NET = ("activation=sigmoid", "initializer=xavier_normal", "model.depth=20")
 STRATEGIES = (
@@ -96,9 +98,9 @@ def replaced(base: Sequence[str], overrides: Sequence[str]) -> list[str]:
 
 def run(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
     """Do a run as the command line would, without figures and checkpoint, and return its run.json."""
-    with initialize_config_dir(str(cli.CONFIGS), **INITIALIZE_OPTIONS):
+    with initialize_config_dir(str(CONFIGS), **INITIALIZE_OPTIONS):
         cfg = compose("config", overrides=[*overrides, "figures=false", "train.checkpoint=false"])
-    job.execute(cfg, folder, choices={}, brief=True)
+    execute(cfg, folder, choices={}, brief=True)
     return json.loads((folder / "run.json").read_text(encoding="utf-8"))
 
 

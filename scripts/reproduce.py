@@ -18,15 +18,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import patch
 
-from gradlab import cli, runs
+from gradlab import cli
+from gradlab.artifacts.folders import find_runs
+from gradlab.artifacts.record import read_run
+from gradlab.cli.help import description
+from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
-from gradlab.helptext import description
-from gradlab.proof import claims, results
-from gradlab.proof.claims import OUTSIDE, Expectation
-from gradlab.sweep.folders import find_runs
+from gradlab.reproduce import claims, results
+from gradlab.reproduce.claims import OUTSIDE, Expectation
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPES = cli.CONFIGS / "experiment"
+RECIPES = CONFIGS / "experiment"
 GIB = 2**30
 
 
@@ -101,7 +103,7 @@ def reproduce(expectation: Expectation, folder: Path, *, quick: bool) -> results
     run(line.split(), folder)
     # A folder may hold runs of an earlier version of the recipe too.
     found = [path for path in find_runs(folder) if (path / ".hydra" / "hydra.yaml").stat().st_mtime >= began]
-    records = [runs.read_run(path) or {} for path in found]
+    records = [read_run(path) or {} for path in found]
     if not records or any(record.get("status") not in ("completed", "diverged") for record in records):
         raise GradlabError(f"a run failed; log.txt in outputs/reproduce/{folder.name} says why")
     outcomes = []
@@ -128,7 +130,7 @@ def run(words: Sequence[str], folder: Path) -> None:
 
 def machine(folder: Path) -> dict[str, str]:
     """Return the date, and what the runs in a folder were done on, as the first of them says it."""
-    records = (runs.read_run(path) or {} for path in find_runs(folder))
+    records = (read_run(path) or {} for path in find_runs(folder))
     environment = next(record["environment"] for record in records if "environment" in record)
     versions = ", ".join(f"{name} {environment[name]}" for name in ("gradlab", "torch", "python"))
     return {

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradlab import job
+from gradlab.run.execute import execute
 from made_up import make_run
 from running import Run, compose_config
 
@@ -20,7 +20,7 @@ def run(tmp_path: Path) -> Callable[..., Run]:
         folder = tmp_path / f"run{next(counter)}"
         folder.mkdir()
         cfg = compose_config("figures=false", *overrides)
-        job.execute(cfg, folder, overrides=overrides, choices={})
+        execute(cfg, folder, overrides=overrides, choices={})
         return Run(folder)
 
     return do

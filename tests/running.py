@@ -10,8 +10,9 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
-from gradlab import cli, schema
-from gradlab.sweep.composing import Composer
+from gradlab.config import schema
+from gradlab.config.paths import CONFIGS
+from gradlab.launch.composing import Composer
 
 
 def compose_config(*overrides: str) -> DictConfig:
@@ -27,7 +28,7 @@ def make_loader() -> ConfigLoaderImpl:
     """Return Hydra's own loader of the configs, as a command has it."""
     setup_globals()
     schema.register()
-    return ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+    return ConfigLoaderImpl(config_search_path=create_config_search_path(str(CONFIGS)))
 
 
 @cache

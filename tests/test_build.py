@@ -9,11 +9,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from gradlab import build
-from gradlab.errors import GradlabError
-from gradlab.fit import check_node, check_value, locate
-from gradlab.schema import Root
-from gradlab.suggest import closest, closest_key
+from gradlab.config import build
+from gradlab.config.keys import closest_key
+from gradlab.config.schema import Root
+from gradlab.config.signatures import check_node, check_value, locate
+from gradlab.errors import GradlabError, closest
 
 HERE = __name__
 
@@ -158,7 +158,7 @@ def test_values_that_do_not_fit(value, hint, wanted):
     [
         ("torch.nn.Relu6", "there is no torch.nn.Relu6; did you mean torch.nn.ReLU6?"),
         ("torhc.nn.ReLU", "there is no torhc.nn.ReLU; did you mean torch.nn.ReLU?"),
-        ("gradlab.suggets.closest", "did you mean gradlab.suggest.closest?"),
+        ("gradlab.erorrs.closest", "did you mean gradlab.errors.closest?"),
         ("zzzz.nothing", "there is no zzzz.nothing"),
         ("math.pi", "math.pi is a float, not something to call"),
     ],
@@ -206,7 +206,8 @@ def test_partials_of_known_parts_are_plain_and_those_of_other_modules_keep_their
 
 def test_what_builds_only_partials_is_made_once_and_handed_out_in_copies(monkeypatch):
     calls = []
-    monkeypatch.setattr(build, "instantiate", lambda *given, **how: calls.append(given) or instantiate(*given, **how))
+    counted = lambda *given, **how: calls.append(given) or instantiate(*given, **how)  # noqa: E731
+    monkeypatch.setattr("gradlab.config.factories.instantiate", counted)
     partial = {"_target_": "torch.nn.LeakyReLU", "_partial_": True, "betas": [0.9, 0.99]}
     first, second = (build.build(node(**partial), "optimizer") for _ in range(2))
     first.keywords["betas"].append(3)

@@ -8,9 +8,10 @@ from importlib.util import find_spec
 import pytest
 
 import gradlab
-from gradlab import cli
+from gradlab.cli import main
+from gradlab.cli.help import description, groups
+from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
-from gradlab.helptext import description, groups
 
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "sklearn", "pydantic")
 
@@ -20,16 +21,15 @@ def call(monkeypatch, tmp_path, capsys):
     """Run the command line in this process, with a job that only checks the config."""
 
     def check_only(cfg):
-        from gradlab import build
+        from gradlab.config import build
 
         build.check(cfg)
         return 0.0
 
-    job = types.ModuleType("gradlab.job")
-    job.run = check_only
-    monkeypatch.setitem(sys.modules, "gradlab.job", job)
-    monkeypatch.setattr(gradlab, "job", job, raising=False)
-    monkeypatch.setattr(cli, "WANTS_TRACEBACK", False)
+    execute = types.ModuleType("gradlab.run.execute")
+    execute.run = check_only
+    monkeypatch.setitem(sys.modules, "gradlab.run.execute", execute)
+    monkeypatch.setattr("gradlab.cli.command.WANTS_TRACEBACK", False)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     monkeypatch.chdir(tmp_path)
@@ -40,7 +40,7 @@ def call(monkeypatch, tmp_path, capsys):
         GlobalHydra.instance().clear()
         monkeypatch.setattr(sys, "argv", ["gradlab", *arguments])
         try:
-            cli.main()
+            main()
             code = 0
         except SystemExit as end:
             code = end.code or 0
@@ -90,7 +90,7 @@ REFUSALS = [
         "gradlab: train.resume=nowhere: no run to go on with, nowhere/.hydra/config.yaml is missing",
     ),
     ("--cfgg", "gradlab: unknown flag --cfgg; did you mean --cfg?"),
-    ("--cfg", "gradlab: argument --cfg/-c: expected one argument; gradlab --help lists the flags"),
+    ("--cfg", "gradlab: argument --cfg/-c: expected one argument; gradlab --help lists the options"),
     ("--config-dir=nowhere", "gradlab: --config-dir nowhere: there is no such folder"),
     ("--config-name=foo", "gradlab: Cannot find primary config 'foo'. Check that it's in your config search path."),
     ("--options=actvation", "gradlab: unknown group actvation; did you mean activation? groups: activation,"),
@@ -121,7 +121,7 @@ def test_an_unforeseen_error_is_one_line_with_its_type(call, monkeypatch):
     def fail(cfg):
         raise RuntimeError("first\nsecond")
 
-    monkeypatch.setattr(sys.modules["gradlab.job"], "run", fail)
+    monkeypatch.setattr(sys.modules["gradlab.run.execute"], "run", fail)
     code, _, err = call()
     assert (code, err.count("\n")) == (1, 1)
     assert err.startswith("gradlab: RuntimeError: first second")
@@ -154,12 +154,12 @@ def test_ctrl_c_exits_with_130(call, monkeypatch):
             raise AttributeError("what was half done")
 
     for way in (interrupt, interrupt_in_the_midst):
-        monkeypatch.setattr(sys.modules["gradlab.job"], "run", way)
+        monkeypatch.setattr(sys.modules["gradlab.run.execute"], "run", way)
         assert call() == (130, "", "gradlab: interrupted\n")
 
 
 def test_the_users_own_wish_for_a_traceback_is_kept(call, monkeypatch):
-    monkeypatch.setattr(cli, "WANTS_TRACEBACK", True)
+    monkeypatch.setattr("gradlab.cli.command.WANTS_TRACEBACK", True)
     with pytest.raises(GradlabError, match="unknown key depth"):
         call("depth=3")
 
@@ -174,7 +174,7 @@ def test_help_names_every_group_option_and_setting(call):
     code, out, _ = call("activation=relu", "--help")
     assert code == 0
     words = out.replace(",", " ").split()
-    for group, options in groups([cli.CONFIGS]).items():
+    for group, options in groups([CONFIGS]).items():
         assert {group, *options} <= set(words)
     assert "train.batch_size" in out
 
@@ -196,7 +196,7 @@ def test_options_of_a_users_own_folder(call, tmp_path):
 
 
 def test_every_option_says_what_it_is():
-    for path in cli.CONFIGS.glob("*/**/*.yaml"):
+    for path in CONFIGS.glob("*/**/*.yaml"):
         line = next(line for line in path.read_text().splitlines() if "@package" not in line)
         assert line.startswith("# "), path
         assert len(line) <= 120, path

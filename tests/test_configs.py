@@ -2,13 +2,14 @@
 
 import pytest
 
-from gradlab import build, cli
-from gradlab.assembly import assemble
+from gradlab.config import build
+from gradlab.config.paths import CONFIGS
+from gradlab.run.assemble import assemble
 from running import compose_config
 
 GROUPS = ["activation", "initializer", "recurrent_initializer", "normalization", "residual", "clipping", "optimizer",
           "lr_scheduler", "data", "model", "train", "probe", "diagnosis"]  # fmt: skip
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((cli.CONFIGS / group).glob("*.yaml"))]
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONFIGS / group).glob("*.yaml"))]
 
 
 # These want files, a user's class, or an answer at every time step: other tests train on them.
@@ -53,7 +54,7 @@ def test_every_part_fits_a_recurrent_net(group, option):
 
 def test_recurrent_matrices_have_the_same_initializers():
     """Each with a line of its own that only points to it."""
-    own, theirs = (sorted((cli.CONFIGS / group).glob("*.yaml")) for group in ("recurrent_initializer", "initializer"))
+    own, theirs = (sorted((CONFIGS / group).glob("*.yaml")) for group in ("recurrent_initializer", "initializer"))
     assert [path.name for path in own] == [path.name for path in theirs]
     for path, original in zip(own, theirs, strict=True):
         first, second = path.read_text().splitlines()
@@ -61,9 +62,7 @@ def test_recurrent_matrices_have_the_same_initializers():
         assert second == f"defaults: [/initializer@_here_: {path.stem}]"
 
 
-@pytest.mark.parametrize(
-    "path", sorted(cli.CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
-)
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_file_begins_with_what_it_is(path):
     first = path.read_text().splitlines()[0]
     assert first.startswith("# ")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gradlab.assembly import assemble
+from gradlab.run.assemble import assemble
 from running import compose_config
 
 pytestmark = [

@@ -7,18 +7,20 @@ import torch
 import yaml
 
 from conftest import Run
-from gradlab import build, cli, helptext
-from gradlab.proof import claims
-from gradlab.sweep.rows import text
+from gradlab.cli.help import description, groups
+from gradlab.config import build
+from gradlab.config.paths import CONFIGS
+from gradlab.reproduce import claims
+from gradlab.run.row import text
 from running import compose_config
 
-EXPERIMENTS = sorted((cli.CONFIGS / "experiment").glob("*.yaml"))
-EXPECTED = claims.read_all(cli.CONFIGS / "experiment")
+EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*.yaml"))
+EXPECTED = claims.read_all(CONFIGS / "experiment")
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_the_first_comment_is_the_command(path):
-    command, _, what = helptext.description(path).partition(": ")
+    command, _, what = description(path).partition(": ")
     assert command in (f"gradlab experiment={path.stem}", f"gradlab -m experiment={path.stem}")
     assert ("-m" in command.split()) == ("sweeper:" in path.read_text())
     assert what
@@ -33,7 +35,7 @@ def test_every_experiment_is_a_valid_config(path):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_expected_figures_are_about_runs_of_the_experiment(name):
     """Each claim's runs are among those that the recipe sweeps over, in its small version too where it is claimed."""
-    recipe = yaml.safe_load((cli.CONFIGS / "experiment" / f"{name}.yaml").read_text())
+    recipe = yaml.safe_load((CONFIGS / "experiment" / f"{name}.yaml").read_text())
     swept = recipe.get("hydra", {}).get("sweeper", {}).get("params", {})
     small = dict(override.split("=", 1) for override in EXPECTED[name].quick or ())
     for claim in EXPECTED[name].claims:
@@ -46,7 +48,7 @@ def test_expected_figures_are_about_runs_of_the_experiment(name):
 
 
 def test_help_shows_experiments_and_not_their_expected_figures():
-    assert set(helptext.groups([cli.CONFIGS])["experiment"]) == {path.stem for path in EXPERIMENTS}
+    assert set(groups([CONFIGS])["experiment"]) == {path.stem for path in EXPERIMENTS}
     assert set(EXPECTED) <= {path.stem for path in EXPERIMENTS}
 
 

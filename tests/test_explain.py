@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gradlab import explain
+from gradlab.cli import explain
 from made_up import make_sweep, write_config
 from running import Run
 
@@ -83,7 +83,7 @@ def test_what_is_broken_is_said_in_a_line(write_run, tmp_path, command, capsys):
 
 def test_it_takes_neither_torch_nor_hydra_nor_matplotlib(vanished):
     code = (
-        "import sys; from gradlab import explain\n"
+        "import sys; from gradlab.cli import explain\n"
         "assert not {'numpy', 'omegaconf', 'yaml'} & set(sys.modules)\n"
         f"sys.argv = ['gradlab-explain', {str(vanished.folder)!r}]\n"
         "try: explain.main()\n"
@@ -95,7 +95,7 @@ def test_it_takes_neither_torch_nor_hydra_nor_matplotlib(vanished):
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(vanished):
-    main = "from gradlab.explain import main; main()"
+    main = "from gradlab.cli.explain import main; main()"
     command = f"{sys.executable} -c '{main}' --json {vanished.folder} | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[", "")

@@ -12,9 +12,12 @@ import pandas as pd
 import pytest
 import torch
 
-from gradlab import job, runs
-from gradlab.assembly import assemble
+from gradlab.artifacts.fingerprint import compute_fingerprint, foreign_sources
+from gradlab.artifacts.record import read_run, write_json
+from gradlab.artifacts.tables import METRICS, Table
 from gradlab.errors import GradlabError
+from gradlab.run.assemble import assemble
+from gradlab.run.execute import execute
 from running import compose_config
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=20", "train.eval_every=10")
@@ -30,7 +33,7 @@ def test_a_completed_run_leaves_everything(run):
                                       "decades_per_layer_final_low"}  # fmt: skip
     assert record["environment"]["torch"] == torch.__version__.split("+")[0]
     assert [verdict["when"] for verdict in record["verdicts"]] == ["initial", "final"]
-    assert list(done.metrics.columns) == list(runs.METRICS)
+    assert list(done.metrics.columns) == list(METRICS)
     assert list(done.metrics.step) == [0, 10, 19]
     assert done.metrics.eval_accuracy.notna().all()
     assert sorted(done.gradients.depth_index.unique()) == [1, 2, 3, 4]
@@ -87,14 +90,14 @@ def test_dropped_blocks_do_not_hide_a_divergence(run):
 
 def test_a_failed_run_says_why(tmp_path):
     with pytest.raises(GradlabError, match="batch_norm needs at least 2 samples"):
-        job.execute(compose_config("train.batch_size=1", "normalization=batch_norm"), tmp_path, choices={})
+        execute(compose_config("train.batch_size=1", "normalization=batch_norm"), tmp_path, choices={})
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["status"] == "failed"
     assert record["error"] == "train.batch_size=1: batch_norm needs at least 2 samples to normalize over"
     assert record["seed"] == 0
     assert "Traceback" in (tmp_path / "error.log").read_text()
     assert not (tmp_path / "checkpoint.pt").exists()
-    job.execute(compose_config(*SMALL, "figures=false"), tmp_path, choices={})
+    execute(compose_config(*SMALL, "figures=false"), tmp_path, choices={})
     assert not (tmp_path / "error.log").exists()
 
 
@@ -116,19 +119,19 @@ def test_the_probe_can_be_off(run):
 
 def test_a_finished_run_is_reused_and_a_changed_one_is_not(tmp_path, capsys):
     cfg = compose_config(*SMALL, "figures=false")
-    value = job.execute(cfg, tmp_path, choices={})
+    value = execute(cfg, tmp_path, choices={})
     stamp = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
-    assert job.execute(cfg, tmp_path, choices={}) == value
+    assert execute(cfg, tmp_path, choices={}) == value
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == stamp
-    job.execute(compose_config(*SMALL, "figures=false", "seed=1"), tmp_path, choices={})
+    execute(compose_config(*SMALL, "figures=false", "seed=1"), tmp_path, choices={})
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns != stamp
 
 
 def test_fingerprints_follow_what_matters():
     base = {"seed": 0, "model": {"depth": 3}, "hydra": {"a": 1}}
-    assert runs.fingerprint(base, {}) == runs.fingerprint({"model": {"depth": 3}, "seed": 0, "hydra": {}}, {})
-    assert runs.fingerprint(base, {}) != runs.fingerprint(base | {"seed": 1}, {})
-    assert runs.fingerprint(base, {}) != runs.fingerprint(base, {"my_parts.swish": "def swish(): ..."})
+    assert compute_fingerprint(base, {}) == compute_fingerprint({"model": {"depth": 3}, "seed": 0, "hydra": {}}, {})
+    assert compute_fingerprint(base, {}) != compute_fingerprint(base | {"seed": 1}, {})
+    assert compute_fingerprint(base, {}) != compute_fingerprint(base, {"my_parts.swish": "def swish(): ..."})
 
 
 def test_sources_of_foreign_targets_are_kept(tmp_path, monkeypatch):
@@ -136,19 +139,19 @@ def test_sources_of_foreign_targets_are_kept(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     config = {"a": [{"_target_": "foreign_parts.swish"}], "b": {"_target_": "torch.nn.ReLU"}}
     importlib.import_module("foreign_parts")
-    assert runs.foreign_sources(config) == {"foreign_parts.swish": "def swish():\n    return 1\n"}
-    assert runs.foreign_sources({"_target_": "numpy.exp"}).keys() == {"numpy.exp"}
+    assert foreign_sources(config) == {"foreign_parts.swish": "def swish():\n    return 1\n"}
+    assert foreign_sources({"_target_": "numpy.exp"}).keys() == {"numpy.exp"}
 
 
 def test_non_finite_numbers_in_run_json_are_words(tmp_path):
-    runs.write_json(tmp_path / "run.json", {"a": float("nan"), "b": [float("-inf"), 1.5], "c": None})
-    record = runs.read_run(tmp_path)
+    write_json(tmp_path / "run.json", {"a": float("nan"), "b": [float("-inf"), 1.5], "c": None})
+    record = read_run(tmp_path)
     assert record == {"a": "nan", "b": ["-inf", 1.5], "c": None}
     assert isinf(float(record["b"][0]))
 
 
 def test_tables_round_trip(tmp_path):
-    table = runs.Table(tmp_path / "t.csv", ["a", "b", "c"])
+    table = Table(tmp_path / "t.csv", ["a", "b", "c"])
     table.write([[1, 0.1 + 0.2, None], [2, float("nan"), float("-inf")]])
     table.close()
     assert (tmp_path / "t.csv").read_text() == "a,b,c\n1,0.30000000000000004,\n2,nan,-inf\n"

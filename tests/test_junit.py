@@ -1,6 +1,6 @@
 from xml.etree import ElementTree
 
-from gradlab.junit import write_junit
+from gradlab.artifacts.junit import write_junit
 
 
 def test_each_run_is_a_test_case_and_odd_names_are_escaped(tmp_path):

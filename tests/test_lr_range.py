@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from gradlab import build
+from gradlab.config import build
 from gradlab.errors import GradlabError
 from running import compose_config
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conftest import compose_config
-from gradlab.assembly import assemble
+from gradlab.run.assemble import assemble
 
 # An even number of points, so that none falls on a kink at 0.
 NODES = np.linspace(-12, 12, 100_000)

@@ -6,11 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from gradlab import build
-from gradlab.assembly import assemble
+from gradlab.config import build
 from gradlab.errors import GradlabError
-from gradlab.probe.columns import COLUMNS
-from gradlab.probe.shares import COLUMNS as SHARES
+from gradlab.probe.columns import COLUMNS, SHARES
+from gradlab.run.assemble import assemble
 from running import compose_config
 
 SMALL = ("model.depth=4", "model.width=16", "train.steps=12", "train.eval_every=5")

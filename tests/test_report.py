@@ -8,7 +8,7 @@ import sys
 import pandas as pd
 import pytest
 
-from gradlab import report
+from gradlab.cli import report
 from made_up import make_sweep
 
 SWEEP = [[f"activation={name}", f"seed={seed}"] for name in ("relu", "tanh") for seed in (0, 1)]
@@ -30,7 +30,7 @@ def command(monkeypatch):
 def test_help_comes_at_once_and_nothing_here_needs_torch(write_run, tmp_path):
     make_sweep(tmp_path / "sweep", SWEEP)
     code = (
-        "import sys; from gradlab import report; heavy = {'torch', 'pandas', 'matplotlib', 'hydra', 'yaml'};"
+        "import sys; from gradlab.cli import report; heavy = {'torch', 'pandas', 'matplotlib', 'hydra', 'yaml'};"
         "assert not heavy & set(sys.modules);"
         f"sys.argv = ['gradlab-report', {str(write_run())!r}, {str(tmp_path / 'sweep')!r}, '--to', {str(tmp_path)!r}]\n"
         "try: report.main()\n"

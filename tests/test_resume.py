@@ -14,10 +14,13 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from gradlab import job, resume, runs
-from gradlab.cli import CONFIGS
+from gradlab.artifacts.fingerprint import compute_fingerprint
+from gradlab.artifacts.record import read_run
+from gradlab.cli import resume
+from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
 from gradlab.probe.probe import Probe
+from gradlab.run.execute import execute
 from gradlab.view import figures
 from running import compose_config
 
@@ -47,7 +50,7 @@ def kill(monkeypatch):
 
 def do(folder: Path, *overrides: str, resume: bool = False) -> Path:
     folder.mkdir(exist_ok=True)
-    job.execute(compose_config(*overrides), folder, overrides=overrides, choices={}, resume=resume)
+    execute(compose_config(*overrides), folder, overrides=overrides, choices={}, resume=resume)
     return folder
 
 
@@ -129,7 +132,7 @@ def test_what_an_interrupt_or_the_figures_cut_off_is_done_again(tmp_path, monkey
     monkeypatch.setattr(Probe, "after_update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         do(tmp_path / "cut", *SMALL)
-    assert runs.read_run(tmp_path / "cut")["status"] == "interrupted"
+    assert read_run(tmp_path / "cut")["status"] == "interrupted"
 
     def killed_drawing(run_dir: Path, *, caption: str) -> None:
         (run_dir / "figures").mkdir()
@@ -154,11 +157,11 @@ def test_what_an_interrupt_or_the_figures_cut_off_is_done_again(tmp_path, monkey
 
 def test_a_kill_between_checkpoint_and_run_json_loses_nothing(tmp_path):
     folder = do(tmp_path / "run", *SMALL)
-    whole, record = contents(folder), runs.read_run(folder)
+    whole, record = contents(folder), read_run(folder)
     (folder / "run.json").unlink()
     do(folder, *SMALL)
     assert contents(folder) == whole
-    again = runs.read_run(folder)
+    again = read_run(folder)
     for key in ("metrics", "verdicts", "steps", "status", "hidden_layers"):
         assert again[key] == record[key]
 
@@ -170,7 +173,7 @@ def test_another_torch_is_a_warning(tmp_path):
     saved["environment"]["torch"] = "1.0"
     torch.save(saved, folder / "checkpoint.pt")
     do(folder, *SMALL)
-    (warning,) = runs.read_run(folder)["warnings"]
+    (warning,) = read_run(folder)["warnings"]
     assert warning.startswith("begun with torch=1.0, not ")
 
 
@@ -187,7 +190,7 @@ def test_a_run_of_another_config_is_named_and_left_alone(tmp_path):
     assert contents(folder) == before
     assert not (folder / "run.json").exists()
     do(folder, *SMALL, "model.depth=5")  # without resume it starts over
-    assert runs.read_run(folder)["steps"] == 90
+    assert read_run(folder)["steps"] == 90
     assert contents(folder) != before
 
 
@@ -202,12 +205,12 @@ def test_lost_rows_and_a_broken_checkpoint_are_errors(tmp_path):
         do(folder, *SMALL)
     (folder / "checkpoint.pt").unlink()
     do(folder, *SMALL)
-    assert runs.read_run(folder)["status"] == "completed"
+    assert read_run(folder)["status"] == "completed"
 
 
 def test_checkpoints_do_not_change_the_fingerprint():
     prints = {
-        runs.fingerprint({"seed": 0, "train": {"steps": 3, "checkpoint_every": every, "resume": name}}, {})
+        compute_fingerprint({"seed": 0, "train": {"steps": 3, "checkpoint_every": every, "resume": name}}, {})
         for every, name in ((0, ""), (5, ""), (5, "outputs/runs/a"))
     }
     assert len(prints) == 1

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from gradlab.config.schema import Root, check_settings, defaults, settings
 from gradlab.errors import GradlabError
-from gradlab.schema import Root, check_settings, defaults, settings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -6,11 +6,12 @@ import shutil
 import pytest
 import torch
 
-from gradlab import checkpoint, job
-from gradlab.assembly import assemble
 from gradlab.errors import GradlabError
-from gradlab.freeze import read_freeze
 from gradlab.optim.clipping import owner
+from gradlab.run import checkpoint
+from gradlab.run.assemble import assemble
+from gradlab.run.execute import execute
+from gradlab.train.freeze import read_freeze
 from running import Run, compose_config
 
 SMALL = ("model.depth=4", "model.width=16", "train.steps=40", "train.eval_every=0")
@@ -121,9 +122,9 @@ def test_a_run_that_grows_can_be_resumed(run, tmp_path, monkeypatch, kind):
 
         monkeypatch.setattr(checkpoint, "save", save)
         with pytest.raises(KilledError):
-            job.execute(compose_config("figures=false", *config), folder, choices={})
+            execute(compose_config("figures=false", *config), folder, choices={})
         monkeypatch.setattr(checkpoint, "save", written)
-        job.execute(compose_config("figures=false", *config), folder, choices={})
+        execute(compose_config("figures=false", *config), folder, choices={})
         done = Run(folder)
         assert same(weights(done), weights(whole))
         for name in ("gradients.csv", "metrics.csv"):

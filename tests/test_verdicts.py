@@ -9,14 +9,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from gradlab import schema
+from gradlab.config import schema
 from gradlab.data.chance import chance
 from gradlab.data.dataset import Dataset
 from gradlab.data.sequences import adding, copy_memory
 from gradlab.diagnosis.causes import FAULTS
 from gradlab.diagnosis.gate import Gate
 from gradlab.diagnosis.thresholds import Thresholds
-from gradlab.verdicts import judge, read_evidence
+from gradlab.run.verdicts import judge, read_evidence
 from running import compose_config
 
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 import gradlab
-from gradlab import cli
+from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
 from gradlab.probe.columns import FIGURES
 from gradlab.watch import _THRESHOLDS
@@ -190,7 +190,7 @@ def test_a_resnet_has_a_row_for_every_weight_in_the_order_of_calls(tmp_path):
 
 
 def test_thresholds_are_those_of_the_command_line():
-    shipped = OmegaConf.load(cli.CONFIGS / "diagnosis" / "default.yaml")
+    shipped = OmegaConf.load(CONFIGS / "diagnosis" / "default.yaml")
     for name in ("vanishing_ratio", "exploding_ratio"):
         assert getattr(_THRESHOLDS, name) == shipped[name]
 

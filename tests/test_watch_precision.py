@@ -7,7 +7,7 @@ from torch import nn
 
 import gradlab
 from gradlab.probe.columns import COLUMNS, FIGURES
-from gradlab.unscale import unscaled
+from gradlab.probe.unscale import unscaled
 from watching import batch, rows, small
 
 

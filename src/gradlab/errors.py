@@ -1,4 +1,9 @@
-"""The exceptions a user sees."""
+"""The exceptions a user sees, and the wording of their messages."""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib.metadata import requires
 
 
 class GradlabError(Exception):
@@ -11,3 +16,37 @@ class GateError(GradlabError):
     """The run is whole, but its gate does not let it pass."""
 
     exit_code = 3
+
+
+def closest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice most like a mistyped word, or None where none is like it."""
+    by_folded = {choice.lower(): choice for choice in choices}
+    matches = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
+    return by_folded[matches[0]] if matches else None
+
+
+def did_you_mean(suggestion: str | None) -> str:
+    """The tail of a message about a wrong name."""
+    return f"; did you mean {suggestion}?" if suggestion else ""
+
+
+def one_line(text: object) -> str:
+    """Fold a message of several lines into one."""
+    return " ".join(str(text).split())
+
+
+def install_hint(module: str) -> str | None:
+    """Say how to install a library that belongs to one of gradlab's extras.
+
+    Args:
+        module: Name of the top-level module that could not be imported.
+
+    Returns:
+        A sentence without a full stop, or None for a library of no extra.
+    """
+    for requirement in requires("gradlab") or ():
+        found = re.match(r"([\w-]+).*;.*\bextra == ['\"]([\w-]+)['\"]", requirement)
+        if found and found[1].replace("-", "_") == module:
+            extra = found[2]
+            return f"{found[1]} is not installed; uv sync --extra {extra} or pip install 'gradlab[{extra}]' installs it"
+    return None

@@ -11,15 +11,16 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from gradlab import runs
+from gradlab.artifacts.environment import describe_environment
+from gradlab.artifacts.record import describe_error, write_json
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.errors import GradlabError
-from gradlab.findings import find
-from gradlab.history import History
 from gradlab.norms import quiet
 from gradlab.probe.probe import Probe
-from gradlab.unscale import unscaled
-from gradlab.verdicts import judge
+from gradlab.probe.unscale import unscaled
+from gradlab.run.history import History
+from gradlab.run.metrics import find
+from gradlab.run.verdicts import judge
 
 _THRESHOLDS = Thresholds()  # those of diagnosis=default
 
@@ -150,7 +151,7 @@ class Watch:
             "status": self._status(error),
             "fingerprint": None,
             "seed": None,
-            "environment": runs.environment(device=str(parameter.device), threads=torch.get_num_threads()),
+            "environment": describe_environment(device=str(parameter.device), threads=torch.get_num_threads()),
             "warnings": [],
             "model": type(self._model).__name__,
             "steps": self._step,
@@ -160,8 +161,8 @@ class Watch:
         record |= find(history, _THRESHOLDS, hidden=hidden, smallest=torch.finfo(parameter.dtype).tiny)
         record["verdicts"] = judge(self._folder, record, _THRESHOLDS, config={}, choices={})
         if isinstance(error, Exception):
-            record["error"] = runs.describe(error)
-        runs.write_json(self._folder / "run.json", record)
+            record["error"] = describe_error(error)
+        write_json(self._folder / "run.json", record)
 
     def _begin(self) -> None:
         self._stop_reading_scale()

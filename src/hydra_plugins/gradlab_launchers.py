@@ -17,12 +17,11 @@ from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
-from gradlab.errors import GradlabError
-from gradlab.extras import install_hint
-from gradlab.sweep.following import abandon, following
-from gradlab.sweep.lost import Lost, lost, or_lost
-from gradlab.sweep.naming import run_name
-from gradlab.sweep.reuse import finished
+from gradlab.config.run_name import run_name
+from gradlab.errors import GradlabError, install_hint
+from gradlab.launch.lost import Lost, lost, or_lost
+from gradlab.launch.progress import abandon, following
+from gradlab.launch.reuse import finished
 
 
 def needing(library: str) -> type:
@@ -57,7 +56,7 @@ class Steadfast:
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take in what Hydra hands out, before the sweeper composes anything."""
         with suppress(ImportError):  # under a Hydra whose inner parts have moved, it composes itself, slowly
-            from gradlab.sweep.composing import compose_once
+            from gradlab.launch.composing import compose_once
 
             compose_once(hydra_context)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)  # pyright: ignore[reportAttributeAccessIssue]

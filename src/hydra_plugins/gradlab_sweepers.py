@@ -106,7 +106,7 @@ def _on_all_cores(config: DictConfig, hydra_context: Any) -> DictConfig:
     """Return the config with the launcher ``parallel``; as it is where one core is all there is, or a GPU is shared."""
     import joblib
 
-    from gradlab.gpu import shares_gpu
+    from gradlab.launch.gpu import shares_gpu
 
     if joblib.cpu_count() < 2 or shares_gpu(config):
         return config

@@ -7,13 +7,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gradlab import build, cli, schema
-from gradlab.assembly import assemble
-from gradlab.diagnosis.answers import ANSWERS
+from gradlab.config import build, schema
+from gradlab.config.paths import CONFIGS
 from gradlab.diagnosis.catalogue import CATALOGUE
-from gradlab.diagnosis.combine import combined, exclusive
 from gradlab.diagnosis.facts import CRITICAL
+from gradlab.diagnosis.overrides import combined, exclusive
+from gradlab.diagnosis.recommendations import ANSWERS
 from gradlab.diagnosis.remedies import applicable, read_facts, remedies_for
+from gradlab.run.assemble import assemble
 
 NETS = {
     "mlp": ("activation=sigmoid", "model.depth=8", "data.standardize=false"),
@@ -29,7 +30,7 @@ SMALL = ("train.steps=1", "train.eval_every=0", "train.batch_size=8")
 @cache
 def composed(*overrides):
     schema.register()
-    with initialize_config_dir(str(cli.CONFIGS), version_base="1.3"):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose("config", overrides=list(overrides), return_hydra_config=True)
 
 

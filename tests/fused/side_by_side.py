@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gradlab import job, runs
-from gradlab.fused.ending import conclude
-from gradlab.fused.group import Member, Shared, train
-from gradlab.fused.groups import obstacle, program
-from gradlab.fused.width import Width
+from gradlab.artifacts.environment import describe_environment
+from gradlab.fused.finish import conclude
+from gradlab.fused.group_size import Width
+from gradlab.fused.grouping import obstacle, program
+from gradlab.fused.train_group import Member, Shared, train
+from gradlab.run.execute import execute, prepare
 from running import compose_config
 
 KEYS = ["step", "depth_index", "layer", "role"]
@@ -21,7 +22,7 @@ def alone(folder: Path, arms: Sequence[Sequence[str]]) -> list[Path]:
     folders = [folder / f"alone{i}" for i in range(len(arms))]
     for own, arm in zip(folders, arms, strict=True):
         own.mkdir(parents=True)
-        job.execute(compose_config("figures=false", *arm), own, overrides=arm, choices={}, brief=True)
+        execute(compose_config("figures=false", *arm), own, overrides=arm, choices={}, brief=True)
     return folders
 
 
@@ -31,11 +32,16 @@ def together(folder: Path, arms: Sequence[Sequence[str]]) -> list[Path]:
     for own, arm in zip(folders, arms, strict=True):
         own.mkdir(parents=True)
         cfg, record = compose_config("figures=false", *arm), {"status": "failed"}
-        start = job.prepare(cfg, own, record, overrides=arm, choices={})
+        start = prepare(cfg, own, record, overrides=arm, choices={})
         members.append(Member(cfg=cfg, folder=own, record=record, start=start))
     assert len({program(member.start.config) for member in members}) == 1
     assert obstacle(members[0].start.config) is None
-    train(members, load=Shared(), environment=runs.environment, choose=lambda loops: Width(count=len(loops), reason=""))
+    train(
+        members,
+        load=Shared(),
+        environment=describe_environment,
+        choose=lambda loops: Width(count=len(loops), reason=""),
+    )
     for member in members:
         conclude(member)
     return folders

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from gradlab.fused.answers import accuracies, mean_losses
-from gradlab.train import TASKS
+from gradlab.fused.losses import accuracies, mean_losses
+from gradlab.train.task import TASKS
 
 RUNS, SAMPLES, CLASSES, TIMES = 3, 5, 4, 6
 

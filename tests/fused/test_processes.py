@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from gradlab import runs
+from gradlab.artifacts.record import read_run
 from gradlab.fused.processes import _deaf, _own_modules, _surroundings
 from gradlab.sweep.summary import read_rows
 from running import compose_config
@@ -82,7 +82,7 @@ def test_a_process_that_is_killed_loses_its_own_runs_only(tmp_path):
     process = start(tmp_path, "train.steps=3000")
     os.kill(trainers(process.pid)[0], signal.SIGKILL)
     assert process.wait(timeout=300) == 1
-    records = [runs.read_run(path.parent) or {} for path in (tmp_path / "s").glob("*/run.json")]
+    records = [read_run(path.parent) or {} for path in (tmp_path / "s").glob("*/run.json")]
     assert sorted(record["status"] for record in records) == ["completed"] * 32 + ["failed"] * 32
     failed = {record["error"] for record in records if record["status"] == "failed"}
     assert failed == {"its process was lost (exit code -9)"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gradlab import build
+from gradlab.config import build
 from gradlab.errors import GradlabError
 from running import compose_config
 
@@ -82,7 +82,7 @@ def test_a_run_that_fails_says_so_to_its_loggers(run, importable, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr("gradlab.session.find", broken)
+    monkeypatch.setattr("gradlab.run.session.find", broken)
     with pytest.raises(RuntimeError, match="no memory"):
         run(*SMALL, logged())
     assert importable.Notebook.open.ended[0]["status"] == "failed"

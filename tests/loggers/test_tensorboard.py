@@ -3,8 +3,8 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gradlab import job
 from gradlab.loggers.tensorboard import TensorBoard
+from gradlab.run.execute import execute
 from running import Run, compose_config
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=10")
@@ -55,9 +55,9 @@ def test_a_run_that_is_cut_off_and_resumed_is_whole(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(TensorBoard, "log", killed)
     with pytest.raises(KeyboardInterrupt):
-        job.execute(compose_config(*config), tmp_path, choices={})
+        execute(compose_config(*config), tmp_path, choices={})
     monkeypatch.setattr(TensorBoard, "log", logged)
-    job.execute(compose_config(*config), tmp_path, choices={})
+    execute(compose_config(*config), tmp_path, choices={})
     found = scalars(read(tmp_path / "tensorboard"), "train_loss")
     assert found == pytest.approx(Run(tmp_path).metrics.set_index("step").train_loss.to_dict(), rel=1e-6)
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from conftest import compose_config
-from gradlab.assembly import assemble
 from gradlab.errors import GradlabError
-from gradlab.supervision import Supervised
+from gradlab.interfaces import Supervised
+from gradlab.run.assemble import assemble
 
 
 def assembled(*overrides):

@@ -103,7 +103,7 @@ def test_a_model_may_answer_at_every_time_step(run, module):
 
 
 def test_a_user_s_yaml_gets_the_sizes_that_its_target_takes(module):
-    from gradlab.assembly import assemble
+    from gradlab.run.assemble import assemble
 
     cfg = compose_config("model=custom", "model.target=x", "train.steps=1")
     for target, width in (("Net", 8), ("Sized", 5)):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from gradlab.assembly import assemble
 from gradlab.errors import GradlabError
 from gradlab.nn import cells, initializers, normalization, residual
 from gradlab.nn.recurrent_net import as_sequence, sequence_shape
 from gradlab.nn.rnn import gru, lstm, rnn
 from gradlab.probe.timesteps import unroll
+from gradlab.run.assemble import assemble
 from running import compose_config
 
 KINDS = ("rnn", "lstm", "gru")

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from gradlab.assembly import assemble
-from gradlab.prediction import peek, predict
 from gradlab.prediction.activation import phi_of
+from gradlab.prediction.predict import peek, predict
 from gradlab.prediction.weights import affine_of
+from gradlab.run.assemble import assemble
 from gradlab.theory.forecast import TELLING
-from gradlab.theory.words import in_words
+from gradlab.theory.sentences import in_words
 from running import compose_config
 
 SMALL = ("train=init", "train.checkpoint=false", "data=gaussian", "data.features=128", "model.width=128")

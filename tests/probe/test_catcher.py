@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from gradlab.probe.catcher import Catcher
-from gradlab.probe.switch import Switch
+from gradlab.probe.catcher import Catcher, Switch
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gradlab.assembly import assemble
 from gradlab.probe.columns import COLUMNS
+from gradlab.run.assemble import assemble
 from running import compose_config
 
 NORMALIZATIONS = ["none", "batch_norm", "layer_norm", "group_norm", "rms_norm", "weight_norm"]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from gradlab.assembly import assemble
-from gradlab.points import Point
-from gradlab.probe import device, host
+from gradlab.interfaces import Point
+from gradlab.probe import gauge_device, gauge_host
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe
+from gradlab.run.assemble import assemble
 from running import compose_config
 
 
@@ -153,17 +153,17 @@ def test_unknown_layer_patterns_are_refused():
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the probe measures inside norms.quiet()
 def test_host_and_device_gauges_agree_with_float64(x):
     wide = x.double()
-    rms = float(norm := host.norm(x)) / x.numel() ** 0.5
+    rms = float(norm := gauge_host.norm(x)) / x.numel() ** 0.5
     largest = float(wide.abs().max()) or 1.0
     exact = float((wide / largest).norm()) * largest
     assert norm == pytest.approx(exact, rel=1e-6, abs=0)
-    assert float(device.norm(x)) == pytest.approx(exact, rel=1e-12, abs=0)
-    for moments in (host.moments(x), device.moments(x)):
+    assert float(gauge_device.norm(x)) == pytest.approx(exact, rel=1e-12, abs=0)
+    for moments in (gauge_host.moments(x), gauge_device.moments(x)):
         assert float(moments[0]) == pytest.approx(exact, rel=1e-6, abs=0)
         assert float(moments[1]) == pytest.approx(float(wide.mean()), abs=1e-6 * rms)
         std = float(((wide - wide.mean()) / largest).norm()) * largest / x.numel() ** 0.5
         assert float(moments[2]) == pytest.approx(std, abs=1e-6 * rms)
-    assert host.log_quantiles(x) == pytest.approx([float(q) for q in device.log_quantiles(x)], nan_ok=True)
+    assert gauge_host.log_quantiles(x) == pytest.approx([float(q) for q in gauge_device.log_quantiles(x)], nan_ok=True)
 
 
 TRAINED = ("train.steps=25", "model.depth=4", "model.width=32", "train.eval_every=20")

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from gradlab.interfaces import Point
 from gradlab.norms import CHUNK
-from gradlab.points import Point
-from gradlab.probe import device, host
-from gradlab.probe.arms import Arms
+from gradlab.probe import gauge_device, gauge_host
 from gradlab.probe.columns import COLUMNS
+from gradlab.probe.gauge_batched import Arms
 from gradlab.probe.probe import Probe
 
 
@@ -61,7 +61,7 @@ def another_parameter(model):
 
 @pytest.mark.parametrize("between", [nothing, in_place, another_storage, another_parameter])
 @pytest.mark.parametrize("make", [Own, Clamped])
-@pytest.mark.parametrize("gauge", [host, device])
+@pytest.mark.parametrize("gauge", [gauge_host, gauge_device])
 def test_the_figures_are_those_of_the_weights_as_they_are(make, between, gauge):
     model, x = make(), torch.randn(4, 5)
     probe = Probe(model, every=1, full_every=4, last=10, gauge=gauge)
@@ -127,12 +127,12 @@ def test_a_gradient_that_was_changed_after_the_backward_pass_is_read_again(chang
 def test_reading_on_is_reading_twice(size, scale, dtype):
     torch.manual_seed(0)
     old, new = (torch.randn(2, size) * scale).to(dtype)
-    kept = host.keep(old, None)
-    update, norm = host.moved(new, kept)
-    assert norm == pytest.approx(host.norm(new), rel=0, nan_ok=True)
-    assert update == pytest.approx(host.distance(new, host.keep(old, None)), rel=1e-15, nan_ok=True)
-    assert host.distance(new, kept) == 0 or scale == torch.inf
-    for gauge in (device, Arms(1)):
+    kept = gauge_host.keep(old, None)
+    update, norm = gauge_host.moved(new, kept)
+    assert norm == pytest.approx(gauge_host.norm(new), rel=0, nan_ok=True)
+    assert update == pytest.approx(gauge_host.distance(new, gauge_host.keep(old, None)), rel=1e-15, nan_ok=True)
+    assert gauge_host.distance(new, kept) == 0 or scale == torch.inf
+    for gauge in (gauge_device, Arms(1)):
         buffer = old.clone()
         assert [float(x) for x in gauge.moved(new, buffer)] == pytest.approx([update, norm], rel=1e-2, nan_ok=True)
         assert torch.equal(buffer, new)

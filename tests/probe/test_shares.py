@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from conftest import compose_config
-from gradlab.assembly import assemble
-from gradlab.probe.columns import COLUMNS
-from gradlab.probe.shares import COLUMNS as SHARES
+from gradlab.probe.columns import COLUMNS, SHARES
+from gradlab.run.assemble import assemble
 
 SMALL = ("model.depth=6", "model.width=8", "model.auxiliary_every=2", "model.auxiliary_weight=0.7", "train.steps=1",
          "train.dtype=float64", "train.batch_size=16")  # fmt: skip

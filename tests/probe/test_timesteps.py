@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from gradlab.assembly import assemble
+from gradlab.run.assemble import assemble
 from running import compose_config
 
 SMALL = ("data=adding", "data.length=12", "data.test_samples=8", "model.width=6", "train.batch_size=5")

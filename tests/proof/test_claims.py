@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from gradlab.errors import GradlabError
-from gradlab.proof import claims, results
-from gradlab.proof.claims import OUTSIDE, UNSEEN, WITHIN, Claim
+from gradlab.reproduce import claims, results
+from gradlab.reproduce.claims import OUTSIDE, UNSEEN, WITHIN, Claim
 
 BASE = {"says": "the figure", "figure": "recorded", "arguments": {"name": "metrics.loss"}, "source": "eq. 1"}
 

@@ -3,7 +3,7 @@ from math import exp, inf
 
 import pytest
 
-from gradlab.proof import figures
+from gradlab.reproduce import figures
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from gradlab.sweep.composing import Composer
+from gradlab.launch.composing import Composer
 from running import make_loader
 
 

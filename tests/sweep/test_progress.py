@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from gradlab.sweep.following import abandon, following, progress_line
+from gradlab.launch.progress import abandon, following, progress_line
 from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, read_rows
 from made_up import make_sweep
 

@@ -16,11 +16,13 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, RunMode
 
-from gradlab import cli, schema
-from gradlab.diagnosis.combine import combined, exclusive
+from gradlab.cli import main
+from gradlab.config import schema
+from gradlab.config.paths import CONFIGS
+from gradlab.config.run_name import run_name
 from gradlab.diagnosis.facts import Facts
+from gradlab.diagnosis.overrides import combined, exclusive
 from gradlab.diagnosis.remedies import Remedy, applicable
-from gradlab.sweep.naming import run_name
 from gradlab.sweep.rebuild import rebuild
 from gradlab.sweep.remedies import study
 from gradlab.sweep.remedies.outcomes import decades, gradient_ratio, read_outcomes
@@ -193,7 +195,7 @@ def gradlab(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["gradlab", "-m", "hydra/sweeper=remedies", *words])
     GlobalHydra.instance().clear()
     try:
-        cli.main()
+        main()
     except SystemExit as end:
         return end.code
     return 0
@@ -229,7 +231,7 @@ def test_all_cores_are_used_unless_a_launcher_is_named(named, launcher, monkeypa
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     setup_globals()
     schema.register()
-    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(cli.CONFIGS)))
+    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(CONFIGS)))
     context = HydraContext(config_loader=loader, callbacks=Callbacks())
     words = ["hydra/sweeper=remedies", "model.depth=3", *named]
     config = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN)

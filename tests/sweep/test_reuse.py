@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gradlab import cli
+from gradlab.cli import main
 
 SMALL = ("train=smoke", "train.steps=2", "train.eval_every=0", "model.depth=3", "model.width=8", "figures=false")
 
@@ -19,7 +19,7 @@ def sweep(tmp_path, monkeypatch, capfd):
     def do(*more: str) -> tuple[str, dict[str, int]]:
         monkeypatch.setattr("sys.argv", ["gradlab", "-m", "hydra.sweep.dir=s", "seed=0,1", *SMALL, *more])
         with pytest.raises(SystemExit) as left:
-            raise SystemExit(cli.main())
+            raise SystemExit(main())
         out = capfd.readouterr().out + f"exit {left.value.code or 0}"
         return out, {path.parent.name: path.stat().st_mtime_ns for path in Path("s").glob("*/gradients.csv")}
 

@@ -6,9 +6,9 @@ from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from gradlab.config.run_name import MAX_LENGTH, run_name
 from gradlab.sweep import rebuild
 from gradlab.sweep.callback import Sweep, read_records
-from gradlab.sweep.naming import MAX_LENGTH, run_name
 from gradlab.sweep.summary import read_rows
 from made_up import make_sweep
 

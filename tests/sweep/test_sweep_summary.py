@@ -11,7 +11,7 @@ from subprocess import Popen
 import numpy as np
 import pytest
 
-from gradlab.sweep.rows import read_overrides, read_row
+from gradlab.run.row import read_overrides, read_row
 from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, aggregate, quantile, read_rows, summarize, together
 from made_up import make_sweep, write_config
 

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from gradlab.artifacts.read import read_layers, read_metrics
 from gradlab.view import flow, heatmap, training
 from gradlab.view.figures import draw_run
 from gradlab.view.style import integer_ticks
-from gradlab.view.tables import read_layers, read_metrics
 
 ALL = ["gradient_flow", "gradient_heatmap", "loss", "update_ratio"]
 FLOW = (flow.FORWARD, flow.BACKWARD, training.UPDATE)
@@ -125,7 +125,7 @@ def test_ticks_are_few_integers_with_both_ends(first, last):
 
 def test_drawing_imports_neither_torch_nor_pyplot():
     code = (
-        "import sys, gradlab.view.figures, gradlab.view.summary; "
+        "import sys, gradlab.view.figures, gradlab.view.layer_table; "
         "print({'torch', 'matplotlib.pyplot', 'hydra'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

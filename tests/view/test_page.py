@@ -7,7 +7,8 @@ import re
 from html.parser import HTMLParser
 from itertools import product
 
-from gradlab.sweep.rebuild import rebuild, rebuild_run
+from gradlab.run.draw import rebuild_run
+from gradlab.sweep.rebuild import rebuild
 from gradlab.view.digest import decades, detail, digest
 from made_up import make_sweep, write_config
 

@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from gradlab.sweep.rebuild import rebuild, rebuild_run
+from gradlab.run.draw import rebuild_run
+from gradlab.sweep.rebuild import rebuild
 from made_up import make_sweep
 
 pytestmark = pytest.mark.browser

@@ -1,6 +1,6 @@
 import pytest
 
-from gradlab.view.summary import layer_table
+from gradlab.view.layer_table import layer_table
 
 
 def columns(table):

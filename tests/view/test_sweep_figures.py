@@ -7,9 +7,9 @@ import pytest
 
 from gradlab.sweep.summary import SUMMARY, summarize
 from gradlab.view import curves, grid, ranking, ratio
+from gradlab.view.format import label
 from gradlab.view.sweep_figures import draw_sweep
 from gradlab.view.sweeps import METRICS, in_order, read_sweep
-from gradlab.view.words import label
 from made_up import make_sweep
 
 ACCURACY = METRICS[0]

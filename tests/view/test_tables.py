@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gradlab.view.tables import read_columns, read_layers, read_metrics, spread_out
+from gradlab.artifacts.read import read_columns, read_layers, read_metrics, spread_out
 
 GRADIENT = "preactivation_grad_norm"
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gradlab.view.words import condition, power_of_ten, quotient, short
+from gradlab.view.format import condition, power_of_ten, quotient, short
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from gradlab.data.dataset import Dataset
 from gradlab.data.images import Scale
 from gradlab.data.seeds import generator
 from gradlab.data.standardized import standardized
-from gradlab.suggest import closest, did_you_mean, one_line
+from gradlab.errors import closest, did_you_mean, one_line
 
 if TYPE_CHECKING:
     import pandas as pd

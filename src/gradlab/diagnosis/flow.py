@@ -9,6 +9,7 @@ from statistics import NormalDist, linear_regression, stdev
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict, places, short
 
+FLOW = ("healthy", "shallow", "vanishing", "exploding", "zero", "not_finite")  # what is said of every run
 FLOAT32_SMALLEST = 1.1754943508222875e-38
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from gradlab.diagnosis.answers import ANSWERS
 from gradlab.diagnosis.catalogue import CATALOGUE, Entry
 from gradlab.diagnosis.facts import Facts, read_facts
+from gradlab.diagnosis.recommendations import ANSWERS
 
 __all__ = ["Facts", "Remedy", "applicable", "read_facts", "remedies_for"]
 

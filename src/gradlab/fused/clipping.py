@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gradlab.optim import clipping
 from gradlab.optim.clipping import NamedParameters, gradients, owner, shrinkage
-from gradlab.probe.arms import Arms
+from gradlab.probe.gauge_batched import Arms
 
 Rule = Callable[..., None]
 

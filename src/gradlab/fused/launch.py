@@ -15,14 +15,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gradlab import console, job, runs
-from gradlab.fused.bare_start import spare_compiler
-from gradlab.fused.ending import finish
-from gradlab.fused.group import Member, Shared, train
-from gradlab.fused.groups import obstacle, program
+from gradlab.artifacts.environment import describe_environment
+from gradlab.artifacts.record import describe_error
+from gradlab.fused.finish import finish
+from gradlab.fused.group_size import choose_width
+from gradlab.fused.grouping import obstacle, program
 from gradlab.fused.network import UnfusableError
-from gradlab.fused.uncollected import uncollected
-from gradlab.fused.width import choose_width
+from gradlab.fused.startup import spare_compiler, uncollected
+from gradlab.fused.train_group import Member, Shared, train
+from gradlab.run import console
+from gradlab.run.execute import prepare
 from gradlab.sweep.summary import together
 
 _MERGED = "logger"  # the one group of which several options can be taken
@@ -83,7 +85,7 @@ def _launch(
         jobs.append(_compose(launcher, overrides, initial_job_idx + i))
         keep()
     returned: dict[int, JobReturn] = {}
-    environment, load = cache(runs.environment), Shared()
+    environment, load = cache(describe_environment), Shared()
     for group in _groups(jobs, most=launcher.width):
         members = [each.member for each in group if each.member is not None]
         if len(members) > 1:
@@ -92,7 +94,7 @@ def _launch(
             except UnfusableError as error:
                 _give_up(group, str(error))
             except Exception as error:  # alone, what is wrong with a run is its own and told as ever
-                _give_up(group, f"the group failed with {runs.describe(error)}")
+                _give_up(group, f"the group failed with {describe_error(error)}")
         with together(Path(hydra.sweep.dir)) if group[0].member is not None else nullcontext():
             for each in group:
                 returned[id(each)] = _run(launcher, each)
@@ -147,7 +149,7 @@ def _enlist(each: Job) -> str | None:
         try:
             hydra = each.config.hydra
             given = {"overrides": list(hydra.overrides.task), "choices": hydra.runtime.choices}
-            start = job.prepare(cfg, each.folder, record, **given)
+            start = prepare(cfg, each.folder, record, **given)
             text = json.dumps(OmegaConf.to_container(cfg), default=str)
         except Exception:  # alone, it tells its error and writes it down
             return None

@@ -1,4 +1,4 @@
-"""The training loop of K runs at once: `gradlab.train.Loop`, arm by arm in its results, one program in its work."""
+"""The training loop of K runs at once: each run's results are those of `gradlab.train.loop.Loop`, to rounding."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from gradlab.data.together import Together
-from gradlab.fused.answers import accuracies, mean_losses
 from gradlab.fused.clipping import Rule, total_norms
+from gradlab.fused.losses import accuracies, mean_losses
 from gradlab.fused.network import write_back
 from gradlab.fused.update import Update
-from gradlab.probe.arms import Arms
 from gradlab.probe.columns import COLUMNS
+from gradlab.probe.gauge_batched import Arms
 from gradlab.probe.probe import Probe, Row
-from gradlab.train import Loop, Metrics
+from gradlab.train.loop import Loop
+from gradlab.train.task import Metrics
 
 _UPDATE = {COLUMNS.index(name) for name in ("update_norm", "update_ratio")}
 _TEST_NUMBERS = 1 << 18  # inputs that pass through the fused network at once in an evaluation: the cache's share

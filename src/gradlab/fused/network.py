@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlab.errors import GradlabError
-from gradlab.fused.twins import TWINS, UNCHANGED, LastDimension, Twin
+from gradlab.fused.modules import TWINS, UNCHANGED, LastDimension, Twin
 from gradlab.nn.cells import Cell
 from gradlab.nn.recurrent import Gates
 

@@ -23,8 +23,8 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, setup_globals
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab.gpu import shares_gpu
-from gradlab.sweep.lost import lost
+from gradlab.launch.gpu import shares_gpu
+from gradlab.launch.lost import lost
 
 _FEWEST = 32  # runs for which a further process is worth its start
 _FORKS = sys.platform == "linux"  # elsewhere it is unsafe once libraries are there, or impossible

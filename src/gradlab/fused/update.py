@@ -15,7 +15,7 @@ from torch.optim import SGD, Optimizer
 
 from gradlab.fused.network import UnfusableError
 from gradlab.fused.optimizers import RULES, Numbers, State
-from gradlab.train import Loop
+from gradlab.train.loop import Loop
 
 _COMMON = (bool, str, type(None))
 

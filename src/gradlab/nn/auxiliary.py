@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
-from gradlab.supervision import Supervised
+from gradlab.interfaces import Supervised
 
 
 class Auxiliary(nn.ModuleDict):

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from gradlab.nn.blocks import block_layers
 from gradlab.nn.initializers import identity
 from gradlab.nn.layers import Initializer
-from gradlab.nn.points import block_layers
 from gradlab.nn.residual import weight_scale
 
 _TOLERANCE = 1e-6  # of the largest entry: x T + x (1 - T), as a highway computes it, is x but for rounding

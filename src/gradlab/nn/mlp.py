@@ -6,6 +6,7 @@ from math import prod
 
 from torch import Tensor, nn
 
+from gradlab.interfaces import Point, Supervised
 from gradlab.nn.layers import (
     AFFINE_FIRST,
     Activation,
@@ -19,8 +20,6 @@ from gradlab.nn.layers import (
     trait,
 )
 from gradlab.nn.network import Network
-from gradlab.points import Point
-from gradlab.supervision import Supervised
 
 
 class MLP(Network):

@@ -6,12 +6,11 @@ from itertools import accumulate
 
 from torch import Tensor, nn
 
+from gradlab.interfaces import Point, Supervised
 from gradlab.nn.auxiliary import Auxiliary, walk
+from gradlab.nn.blocks import network_points
 from gradlab.nn.growth import identity_block
 from gradlab.nn.layers import Initializer, Residual, block_lengths, trait
-from gradlab.nn.points import network_points
-from gradlab.points import Point
-from gradlab.supervision import Supervised
 
 
 class Network(nn.Module):

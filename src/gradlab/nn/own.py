@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradlab.suggest import closest, did_you_mean
+from gradlab.errors import closest, did_you_mean
 
 
 def custom(*, target: str, arguments: nn.Module, each_step: bool = False) -> nn.Module:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gradlab.interfaces import Unrolled
 from gradlab.nn.cells import Cell
-from gradlab.unrolled import Unrolled
 
 
 class Gates(nn.Module):

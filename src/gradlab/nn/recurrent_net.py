@@ -7,11 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gradlab.interfaces import Point, Unrolled
 from gradlab.nn.cells import Normalize
 from gradlab.nn.layers import Initializer, Normalization, Residual, require_positive, trait
 from gradlab.nn.recurrent import RecurrentLayer, unrolled
-from gradlab.points import Point
-from gradlab.unrolled import Unrolled
 
 MakeLayer = Callable[[int, Normalize], RecurrentLayer]
 _IN_A_CELL = (nn.Identity, nn.LayerNorm, nn.RMSNorm)

@@ -13,8 +13,8 @@ import torch
 from annotated_types import Gt, Le
 from torch import Tensor, nn
 
+from gradlab.nn.blocks import block_layers
 from gradlab.nn.layers import ACTIVATION_FIRST, AFFINE_FIRST, Fork
-from gradlab.nn.points import block_layers
 
 
 def none(branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) -> nn.Module:

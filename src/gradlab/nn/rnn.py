@@ -9,8 +9,7 @@ from torch import nn
 from gradlab.nn import cells
 from gradlab.nn.layers import Activation, Initializer, Normalization, Residual
 from gradlab.nn.recurrent import RecurrentLayer
-from gradlab.nn.recurrent_net import MakeLayer, Recurrent, sequence_shape
-from gradlab.nn.recurrent_start import (
+from gradlab.nn.recurrent_init import (
     FORGET,
     INPUT,
     UPDATE,
@@ -20,6 +19,7 @@ from gradlab.nn.recurrent_start import (
     initialize,
     keep_biases,
 )
+from gradlab.nn.recurrent_net import MakeLayer, Recurrent, sequence_shape
 
 Chrono = bool | Annotated[float, Ge(2)]
 _KERNELS: dict[type[nn.Module], str] = {nn.Tanh: "tanh", nn.ReLU: "relu"}

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gradlab.nn.blocks import block_layers
 from gradlab.nn.network import Network as Model
-from gradlab.nn.points import block_layers
 from gradlab.nn.residual import PreActivation, StochasticDepth
 from gradlab.prediction.activation import phi_of
 from gradlab.prediction.norm import normalization_of

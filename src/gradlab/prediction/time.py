@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gradlab.nn.cells import GRU, LSTM, Elman
+from gradlab.nn.recurrent_init import FORGET, UPDATE
 from gradlab.nn.recurrent_net import Recurrent, as_sequence
-from gradlab.nn.recurrent_start import FORGET, UPDATE
 from gradlab.prediction.activation import phi_of
 from gradlab.prediction.norm import normalization_of
 from gradlab.prediction.reasons import NoPredictionError

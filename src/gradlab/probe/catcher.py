@@ -1,14 +1,24 @@
 """Catching the gradient of a layer's output, whole."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 from torch._C import _autograd
 
-from gradlab.probe.switch import Switch
-
 # Whether the backward pass in progress keeps its graph; a torch without it sees every gradient as the last.
 _keeps_graph: Callable[[], bool] = getattr(_autograd, "_get_current_graph_task_keep_graph", lambda: False)
+
+
+@dataclass(slots=True)
+class Switch:
+    """Whether what hooks see belongs to the step: they may outlive it, and an evaluation must not be measured.
+
+    Attributes:
+        on: Whether it does.
+    """
+
+    on: bool = False
 
 
 class Catcher:

@@ -1,4 +1,4 @@
-"""The columns of gradients.csv, in order."""
+"""The columns of the tables that the probe fills, in order."""
 
 KEYS = ("step", "depth_index", "layer", "role")
 
@@ -42,6 +42,13 @@ OWN = (
 COLUMNS = KEYS + FIGURES
 # The columns of neighbours.csv: cosine between dL/dz of samples `lag` places apart in the batch.
 NEIGHBOURS = ("step", "depth_index", "layer", "lag", "grad_cosine")
+# The columns of timesteps.csv; the last two for layers with a cell state only.
+TIMESTEP_KEYS = ("step", "depth_index", "layer", "time")
+HIDDEN = ("hidden_norm", "hidden_grad_norm")
+CELL = ("cell_norm", "cell_grad_norm")
+TIMESTEPS = TIMESTEP_KEYS + HIDDEN + CELL
+# The columns of auxiliary.csv.
+SHARES = ("step", "head", "loss", "depth_index", "layer", "grad_norm", "grad_cosine")
 QUANTILES = (0.05, 0.50, 0.95)
 SATURATED = 0.01  # an entry is saturated where the slope is at most this share of the activation's steepest
 

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gradlab.points import Point
-from gradlab.probe.catcher import Catcher
+from gradlab.interfaces import Point
+from gradlab.probe.catcher import Catcher, Switch
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Figure, Gauge, Row, pooled_norm, pooled_rms, pooled_share
 from gradlab.probe.rng import untouched_rng
-from gradlab.probe.switch import Switch
 
 _SLOPE, _SATURATED = SLOT["activation_slope_rms"], SLOT["saturated_fraction"]
 _DEAD, _SKIP = SLOT["dead_fraction"], SLOT["skip_grad_norm"]
@@ -24,7 +23,7 @@ class DetailHooks:
     Args:
         point: Where to measure.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
         switch: Whether what the hooks see belongs to the step.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from gradlab.points import MAIN, UNNUMBERED, Point
+from gradlab.interfaces import MAIN, UNNUMBERED, Point
 
 
 def find_points(model: nn.Module) -> list[Point]:

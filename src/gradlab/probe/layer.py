@@ -5,12 +5,12 @@ from typing import Self
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from gradlab.points import Point
+from gradlab.interfaces import Point
+from gradlab.probe.catcher import Switch
 from gradlab.probe.columns import EMPTY, FIGURES, OWN, SLOT
 from gradlab.probe.detail import DetailHooks
 from gradlab.probe.pool import Figure, Gauge, Row
 from gradlab.probe.signal import SignalHooks
-from gradlab.probe.switch import Switch
 from gradlab.probe.weight import WeightReader
 
 _ENTRIES = SLOT["preactivation_entries"]
@@ -22,7 +22,7 @@ class LayerProbe:
     Args:
         point: Where to measure.
         name: Qualified name of the module that holds the weight, with the weight's own where that is not ``weight``.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
         switch: Whether what the hooks see belongs to the step.
     """
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from gradlab.points import MAIN, UNNUMBERED, Point
+from gradlab.interfaces import MAIN, UNNUMBERED, Point
 
 
 class Numbering:

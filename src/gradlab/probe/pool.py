@@ -4,7 +4,7 @@ from math import sqrt
 from types import ModuleType
 from typing import Any
 
-from gradlab.probe.arms import Arms
+from gradlab.probe.gauge_batched import Arms
 
 Gauge = ModuleType | Arms  # probe.host, probe.device, or that of many runs
 Figure = Any  # a float from probe.host, a 0-d float64 tensor from probe.device, [K] from probe.arms
@@ -16,7 +16,7 @@ def pooled_moments(gauge: Gauge, old: Moments, seen: int, new: Moments, entries:
     """Pool norm, mean and standard deviation of ``seen`` entries with those of ``entries`` more.
 
     Args:
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
         old: Norm, mean and standard deviation so far.
         seen: Number of entries they stand for.
         new: Those of the further entries.

@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradlab.points import Point
-from gradlab.probe import device as device_gauge
-from gradlab.probe import host as host_gauge
+from gradlab.interfaces import Point
+from gradlab.probe import gauge_device as device_gauge
+from gradlab.probe import gauge_host as host_gauge
 from gradlab.probe import timesteps
+from gradlab.probe.catcher import Switch
 from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
 from gradlab.probe.pool import Gauge
 from gradlab.probe.shares import gradient_shares
-from gradlab.probe.switch import Switch
 
 Row = tuple[Any, ...]
 

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from gradlab.norms import norm
-from gradlab.probe import device
+from gradlab.probe import gauge_device
 
-COLUMNS = ("step", "head", "loss", "depth_index", "layer", "grad_norm", "grad_cosine")
 Share = tuple[Any, Any]
 
 
@@ -51,5 +50,5 @@ def gradient_shares(
 
 def _share(part: Tensor, whole: Tensor | None, factor: Tensor) -> Share:
     size = norm(part)
-    cosine = torch.full_like(size, torch.nan) if whole is None else device.cosine(part, whole, size, norm(whole))
+    cosine = torch.full_like(size, torch.nan) if whole is None else gauge_device.cosine(part, whole, size, norm(whole))
     return size / factor, cosine

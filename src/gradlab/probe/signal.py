@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gradlab.points import Point
-from gradlab.probe.catcher import Catcher
+from gradlab.interfaces import Point
+from gradlab.probe.catcher import Catcher, Switch
 from gradlab.probe.columns import SLOT
 from gradlab.probe.pool import Gauge, Moments, Row, pooled_moments, pooled_norm
-from gradlab.probe.switch import Switch
 
 _PREACTIVATION = tuple(SLOT[f"preactivation_{name}"] for name in ("norm", "mean", "std", "entries"))
 _ACTIVATION = tuple(SLOT[f"activation_{name}"] for name in ("norm", "mean", "std", "entries"))
@@ -28,7 +27,7 @@ class SignalHooks:
     Args:
         point: Where to measure.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
         switch: Whether what the hooks see belongs to the step.
     """
 

@@ -11,15 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gradlab.interfaces import Unrolled
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.pool import Gauge
 from gradlab.probe.rng import untouched_rng
-from gradlab.unrolled import Unrolled
-
-KEYS = ("step", "depth_index", "layer", "time")
-HIDDEN = ("hidden_norm", "hidden_grad_norm")
-CELL = ("cell_norm", "cell_grad_norm")
-COLUMNS = KEYS + HIDDEN + CELL  # the last two for layers with a cell state only
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

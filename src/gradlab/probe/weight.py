@@ -6,14 +6,36 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gradlab.points import Point
+from gradlab.interfaces import Point
+from gradlab.probe.catcher import Switch
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Gauge, Row
-from gradlab.probe.reading import Reading
-from gradlab.probe.switch import Switch
+from gradlab.probe.pool import Figure, Gauge, Row
 
 _NORM, _GRAD, _CLIPPED = (SLOT[name] for name in ("weight_norm", "weight_grad_norm", "clipped_weight_grad_norm"))
 _COSINE, _UPDATE, _RATIO = (SLOT[name] for name in ("weight_grad_cosine", "update_norm", "update_ratio"))
+
+
+class CachedFigure:
+    """One figure of a tensor, and how to tell whether it is still true.
+
+    Torch counts the writes to a tensor, and another storage betrays itself by its address, which nobody else can have
+    while this one is held. Writes through ``.data`` into the same storage are not counted.
+
+    Args:
+        tensor: What was measured, detached.
+        figure: What came of it.
+    """
+
+    __slots__ = ("_held", "_version", "figure")
+
+    def __init__(self, tensor: Tensor, figure: Figure) -> None:
+        self._held = tensor
+        self._version = tensor._version
+        self.figure = figure
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Return whether a tensor is the one that was measured, and unchanged."""
+        return tensor._version == self._version and tensor.data_ptr() == self._held.data_ptr()
 
 
 class WeightReader:
@@ -28,7 +50,7 @@ class WeightReader:
     Args:
         point: Whose weight to read.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.host` or `gradlab.probe.device`, or `Arms`.
+        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
         switch: Whether what the hooks see belongs to the step.
     """
 
@@ -42,8 +64,8 @@ class WeightReader:
         self._weight: Tensor | None = None
         self._made_grad: Tensor | None = None
         self._kept: Any = None
-        self._known: Reading | None = None  # of W after the last update; `_kept` is of the same
-        self._known_grad: Reading | None = None
+        self._known: CachedFigure | None = None  # of W after the last update; `_kept` is of the same
+        self._known_grad: CachedFigure | None = None
         self._ahead = self._full = False
 
     def attach(self) -> list[RemovableHandle]:
@@ -111,7 +133,7 @@ class WeightReader:
             self._read_grad()
         if onward and not self._parametrized:
             update, norm = gauge.moved(weight, self._kept)
-            self._known = Reading(weight, norm)
+            self._known = CachedFigure(weight, norm)
         else:
             update = gauge.distance(weight, self._kept)
         row[_UPDATE] = update
@@ -170,7 +192,7 @@ class WeightReader:
             self._read_grad()
         elif (grad := weight.grad) is not None and grad.layout is torch.strided:
             grad = grad.detach()
-            self._known_grad = Reading(grad, self._gauge.norm(grad))
+            self._known_grad = CachedFigure(grad, self._gauge.norm(grad))
 
     def _on_made(self, module: nn.Module, args: Any, output: Tensor) -> None:
         if not self._switch.on:

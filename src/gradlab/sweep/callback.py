@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab import runs
+from gradlab.artifacts.record import describe_error, read_run
 from gradlab.errors import GateError, GradlabError
 
 
@@ -64,7 +64,7 @@ class Sweep(Callback):
             elif record.get("gate"):
                 print(f"gradlab: {name} does not pass its gate: {'; '.join(record['gate'])}", file=sys.stderr)
         if junit := OmegaConf.select(config, "gate.junit"):
-            from gradlab.junit import write_junit
+            from gradlab.artifacts.junit import write_junit
 
             write_junit(Path(junit), records)
         if counts["failed"]:
@@ -75,16 +75,16 @@ class Sweep(Callback):
 
 def _summarize(folder: Path) -> None:
     """Write what is made of all runs; where that fails, say so in a line, and let the sweep end as it would."""
-    from gradlab.sweep.folders import find_runs
+    from gradlab.artifacts.folders import find_runs
+    from gradlab.run.row import read_value
     from gradlab.sweep.rebuild import rebuild
-    from gradlab.sweep.rows import read_value
 
     try:
         found = list(find_runs(folder))
         # Hydra does not tell its callbacks what the runs of a sweep were told.
         rebuild(folder, found, draw=read_value(found[-1], "figures") != "false")
     except Exception as error:
-        print(f"gradlab: no report: {runs.describe(error)}", file=sys.stderr)
+        print(f"gradlab: no report: {describe_error(error)}", file=sys.stderr)
 
 
 def read_records(folder: Path, *, since: float = 0.0) -> dict[str, dict[str, Any]]:
@@ -102,4 +102,4 @@ def read_records(folder: Path, *, since: float = 0.0) -> dict[str, dict[str, Any
     ended = {path.parent.name: path.stat().st_mtime for path in folder.glob("*/run.json")}
     touched = [name for name, seconds in (ended | begun).items() if seconds >= since]
     lost = {"status": "failed", "error": "it left no readable run.json"}
-    return {name: runs.read_run(folder / name) or lost for name in sorted(touched)}
+    return {name: read_run(folder / name) or lost for name in sorted(touched)}

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlab.runs import replacing
+from gradlab.artifacts.atomic import replacing
+from gradlab.view.format import short
 from gradlab.view.sweeps import Sweep
-from gradlab.view.words import short
 
 FILE = "effects.csv"
 _DRAWS = 2000

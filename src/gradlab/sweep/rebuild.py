@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gradlab.errors import GradlabError
-from gradlab.runs import read_run
-from gradlab.suggest import closest, did_you_mean
+from gradlab.artifacts.record import read_run
+from gradlab.errors import GradlabError, closest, did_you_mean
 from gradlab.sweep.remedies.outcomes import read_outcomes
 from gradlab.sweep.remedies.plan import find_plan, read_plan
 from gradlab.sweep.remedies.table import write_tables
-from gradlab.sweep.rows import read_row
-from gradlab.sweep.summary import SUMMARY, keys, summarize
+from gradlab.sweep.summary import SUMMARY, summarize
 
 PAGE = "report.html"
 
@@ -82,27 +80,3 @@ def rebuild(
         effects=told,
     )
     return {**summary.skipped, **broken, **unread}
-
-
-def rebuild_run(run: Path, *, caption: str) -> list[Path]:
-    """Draw the figures of one run, and write its ``report.html``.
-
-    Args:
-        run: Its folder.
-        caption: Its configuration in words.
-
-    Returns:
-        The files written.
-
-    Raises:
-        FileNotFoundError: There is no ``gradients.csv``.
-        ValueError: A table is broken.
-    """
-    from gradlab.view.figures import draw_run
-    from gradlab.view.page.one_run import write_run_page
-
-    figures = draw_run(run, caption=caption)
-    row = read_row(run, name=run.resolve().name)
-    overrides = {key: row[key] for key in keys(list(row))}
-    page = write_run_page(run, row=row, overrides=overrides, record=read_run(run) or {}, figures=figures)
-    return [*figures, page]

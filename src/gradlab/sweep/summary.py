@@ -17,8 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from gradlab.runs import describe, replacing
-from gradlab.sweep.rows import MEASURED, RESULTS, read_row, read_value
+from gradlab.artifacts.atomic import replacing
+from gradlab.artifacts.record import describe_error
+from gradlab.run.row import MEASURED, RESULTS, override_keys, read_row, read_value
 
 SUMMARY, BY_CONFIG = "summary.csv", "summary_by_config.csv"
 Row = Mapping[str, str]
@@ -64,7 +65,7 @@ def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
             skipped[run] = str(error)
     columns = _columns(row for _, row in read)
     for run, row in read:
-        row |= {key: read_value(run, key) for key in keys(columns) if key not in row}
+        row |= {key: read_value(run, key) for key in override_keys(columns) if key not in row}
     rows = [row for _, row in read]
     with _lock(folder):
         _write_both(folder, columns, rows)
@@ -135,7 +136,7 @@ def add_runs(folder: Path, runs: Iterable[Path]) -> None:
             with _lock(folder):
                 _rewrite(folder, new)
     except Exception as error:
-        print(f"gradlab: {SUMMARY} lacks runs: {describe(error)}", file=sys.stderr)
+        print(f"gradlab: {SUMMARY} lacks runs: {describe_error(error)}", file=sys.stderr)
 
 
 def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -145,11 +146,6 @@ def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         return list(reader.fieldnames or ()), list(reader)
-
-
-def keys(columns: Sequence[str]) -> list[str]:
-    """Return those of the columns that are overrides: they stand between the run's name and its seed."""
-    return list(columns[1 : columns.index(RESULTS[0])]) if RESULTS[0] in columns else []
 
 
 def aggregate(columns: Sequence[str], rows: Iterable[Row]) -> tuple[list[str], list[dict[str, str]]]:
@@ -163,7 +159,7 @@ def aggregate(columns: Sequence[str], rows: Iterable[Row]) -> tuple[list[str], l
         Columns and rows of ``summary_by_config.csv``: the overrides, ``n`` runs, how many of them completed, diverged
         and ended otherwise, their most frequent last verdict, and median and quartiles of all that was measured.
     """
-    names = keys(columns)
+    names = override_keys(columns)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row.get(key, "") for key in names), []).append(row)
@@ -219,7 +215,7 @@ def _columns(rows: Iterable[Row]) -> list[str]:
     extra: dict[str, None] = {}
     for row in rows:
         names = list(row)
-        overrides = keys(names)
+        overrides = override_keys(names)
         order |= dict.fromkeys(overrides)
         extra |= dict.fromkeys(name for name in names if name not in overrides)
     return ["run", *order, *RESULTS, *(name for name in extra if name not in ("run", *RESULTS))]

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gradlab.artifacts.read import read_metrics
 from gradlab.view import lanes, style
 from gradlab.view.sweeps import Metric, Sweep
-from gradlab.view.tables import read_metrics
 
 _MOST = 8  # curves that a reader can tell apart
 _SERIES = {"eval_accuracy": "test accuracy", "eval_loss": "test loss", "train_loss": "training loss"}

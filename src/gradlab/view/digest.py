@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from gradlab.artifacts.read import Layers, numbers, read_columns, read_layers, read_metrics, spread_out
 from gradlab.view.flow import BACKWARD, FORWARD, last_norm
-from gradlab.view.tables import Layers, numbers, read_columns, read_layers, read_metrics, spread_out
 from gradlab.view.theory import read_line
 
 ZERO, ODD = "0", "!"  # what has no logarithm; null is "not measured"

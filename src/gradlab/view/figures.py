@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gradlab.view import flow, heatmap, neighbours, range_test, style, tables, theory, timesteps, training
+from gradlab.artifacts import read
+from gradlab.view import flow, heatmap, neighbours, range_test, style, theory, timesteps, training
 
 
 def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
@@ -26,8 +27,8 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
     drawn = _draw_range_test(run_dir, folder, caption=caption) if (run_dir / "lr_range.csv").exists() else []
     if drawn and not (run_dir / "metrics.csv").exists():  # nothing else was done
         return drawn
-    layers = tables.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
-    metrics = tables.read_metrics(run_dir, ("step", "train_loss", "eval_loss", "eval_accuracy", "lr"))
+    layers = read.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
+    metrics = read.read_metrics(run_dir, ("step", "train_loss", "eval_loss", "eval_accuracy", "lr"))
     line = theory.read_line(run_dir, flow.BACKWARD)
     figures = [
         ("gradient_flow", layers.steps.size, lambda: flow.gradient_flow(layers, caption=caption, theory=line)),
@@ -53,6 +54,6 @@ def draw_run(run_dir: Path, *, caption: str) -> list[Path]:
 
 
 def _draw_range_test(run_dir: Path, folder: Path, *, caption: str) -> list[Path]:
-    table = tables.read_metrics(run_dir, range_test.COLUMNS, name="lr_range.csv")
+    table = read.read_metrics(run_dir, range_test.COLUMNS, name="lr_range.csv")
     with style.look():
         return range_test.lr_range(table, range_test.read_found(run_dir), caption=caption).save(folder, "lr_range")

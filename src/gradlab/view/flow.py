@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
+from gradlab.artifacts.read import Layers, spread_out
 from gradlab.view import lanes, style
-from gradlab.view.tables import Layers, spread_out
+from gradlab.view.format import condition, quotient
 from gradlab.view.theory import Line, draw_line
-from gradlab.view.words import condition, quotient
 
 FORWARD, BACKWARD = "activation_std", "preactivation_grad_norm"
 

@@ -9,8 +9,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from gradlab.view import lanes, style
+from gradlab.view.format import short
 from gradlab.view.sweeps import Metric, Sweep, in_order
-from gradlab.view.words import short
 
 _MOST, _WITH_TEXT, _PAIRS = 40, 14, 3
 _PREFERRED = ("activation", "initializer", "model.depth")

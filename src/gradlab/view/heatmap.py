@@ -8,10 +8,10 @@ from matplotlib.colors import Normalize, to_rgba
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from gradlab.artifacts.read import Layers, spread_out
 from gradlab.view import flow, lanes, style
 from gradlab.view.flow import BACKWARD
-from gradlab.view.tables import Layers, spread_out
-from gradlab.view.words import power_of_ten, short
+from gradlab.view.format import power_of_ten, short
 
 # Colours that the map of the finite values never takes, under any kind of colour vision.
 _ZERO, _ODD, _UNMEASURED = ("exactly 0", "#EFC4DC"), ("not finite", style.VERMILLION), ("not measured", "#FFFFFF")

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gradlab.view import style
-from gradlab.view.words import power_of_ten
+from gradlab.view.format import power_of_ten
 
 _DECADES = 2.6  # the least that a logarithmic axis spans, so that noise does not look like a trend
 _LANE = 0.11  # height of a lane as a share of the data band

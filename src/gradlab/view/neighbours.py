@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from gradlab.artifacts.read import numbers, read_columns
 from gradlab.view import lanes, style
+from gradlab.view.format import short
 from gradlab.view.sweeps import Sweep, in_order
-from gradlab.view.tables import numbers, read_columns
-from gradlab.view.words import short
 
 FILE = "neighbours.csv"
 _COLUMNS = ("step", "depth_index", "lag", "grad_cosine")

@@ -14,10 +14,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import TwoSlopeNorm
 from numpy.typing import NDArray
 
+from gradlab.artifacts.read import numbers, read_columns
 from gradlab.view import style
+from gradlab.view.format import short
 from gradlab.view.sweeps import Sweep
-from gradlab.view.tables import numbers, read_columns
-from gradlab.view.words import short
 
 LINE = "critical_line.csv"
 _WEIGHT, _BIAS = "initializer.weight_variance", "initializer.bias_variance"

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from gradlab.view import lanes, style, tables
-from gradlab.view.words import power_of_ten, short
+from gradlab.artifacts import read
+from gradlab.view import lanes, style
+from gradlab.view.format import power_of_ten, short
 
 COLUMNS = ("lr", "train_loss", "smoothed_loss")
 
@@ -23,7 +24,7 @@ def read_found(run_dir: Path) -> dict[str, Any]:
         return {}
 
 
-def lr_range(table: tables.Metrics, found: Mapping[str, Any], *, caption: str) -> style.Sheet:
+def lr_range(table: read.Metrics, found: Mapping[str, Any], *, caption: str) -> style.Sheet:
     """Draw each step's loss and the smoothed loss against the learning rate, and mark the suggestion.
 
     Args:

@@ -11,8 +11,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from gradlab.view import lanes, style
+from gradlab.view.format import short
 from gradlab.view.sweeps import Metric, Sweep
-from gradlab.view.words import short
 
 _MOST = 24  # configs that a reader can take in
 _LETTERS = 50  # of a config's label

@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from gradlab.view import lanes, style
+from gradlab.view.format import short
 from gradlab.view.sweeps import Sweep, in_order
-from gradlab.view.words import short
 
 FLOAT32_SMALLEST = 1.1754943508222875e-38  # smallest normal number: below it digits are lost, then everything
 _WHEN = {"gradient_ratio_initial": "step 0", "gradient_ratio_final": "last step"}

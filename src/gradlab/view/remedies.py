@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from gradlab.artifacts.read import read_layers
 from gradlab.view import lanes, style, timesteps
 from gradlab.view.flow import BACKWARD
-from gradlab.view.tables import read_layers
 
 COLORED = len(style.DISTINCT) - 2  # the last two colours are near the greys of the other lines
 _OTHERS = "#C9C9C9"

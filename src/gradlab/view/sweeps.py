@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlab.view.words import label
+from gradlab.view.format import label
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from gradlab.artifacts.read import numbers, read_columns, spread_out
 from gradlab.view import heatmap, lanes, style
-from gradlab.view.tables import numbers, read_columns, spread_out
-from gradlab.view.words import condition, quotient
+from gradlab.view.format import condition, quotient
 
 FILE = "timesteps.csv"
 _KEYS = ["step", "depth_index", "time"]

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from gradlab.artifacts.read import Layers, Metrics, spread_out
 from gradlab.view import lanes, style
-from gradlab.view.tables import Layers, Metrics, spread_out
-from gradlab.view.words import condition, short
+from gradlab.view.format import condition, short
 
 UPDATE = "update_ratio"
 _AIM = 1e-3  # Karpathy, CS231n, "Neural networks 3": "this ratio should be somewhere around 1e-3"

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gradlab import runs
+from gradlab.artifacts.read import read_columns
+from gradlab.artifacts.record import read_run
 from gradlab.sweep.remedies.plan import Trial
 from gradlab.sweep.remedies.tiers import RESOLUTION, interval, middle, tiers
-from gradlab.view.tables import read_columns
 
 LAST = 0.25  # share of a run over whose recorded steps its loss is averaged
 
@@ -70,7 +70,7 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
         folder: The sweep's folder.
         trials: What was tried.
     """
-    records = [[runs.read_run(folder / name) or {} for name in trial.folders] for trial in trials]
+    records = [[read_run(folder / name) or {} for name in trial.folders] for trial in trials]
     samples = [
         [_losses(folder / name, record) for name, record in zip(trial.folders, own, strict=True)]
         for trial, own in zip(trials, records, strict=True)

@@ -11,10 +11,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from gradlab import runs
-from gradlab.diagnosis.combine import combined, exclusive
+from gradlab.artifacts.record import write_json
+from gradlab.config.run_name import run_name
+from gradlab.diagnosis.overrides import combined, exclusive
 from gradlab.diagnosis.remedies import Remedy
-from gradlab.sweep.naming import run_name
 
 FILE = "remedies.json"
 BASE = "as it is"
@@ -131,7 +131,7 @@ def random_pairs(command: Command, remedies: Sequence[Remedy], *, count: int) ->
 def write_plan(folder: Path, command: Command, trials: Sequence[Trial]) -> None:
     """Write the plan into a sweep's folder."""
     content = asdict(command) | {"trials": [asdict(trial) for trial in trials]}
-    runs.write_json(folder / FILE, content)
+    write_json(folder / FILE, content)
 
 
 def read_plan(folder: Path) -> list[Trial]:

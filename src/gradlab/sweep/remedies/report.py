@@ -8,10 +8,10 @@ from gradlab.sweep.remedies.outcomes import Outcome, decades, read_outcomes
 from gradlab.sweep.remedies.plan import read_plan
 from gradlab.sweep.remedies.table import HEADINGS, NOTE, line, write_tables
 from gradlab.view import style
+from gradlab.view.format import short
 from gradlab.view.page.many_runs import RemedySection
 from gradlab.view.remedies import Line, read_flow, remedy_flow
 from gradlab.view.timesteps import FILE as TIMES
-from gradlab.view.words import short
 
 FIGURE = "remedy_flow"
 

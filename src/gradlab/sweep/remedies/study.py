@@ -7,12 +7,11 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab import build
+from gradlab.config import build
+from gradlab.config.schema import Probe, Train
 from gradlab.diagnosis.facts import Facts, read_facts
 from gradlab.diagnosis.remedies import Remedy, applicable
-from gradlab.errors import GradlabError
-from gradlab.schema import Probe, Train
-from gradlab.suggest import one_line
+from gradlab.errors import GradlabError, one_line
 from gradlab.sweep.remedies import plan
 from gradlab.sweep.remedies.outcomes import read_outcomes
 from gradlab.sweep.remedies.table import write_tables

@@ -6,9 +6,9 @@ from math import isfinite, isnan
 from pathlib import Path
 from typing import cast
 
-from gradlab.runs import replacing
+from gradlab.artifacts.atomic import replacing
 from gradlab.sweep.remedies.outcomes import Outcome, decades
-from gradlab.view.words import short
+from gradlab.view.format import short
 
 CSV, MARKDOWN = "remedies.csv", "remedies.md"
 COLUMNS = (

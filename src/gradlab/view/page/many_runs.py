@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlab.view.digest import detail, digest
+from gradlab.view.format import condition, label
 from gradlab.view.page.render import NAME, cell, figure, story, write_page
 from gradlab.view.sweep_figures import Drawing
 from gradlab.view.sweeps import Metric, Sweep, in_order
-from gradlab.view.words import condition, label
 
 # Beside the swept keys; the others come with a tick.
 _SHOWN = (

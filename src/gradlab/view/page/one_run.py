@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from gradlab.view.digest import Detail, digest
+from gradlab.view.format import label
 from gradlab.view.page.render import NAME, cell, figure, story, write_page
-from gradlab.view.words import label
 
 _WHOLE = Detail(lines=4, layers=400, points=400)
 _LEFT_OUT = "gradient_flow"  # the page draws it itself, with values to point at

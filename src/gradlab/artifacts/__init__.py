@@ -1,0 +1,1 @@
+"""What a run leaves on disk: tables, run.json, fingerprint, environment, and how they are read."""

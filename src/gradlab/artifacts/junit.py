@@ -1,0 +1,46 @@
+"""The outcome of runs as a JUnit file, which CI systems show."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from gradlab.artifacts.atomic import replacing
+from gradlab.errors import GradlabError
+
+
+def check_place(path: str) -> None:
+    """Refuse a file that could not be written, before hours of work.
+
+    Raises:
+        GradlabError: A folder stands in its place, or a file in that of one of its folders.
+    """
+    beside = next((folder for folder in Path(path).parents if folder.exists()), Path())
+    if path and (Path(path).is_dir() or not beside.is_dir() or not os.access(beside, os.W_OK)):
+        raise GradlabError(f"gate.junit={path}: no file can be written there")
+
+
+def write_junit(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write one test case for each run: failed where the gate did not let it pass, in error where the run failed.
+
+    Args:
+        path: File to write, by rename; its folder is made.
+        records: Content of each run's run.json by the run's name.
+    """
+    suite = ElementTree.Element("testsuite", name="gradlab", tests=str(len(records)))
+    counts = {"failure": 0, "error": 0}
+    for name, record in records.items():
+        case = ElementTree.SubElement(
+            suite, "testcase", classname="gradlab", name=name, time=f"{float(record.get('seconds', 0)):.3f}"
+        )
+        reasons = record.get("gate") or []
+        kind, words = ("error", [record.get("error", "")]) if record["status"] == "failed" else ("failure", reasons)
+        if words:
+            counts[kind] += 1
+            ElementTree.SubElement(case, kind, message="; ".join(words)).text = "\n".join(words)
+    suite.set("failures", str(counts["failure"]))
+    suite.set("errors", str(counts["error"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        ElementTree.ElementTree(suite).write(temporary, encoding="utf-8", xml_declaration=True)

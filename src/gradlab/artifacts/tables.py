@@ -1,0 +1,89 @@
+"""The CSV tables of a run, written row by row."""
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gradlab.errors import GradlabError
+
+METRICS = (
+    "step",
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "lr",
+    "grad_norm",
+    "clipped_grad_norm",
+    "eval_loss",
+    "eval_accuracy",
+)
+
+
+class Table:
+    """A CSV file that grows by rows; an unmeasured cell (None) is empty, floats are Python's shortest round-trip repr.
+
+    Args:
+        path: File to write; its header is written at once.
+        columns: Names of the columns.
+        keep: Size in bytes at which an earlier table is cut off and gone on with, header and all; None begins anew.
+
+    Raises:
+        GradlabError: The earlier table is gone, or shorter than that.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, keep: int | None = None) -> None:
+        if keep is not None and (not path.exists() or path.stat().st_size < keep):
+            raise GradlabError(
+                f"{path} lacks rows that checkpoint.pt builds on; without checkpoint.pt the run starts over"
+            )
+        self._file = path.open("w" if keep is None else "a", newline="", encoding="utf-8")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        if keep is None:
+            self._writer.writerow(columns)
+        else:
+            self._file.truncate(keep)
+
+    def write(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Append rows and hand them to the operating system."""
+        self._writer.writerows(rows)
+        self._file.flush()
+
+    def sync(self) -> int:
+        """Make sure that the rows so far outlive a crash, and return the file's size in bytes."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Tables:
+    """The tables of one run by file name, each begun when it is first asked for, or gone on with.
+
+    Args:
+        folder: The run's folder.
+        sizes: What `sync` returned when the run was saved; rows written after that are cut off.
+    """
+
+    def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._open = {name: Table(folder / name, (), keep=size) for name, size in sizes.items()}
+
+    def open(self, name: str, columns: Sequence[str]) -> Table:
+        """Return the table of a name, with a header of ``columns`` where it is new."""
+        if name not in self._open:
+            self._open[name] = Table(self._folder / name, columns)
+        return self._open[name]
+
+    def sync(self) -> dict[str, int]:
+        """Make sure that all rows outlive a crash, and return each file's size in bytes."""
+        return {name: table.sync() for name, table in self._open.items()}
+
+    def close(self) -> None:
+        """Close the files."""
+        for table in self._open.values():
+            table.close()

@@ -1,0 +1,5 @@
+"""`python -m gradlab.cli` is the command `gradlab`."""
+
+from gradlab.cli.command import main
+
+main()

@@ -1,0 +1,124 @@
+"""What is known of a run as plain text: a page for one, a paragraph for each of many."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+from gradlab.diagnosis.flow import FLOW
+
+WIDTH = 110
+_UNKNOWN = (
+    "No config was kept, as gradlab.watch keeps none: what the net is built of, its learning rate, and what guessing "
+    "would cost are not known. The loss is compared with its first value, and remedies are not named."
+)
+
+
+def page(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a page: what was run, the root cause, its consequences, and what else was seen.
+
+    Args:
+        run: What `gradlab.cli.explain.explain` returns of a run.
+    """
+    yield from _opening(run)
+    verdicts = run["verdicts"] or []
+    causes = [item for item in verdicts if item["root_cause"]]
+    known = [item["name"] for item in causes]
+    rest = [item for item in verdicts if not item["root_cause"] and item["name"] not in known]
+    consequences = [item for item in rest if item["name"] not in ("healthy", "shallow")] if causes else []
+    for item in causes:
+        yield from ("", f"ROOT CAUSE: {_words(item['name'])}", *_evidence(item))
+        yield from _remedies(item, "What may help, the most promising first:")
+    if consequences:
+        yield from ("", "CONSEQUENCES, which should go with it:")
+        for item in _once(consequences):
+            yield from _indented(f"{item['sentence']} [{item['name']}]", first="  - ", rest="    ")
+    seen = [item for item in verdicts if item["name"] in FLOW and item not in causes and item not in consequences]
+    if seen:
+        yield from ("", "GRADIENT FLOW:")
+        yield from (f"  step {item['step']}: {item['sentence']}" for item in seen)
+    if not causes and run["status"] == "completed" and verdicts:
+        yield from ("", "Nothing is wrong that gradlab knows of.")
+    if not verdicts:
+        yield from ("", "No gradient was recorded: there is nothing to judge.")
+    if not run["configured"]:
+        yield from ("", *_indented(_UNKNOWN))
+
+
+def tally(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a paragraph for each run, and how often each root cause was found.
+
+    Args:
+        runs: What `gradlab.cli.explain.explain` returns.
+    """
+    for run in runs:
+        yield run["run"]
+        cause = next((item for item in run["verdicts"] or () if item["root_cause"]), None)
+        if cause is None:
+            yield from (*_indented(_end(run), first="  "), "")
+            continue
+        yield from _indented(f"{_words(cause['name'])}: {cause['sentence']}", first="  ")
+        if cause["remedies"]:
+            yield f"  try: {_pasteable(cause['remedies'][0]['overrides'])}"
+        yield ""
+    counts = Counter(run["root_cause"] or run["status"] for run in runs)
+    yield f"{len(runs)} runs: " + ", ".join(f"{count} {_words(name)}" for name, count in counts.most_common())
+
+
+def _opening(run: Mapping[str, Any]) -> Iterator[str]:
+    yield run["run"]
+    if run["configured"]:
+        yield from _indented(f"gradlab {_pasteable(run['overrides'])}".rstrip())
+    elif run["model"]:
+        yield f"{run['model']}, in a training loop of its own"
+    yield from _indented(_end(run))
+    for warning in run["warnings"] or ():
+        yield from _indented(f"warning: {warning}")
+
+
+def _end(run: Mapping[str, Any]) -> str:
+    """Say how a run ended, in numbers."""
+    metrics, chance = run["metrics"] or {}, run["chance"] or {}
+    parts = [run["status"] + (f" after {run['steps']} steps" if run["steps"] else "")]
+    if run["error"]:
+        parts.append(run["error"])
+    for name, guess in (("train_loss", "loss"), ("eval_loss", "loss"), ("eval_accuracy", "accuracy")):
+        if metrics.get(name) is not None:
+            by_chance = f" (by chance {chance[guess]:.4g})" if chance.get(guess) is not None else ""
+            parts.append(f"{name.replace('_', ' ')} {float(metrics[name]):.4g}{by_chance}")
+    return ", ".join(parts)
+
+
+def _evidence(item: Mapping[str, Any]) -> Iterator[str]:
+    where = f"step {item['step']}: " if item["over"] != "training" else ""
+    yield from _indented(f"{where}{item['sentence']}", first="  ")
+    if item["value"] is not None and item["threshold"] is not None:
+        yield f"  {item['column']}: {float(item['value']):.3g}, threshold {float(item['threshold']):.3g}"
+    if item["source"]:
+        yield from _indented(f"source: {item['source']}", first="  ")
+
+
+def _remedies(item: Mapping[str, Any], title: str) -> Iterator[str]:
+    if not item["remedies"]:
+        return
+    yield f"  {title}"
+    for remedy in item["remedies"]:
+        yield f"    {_pasteable(remedy['overrides'])}"
+        yield from _indented(f"{remedy['reason']} ({remedy['source']})", first="      ")
+
+
+def _once(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out what says the same of another step as an earlier verdict."""
+    return list({(item["name"], item["over"]): item for item in reversed(items)}.values())[::-1]
+
+
+def _pasteable(overrides: Sequence[str]) -> str:
+    return " ".join(f"'{text}'" if set(text) & set(" {}[]()*~$") else text for text in overrides)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _indented(text: str, *, first: str = "", rest: str | None = None) -> list[str]:
+    return wrap(text, WIDTH, initial_indent=first, subsequent_indent=first if rest is None else rest) or [first]

@@ -1,0 +1,138 @@
+"""Why Hydra refuses a command line, in one line that says what would be right."""
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+
+from gradlab.cli.help import groups
+from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
+from gradlab.config.keys import closest_key, key_paths
+from gradlab.config.schema import allowed, settings
+from gradlab.errors import GradlabError, closest, did_you_mean, install_hint, one_line
+
+Groups = dict[str, dict[str, str]]
+
+
+def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path]) -> str:
+    """Say in one line what is wrong with a command line.
+
+    Args:
+        error: What Hydra raised.
+        overrides: The overrides of the command line.
+        dirs: The folders of configs, gradlab's own first.
+    """
+    if isinstance(error.__cause__, GradlabError):
+        return str(error.__cause__)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error)
+    if str(error).startswith("Ambiguous value"):
+        swept = next((text for text in overrides if f"'{text}'" in str(error)), "a comma")
+        return f"{swept} means a sweep: add -m, or write a list as KEY=[A,B]"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        hint = install_hint(f"hydra_{option}_{group.removeprefix('hydra/')}")
+        if hint:
+            return hint
+        return unknown_option(group, option, error.options)
+    if one_of_many := re.match(r"In '.*': Could not load '(.+)/(.+)'", str(error)):  # GROUP=[A,B]
+        return unknown_option(one_of_many[1], one_of_many[2], groups(dirs).get(one_of_many[1], ()))
+    if "appears more than once in the final defaults list" in str(error):
+        return f"{brief(error)}; choose another option by GROUP=OPTION, without +"
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return _wrong_type(error, parsed) or unknown_key(parsed, dirs) or brief(error)
+
+
+def unknown_option(group: str, option: Any, choices: Iterable[str]) -> str:
+    """Refuse `activation=rleu` and list the choices."""
+    names = list(choices)
+    word = "null" if option is None else str(option)
+    suggestion = did_you_mean(closest(word, names))
+    return f"{group} has no option '{word}'{suggestion or ';'} choices: {', '.join(names) or 'there are none'}"
+
+
+def unknown_key(overrides: Iterable[Override], dirs: Sequence[Path]) -> str | None:
+    """Refuse the first override whose key the config does not have, and name the closest key.
+
+    Returns:
+        One line, or None where every key exists.
+    """
+    found = groups(dirs)
+    items = list(overrides)
+    config = composed([item for item in items if item.key_or_group in found], dirs)
+    known = list(key_paths(config))
+    return next((line for item in items if (line := _refuse(item, config, known, found))), None)
+
+
+def composed(overrides: Iterable[Override], dirs: Sequence[Path]) -> dict[str, Any]:
+    """The config that the choices of options alone give, or the default config where even they do not compose."""
+    choices = [item.input_line for item in overrides if item.input_line and not item.is_sweep_override()]
+    search = [f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in dirs[1:])}]"]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(dirs[0]), **INITIALIZE_OPTIONS):
+        for attempt in (search + choices, search):
+            with suppress(Exception):  # the error at hand is the one to explain
+                cfg = compose("config", overrides=attempt, return_hydra_config=True)
+                return OmegaConf.to_container(cfg)  # pyright: ignore[reportReturnType]
+    return {}
+
+
+def brief(error: Exception) -> str:
+    """Hydra's own words in one line, without its advice to append what gradlab would refuse."""
+    words = str(error).partition("Config search path:")[0]
+    return one_line(" ".join(line for line in words.splitlines() if not line.strip().startswith("To append")))
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    lines = str(error).splitlines()
+    detail = next(
+        (line for line in lines if not line.startswith(("Error parsing", "Error when parsing", "See https"))), lines[0]
+    )
+    if "LexerNoViableAlt" in detail:
+        return (
+            f"cannot read '{error.override}': no spaces around =, and quotes around anything unusual; write KEY=VALUE"
+        )
+    # The parser goes on to list the names of its tokens, which say nothing to a user.
+    return f"cannot read '{error.override}': {detail.partition(' expecting {')[0]}; write KEY=VALUE"
+
+
+def _wrong_type(error: Exception, overrides: Iterable[Override]) -> str | None:
+    key = getattr(error.__cause__, "full_key", None)
+    values = [item.value() for item in overrides if item.key_or_group == key]
+    wanted = [allowed(item) for path, item in settings() if path == key]
+    return f"{key} must be {wanted[0]}, got {values[-1]}" if values and wanted else None
+
+
+def _refuse(override: Override, config: dict[str, Any], known: list[str], found: Groups) -> str | None:
+    key = override.key_or_group
+    if not key:
+        return f"cannot read '{override.input_line}'; write KEY=VALUE"
+    if (
+        key in found
+        and not override.is_delete()
+        and not override.is_sweep_override()
+        and not isinstance(override.value(), str | list)
+    ):
+        return unknown_option(key, override.value(), found[key])
+    if key in known and override.is_add() and not override.is_force_add():
+        return f"{key} is there already: write {(override.input_line or key).lstrip('+')}"
+    if key in known or key in found or key.startswith("hydra/"):
+        return None
+    node, _, name = key.rpartition(".")
+    if node in known and not OmegaConf.is_dict(OmegaConf.select(OmegaConf.create(config), node)):
+        return f"unknown key {key}: {node} is a single value"
+    target = OmegaConf.select(OmegaConf.create(config), f"{node}._target_") if node else None
+    ours = [path for path in known if path.startswith("hydra.") == key.startswith("hydra.")]
+    siblings = [path.rpartition(".")[2] for path in known if node and path.rpartition(".")[0] == node]
+    where = f": {node} ({target}) has no '{name}'" if target else ""
+    tail = did_you_mean(closest_key(key.replace("/", "."), [*ours, *(group.replace("/", ".") for group in found)]))
+    tail = tail or (f"; its keys: {', '.join(siblings)}" if siblings else "; gradlab --cfg job shows every key")
+    return f"unknown key {key}{where}{tail}"

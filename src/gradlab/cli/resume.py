@@ -1,0 +1,86 @@
+"""`gradlab train.resume=FOLDER`: a run that was cut off goes on in its folder, under its own config.
+
+Hydra itself is not run: it would make an output folder for this command and write its config over the old one's.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import configure_log, setup_globals
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gradlab.artifacts.fingerprint import decisive_part, differences
+from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
+from gradlab.errors import GradlabError
+
+KEY = "train.resume"
+
+
+def asked(overrides: Sequence[str]) -> str | None:
+    """Return the folder that `train.resume=FOLDER` names, None where no override does.
+
+    The text is taken as it is: the name of a sweep's run, with its commas and equal signs, is no value to Hydra.
+    """
+    values = [text.partition("=")[2].strip("'\"") for text in overrides if text.partition("=")[0].lstrip("+") == KEY]
+    return (values[-1] or None) if values else None
+
+
+def resume(name: str, *, overrides: Sequence[str], dirs: Sequence[Path]) -> float | None:
+    """Go on with a run.
+
+    Args:
+        name: The run's folder, as it was given.
+        overrides: The overrides of the command line.
+        dirs: The folders of configs, gradlab's first.
+
+    Returns:
+        The run's objective, as `gradlab.run.execute.run` does.
+
+    Raises:
+        GradlabError: There is no run, or another config than the run's is asked for.
+        HydraException: An override cannot be read.
+        KeyboardInterrupt: After what was recorded has been written.
+    """
+    folder = Path(name)
+    cfg, hydra, words = (_read(folder / ".hydra" / f"{file}.yaml") for file in ("config", "hydra", "overrides"))
+    others = [text for text in overrides if text.partition("=")[0].lstrip("+") != KEY]
+    if others:
+        _adopt(cfg, [str(word) for word in words], others, dirs)
+    configure_log(hydra.hydra.job_logging, hydra.hydra.verbose)
+    from gradlab.run.execute import execute
+
+    return execute(cfg, folder, overrides=words, choices=hydra.hydra.runtime.choices, resume=True)
+
+
+def _read(path: Path) -> Any:
+    setup_globals()  # Hydra's resolvers, for what the files refer to
+    try:
+        return OmegaConf.load(path)
+    except (OSError, OmegaConfBaseException) as error:
+        reason = "cannot be read" if path.exists() else "is missing"
+        raise GradlabError(f"{KEY}={path.parents[1]}: no run to go on with, {path} {reason}") from error
+
+
+def _adopt(cfg: DictConfig, words: Sequence[str], others: Sequence[str], dirs: Sequence[Path]) -> None:
+    """Write into a run's config what the command line says beside `train.resume`; only what changes no number may."""
+    before, after = _compose(words, dirs), _compose([*words, *others], dirs)
+    if lines := differences(_decisive(before), _decisive(after)):
+        raise GradlabError(f"{KEY} goes on with the run's own config, which has {'; '.join(lines)}")
+    for path in {*after, *(f"train.{key}" for key in after.train)} - {"train"}:
+        if OmegaConf.select(before, path) != (value := OmegaConf.select(after, path)):
+            OmegaConf.update(cfg, path, value, merge=False)
+
+
+def _decisive(cfg: DictConfig) -> dict[str, Any]:
+    return decisive_part(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
+
+
+def _compose(overrides: Sequence[str], dirs: Sequence[Path]) -> DictConfig:
+    search = f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in dirs[1:])}]"
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(dirs[0]), **INITIALIZE_OPTIONS):
+        return compose("config", overrides=[search, *overrides])

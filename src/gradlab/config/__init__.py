@@ -1,0 +1,1 @@
+"""The config: its schema, its keys, and how its nodes become objects."""

@@ -1,0 +1,160 @@
+"""Does a config node fit the function or class that its `_target_` names?
+
+The target's own signature and annotations are the schema; nothing is written down twice.
+"""
+
+import inspect
+import json
+import pkgutil
+import re
+import typing
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
+
+from gradlab.config.keys import closest_key
+from gradlab.errors import GradlabError, closest, did_you_mean, install_hint, one_line
+
+
+def check_node(node: Any, where: str, *, known: Iterable[str]) -> None:
+    """Check a config node and every node inside it against their targets.
+
+    Args:
+        node: A node as plain dictionaries and lists, without interpolations.
+        where: Its dotted key.
+        known: Every dotted key of the config, to suggest one for a key that is misplaced.
+
+    Raises:
+        GradlabError: A target cannot be imported or takes no such key, or a value does not fit its annotation.
+    """
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            check_node(item, f"{where}.{index}", known=known)
+    elif isinstance(node, dict):
+        values = {key: value for key, value in node.items() if not re.fullmatch(r"_\w+_", str(key))}
+        if "_target_" in node:
+            _check_call(node["_target_"], values, where, known=known)
+        for key, value in values.items():
+            check_node(value, f"{where}.{key}", known=known)
+
+
+def locate(target: str, where: str) -> Callable[..., Any]:
+    """Import what a `_target_` names.
+
+    Raises:
+        GradlabError: There is nothing of that name, its library is not installed, its module fails to import, or it
+            cannot be called.
+    """
+    try:
+        found = _import(target)
+    except Exception as error:  # a user's module may raise anything
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
+        if hint := install_hint(missing):
+            message = f"{where}: {hint}"
+        elif missing and f"{target}.".startswith(f"{missing}."):
+            message = f"{where}: there is no {target}{did_you_mean(_closest_target(target))}"
+        else:
+            message = f"{where}: cannot import {target}: {type(error).__name__}: {one_line(error)}"
+        raise GradlabError(message) from error
+    if not callable(found):
+        raise GradlabError(f"{where}: {target} is a {type(found).__name__}, not something to call")
+    return found
+
+
+def check_value(value: Any, hint: Any, where: str) -> None:
+    """Check a plain value against a parameter's annotation; an annotation that cannot be checked accepts all.
+
+    Raises:
+        GradlabError: The value does not fit.
+    """
+    text = json.dumps(value, default=str)
+    try:
+        # As JSON, because there lists fit tuples and ints fit floats, while bools still do not fit ints.
+        _adapter(hint).validate_json(text, strict=True)
+    except (PydanticUserError, PydanticUndefinedAnnotation):
+        return
+    except ValidationError as error:
+        raise GradlabError(f"{where} must be {_wanted(error, hint)}, got {text}") from error
+
+
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    try:
+        return _known_adapter(hint)
+    except TypeError:  # an annotation with a list in it is no key
+        return _known_adapter.__wrapped__(hint)
+
+
+@cache
+def _known_adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
+
+
+def _check_call(target: str, values: dict[str, Any], where: str, *, known: Iterable[str]) -> None:
+    function = locate(target, where)
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some builtins tell nothing about themselves
+        return
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    names = [item.name for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+    hints = _hints(function)
+    for key, value in values.items():
+        path = f"{where}.{key}"
+        if key not in names and not open_ended:
+            others = [*(other for other in known if other != path), *(f"{where}.{name}" for name in names)]
+            tail = did_you_mean(closest_key(path, others)) or f"; it takes {', '.join(names)}"
+            raise GradlabError(f"unknown key {path}: {target} takes no '{key}'{tail}")
+        if key in hints and not _holds_target(value):
+            check_value(value, hints[key], path)
+
+
+def _wanted(error: ValidationError, hint: Any) -> str:
+    """What would fit, in words: pydantic's where they stand for themselves, else the annotation."""
+    problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
+    words = dict.fromkeys(re.sub(r"^Input should (be )?", "", problem["msg"]) for problem in problems)
+    plain = problems and all(problem["msg"].startswith("Input should") for problem in problems)
+    return " or ".join(words) if plain else inspect.formatannotation(hint)
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    described = function.__init__ if isinstance(function, type) else function
+    try:
+        return typing.get_type_hints(described, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # names that only a type checker sees
+        return {}
+
+
+def _holds_target(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "_target_" in value or any(map(_holds_target, value.values()))
+    return isinstance(value, list) and any(map(_holds_target, value))
+
+
+def _import(target: str) -> Any:
+    parts = target.split(".")
+    found: Any = import_module(parts[0])
+    for length, name in enumerate(parts[1:], start=2):
+        if not hasattr(found, name):
+            import_module(".".join(parts[:length]))
+        found = getattr(found, name)
+    return found
+
+
+def _closest_target(target: str) -> str | None:
+    """The target with its first wrong name mended, or None where nothing is like it."""
+    parts = target.split(".")
+    for index, name in enumerate(parts):
+        prefix = parts[:index]
+        try:
+            _import(".".join(parts[: index + 1]))
+        except ImportError:
+            found = _import(".".join(prefix)) if prefix else None
+            folders = getattr(found, "__path__", []) if prefix else [str(Path.cwd())]
+            modules = [module.name for module in pkgutil.iter_modules(folders)]
+            guess = closest(name, [*modules, *(dir(found) if prefix else ("torch", "gradlab"))])
+            return ".".join([*prefix, guess, *parts[index + 1 :]]) if guess else None
+    return None

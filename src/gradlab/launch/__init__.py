@@ -1,0 +1,1 @@
+"""What Hydra's launchers need: composing, reuse, progress, lost runs."""

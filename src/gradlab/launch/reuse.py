@@ -1,0 +1,67 @@
+"""Which runs of a sweep need not be launched, because their folders hold them already."""
+
+import os
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+
+from gradlab.artifacts.fingerprint import compute_fingerprint, decisive_part, foreign_sources, foreign_targets
+from gradlab.artifacts.record import read_run
+
+
+def finished(folder: Path, config: DictConfig) -> JobReturn | None:
+    """Return the answer of a run that came to its end under this very config, as if it had been done again.
+
+    A run is launched again where another gate is to judge it, and where its config cannot be read: the run says why.
+
+    Args:
+        folder: The run's folder.
+        config: The run's config as Hydra composed it, with its ``hydra`` node.
+
+    Returns:
+        A completed job that returns the run's objective; None where the folder does not hold the run.
+    """
+    record = read_run(folder)
+    if record is None or record.get("status") not in ("completed", "diverged"):
+        return None
+    with suppress(Exception):
+        plain = _resolved(config)
+        decisive = decisive_part(plain)
+        _import_targets(decisive)
+        same = record["fingerprint"] == compute_fingerprint(plain, foreign_sources(decisive))
+        before = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+        if same and before["gate"] == plain["gate"]:
+            os.utime(folder / ".hydra" / "hydra.yaml")  # it belongs to this sweep too
+            objective = record["metrics"].get(plain["objective"]) if record["status"] == "completed" else None
+            answer = JobReturn(status=JobStatus.COMPLETED, overrides=list(config.hydra.overrides.task))
+            answer.return_value = objective
+            return answer
+    return None
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    """Return a composed config without its ``hydra`` node, its interpolations resolved as in the run itself."""
+    around = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
+    finally:
+        HydraConfig.instance().cfg = around
+
+
+def _import_targets(config: Any) -> None:
+    """Import the modules of the user's own targets, whose source is part of the fingerprint."""
+    if isinstance(config, dict):
+        for target in foreign_targets(config):
+            parts = target.split(".")
+            for length in range(len(parts) - 1, 0, -1):
+                with suppress(ModuleNotFoundError):
+                    import_module(".".join(parts[:length]))
+                    break

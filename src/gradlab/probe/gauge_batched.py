@@ -1,0 +1,182 @@
+"""Quantities of many runs at once: each figure a float64 tensor [K], one number for each of K runs trained as one.
+
+The batched version of `gradlab.probe.gauge_host`: the same functions, as a class because it needs K. The first
+dimension of every tensor is divided among the runs in equal parts: samples [K * n, ...] as well as stacked weights
+[K, ...].
+A run's figures depend on no other run's, to the last bit.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradlab.norms import CHUNK, SAFE_SQUARES, quiet, row_norms
+from gradlab.probe.columns import QUANTILES, SATURATED
+
+_SAFE = (1e-15, 1e15)  # norms whose squares float32 holds with room to spare
+_ONES = torch.ones(CHUNK)
+_CANCELLED = 25.0  # (rms / std)^2 above which norm^2 / n - mean^2 has lost too many digits
+
+
+class Arms:
+    """The gauge of K runs.
+
+    Args:
+        count: K.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def norm(self, x: Tensor) -> Tensor:
+        """Return the norm of each run's entries."""
+        return _norms(self._rows(x))
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return norm, mean and standard deviation (over n, not n - 1) of each run's entries."""
+        rows = self._rows(x)
+        if rows.device.type != "cpu" or rows.dtype is not torch.float32:
+            return _wide_moments(rows)
+        n = rows.shape[1]
+        squares, means = _dots(rows, rows), _dots(rows, _ONES) / n
+        variances = squares / n - means * means
+        told = (variances * n * _CANCELLED > squares) & (squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])
+        figures = squares.sqrt(), means, variances.clamp(min=0).sqrt()
+        if bool(told.all()):
+            return figures
+        norms, means, stds = _mended(figures, ~told, lambda: _wide_moments(rows[~told]))
+        return norms, means, stds
+
+    def hypot(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return sqrt(x^2 + y^2) without overflow."""
+        return torch.hypot(x, y)
+
+    def ratio(self, numerator: Tensor, denominator: Tensor) -> Tensor:
+        """Return the quotient as IEEE 754 has it: 0 / 0 is nan, 1 / 0 is inf."""
+        return numerator / denominator
+
+    def cosine(self, x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
+        """Return each run's cosine between two tensors of one shape, given their norms; nan where one is zero."""
+        rows, others = self._rows(x), self._rows(y)
+        if rows.device.type != "cpu" or rows.dtype is not torch.float32:
+            return _wide_cosine(rows, others, x_norm, y_norm)
+        quick = _dots(rows, others) / (x_norm * y_norm)
+        told = (x_norm > _SAFE[0]) & (x_norm < _SAFE[1]) & (y_norm > _SAFE[0]) & (y_norm < _SAFE[1])
+        if bool(told.all()):
+            return quick
+        bad = ~told
+        (found,) = _mended((quick,), bad, lambda: (_wide_cosine(rows[bad], others[bad], x_norm[bad], y_norm[bad]),))
+        return found
+
+    def keep(self, x: Tensor, buffer: Tensor | None) -> Tensor:
+        """Return a copy of ``x``, in ``buffer`` where there is one."""
+        return x.clone() if buffer is None else buffer.copy_(x)
+
+    def distance(self, x: Tensor, kept: Tensor) -> Tensor:
+        """Return the norm of each run's ``x - kept``, given what `keep` returned."""
+        return self.norm(x - kept)
+
+    def moved(self, x: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the norms of each run's ``x - kept`` and ``x``, whose copy ``kept`` becomes."""
+        update = self.distance(x, kept)
+        kept.copy_(x)
+        return update, self.norm(x)
+
+    def repeat(self, x: Tensor) -> Tensor:
+        """Return inputs that every run's activation is to see; an activation's slope is one for all units."""
+        return x[:, :1].repeat(self.count, *(1 for _ in x.shape[1:]))
+
+    def largest(self, x: Tensor) -> Tensor:
+        """Return each run's largest absolute value."""
+        return self._rows(x).abs().amax(1)
+
+    def slope_figures(self, slope: Tensor, steepest: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the root mean square of each run's slopes, and the share of entries at which it is saturated."""
+        rows = self._rows(slope)
+        flatter = (rows.abs() <= SATURATED * steepest.unsqueeze(1)).sum(1).double()
+        return _norms(rows) / rows.shape[1] ** 0.5, flatter / rows.shape[1]
+
+    def alive(self, output: Tensor) -> Tensor:
+        """Return for each run and unit (dimension 1), [K, units], whether it is other than 0 anywhere in the batch."""
+        units = (output != 0).unflatten(0, (self.count, -1)).movedim(2, 1)
+        return units.flatten(2).any(2)
+
+    def share_dead(self, alive: Tensor) -> Tensor:
+        """Return the share of each run's units that are not alive."""
+        return 1 - alive.double().mean(1)
+
+    def log_quantiles(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return quantiles of log10 |x|, linear between order statistics; -inf from a zero, nan from a nan."""
+        ordered = _sorted(self._rows(x).abs())
+        return tuple(_log_quantile(ordered, q * (ordered.shape[1] - 1)) for q in QUANTILES)
+
+    def first(self, x: Tensor) -> Tensor:
+        """Return a record of time steps [T, K * n, ...] with the samples first."""
+        return x.transpose(0, 1)
+
+    def time_norms(self, x: Tensor) -> Tensor:
+        """Return the norm at each time step of [T, K * n, width], and in each run, [T, K]."""
+        return _norms(x.reshape(x.shape[0] * self.count, -1)).view(-1, self.count)
+
+    def _rows(self, x: Tensor) -> Tensor:
+        return x.detach().reshape(self.count, -1)
+
+
+def _norms(rows: Tensor) -> Tensor:
+    """Return the norm of each row, float64, in the range of the numbers themselves."""
+    if rows.dtype is not torch.float32:
+        return row_norms(rows).flatten()
+    if rows.device.type != "cpu":
+        return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)  # which holds the squares of float32
+    squares = _dots(rows, rows)
+    told = (squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])
+    if bool(told.all()):
+        return squares.sqrt()
+    (norms,) = _mended((squares.sqrt(),), ~told, lambda: (row_norms(rows[~told]).flatten(),))
+    return norms
+
+
+def _wide_moments(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return norm, mean and standard deviation of each row, in float64 all along."""
+    wide = rows.double()
+    means = wide.mean(1)
+    spread = row_norms(wide - means.unsqueeze(1)).flatten()
+    return _norms(rows), means, spread / rows.shape[1] ** 0.5
+
+
+def _wide_cosine(x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
+    return (x.double() / x_norm.unsqueeze(1) * (y.double() / y_norm.unsqueeze(1))).sum(1)
+
+
+def _dots(x: Tensor, y: Tensor) -> Tensor:
+    """Return the dot product of each row with a row, or with one row for all, in float32 and as `host` takes it."""
+    one, other = x.numpy(), y.numpy()
+    total = np.zeros(len(one))
+    with quiet():
+        for start in range(0, one.shape[1], CHUNK):
+            part = one[:, start : start + CHUNK]
+            total += np.vecdot(part, other[..., : part.shape[1]] if y is _ONES else other[:, start : start + CHUNK])
+    return torch.from_numpy(total)
+
+
+def _mended(figures: tuple[Tensor, ...], which: Tensor, again: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return figures with those of some rows replaced."""
+    return tuple(figure.masked_scatter(which, new) for figure, new in zip(figures, again(), strict=True))
+
+
+def _sorted(rows: Tensor) -> Tensor:
+    """Return each row in rising order, nan last; numpy's sort is vectorised, torch's on a CPU is not."""
+    if rows.device.type != "cpu":
+        return rows.sort(1).values
+    return torch.from_numpy(np.sort((rows if rows.element_size() >= 4 else rows.float()).numpy(), axis=1))
+
+
+def _log_quantile(ordered: Tensor, position: float) -> Tensor:
+    below = int(position)
+    low, high = (ordered[:, min(i, ordered.shape[1] - 1)].double() for i in (below, below + 1))
+    flat = (low == 0) | (low == high) | (position == below)
+    low, high = low.log10(), high.log10()
+    between = torch.where(flat, low, low + (position - below) * (high - low))
+    return torch.where(ordered[:, -1].isnan(), torch.nan, between)

@@ -1,0 +1,108 @@
+"""The page that says how the experiments came out: docs/results.md."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isinf
+
+from gradlab.reproduce.claims import UNSEEN, Claim, Expectation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One claim beside what was measured.
+
+    Attributes:
+        claim: The claim.
+        measured: Its figure.
+        verdict: Whether they agree, as `gradlab.reproduce.claims.judge` says it.
+    """
+
+    claim: Claim
+    measured: float
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How one experiment came out.
+
+    Attributes:
+        expectation: What was expected.
+        command: The command that runs it.
+        outcomes: Its figures; none where it was not run.
+        runs: Number of its runs.
+        seconds: How long they took together, as their run.json say.
+        skipped: What it would have needed to be run; empty where it was.
+        failed: Why it has no figures though it was run; empty where it has.
+    """
+
+    expectation: Expectation
+    command: str
+    outcomes: Sequence[Outcome] = field(default_factory=list)
+    runs: int = 0
+    seconds: float = 0.0
+    skipped: str = ""
+    failed: str = ""
+
+
+def page(results: Sequence[Result], *, title: str, machine: Mapping[str, str]) -> str:
+    """Return the page in Markdown.
+
+    Args:
+        results: The experiments.
+        title: What was run, in words.
+        machine: What it was run on, by name.
+    """
+    outcomes = [outcome for result in results for outcome in result.outcomes]
+    verdicts = [outcome.verdict for outcome in outcomes]
+    counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(verdicts))
+    lines = ["# Published effects, run again", "", title, ""]
+    lines += [f"- {name}: {value}" for name, value in machine.items()]
+    seconds = sum(result.seconds for result in results)
+    lines += [f"- figures: {len(outcomes)}: {counts}; {seconds:.0f} s of runs", ""]
+    for result in results:
+        lines += _section(result)
+    return "\n".join(lines)
+
+
+def brief(outcome: Outcome) -> str:
+    """Return an outcome in one line."""
+    figures = f"{number(outcome.measured)}, expected {expected(outcome.claim)}"
+    return f"{outcome.verdict}: {outcome.claim.says}: {figures}"
+
+
+def expected(claim: Claim) -> str:
+    """Return a claim's figure in words: ``0.5``, ``at least 0.9`` or ``0.15 to 0.18``."""
+    if claim.expected is not None:
+        tolerance = f" ± {number(claim.tolerance)}" if claim.tolerance else ""
+        return f"{number(claim.expected)}{tolerance}"
+    low, high = claim.interval
+    if isinf(high):
+        return f"at least {number(low)}"
+    return f"at most {number(high)}" if isinf(low) else f"{number(low)} to {number(high)}"
+
+
+def number(value: float) -> str:
+    """Return a number with as many digits as a reader wants."""
+    return "never" if value == float("inf") else f"{value:.5g}" if 0.001 <= abs(value) < 1e5 else f"{value:.2g}"
+
+
+def _section(result: Result) -> list[str]:
+    source = result.expectation
+    lines = [f"## {source.name}", "", f"{source.effect[0].upper()}{source.effect[1:]} ({source.source}).", ""]
+    if result.skipped:
+        return [*lines, f"`{result.command}`: not run, it needs {result.skipped}.", ""]
+    if result.failed:
+        return [*lines, f"`{result.command}`: FAILED: {result.failed}.", ""]
+    runs = f"{result.runs} run{'s' if result.runs > 1 else ''}"
+    lines += [f"`{result.command}`: {runs}, {result.seconds:.0f} s", ""]
+    lines += ["| figure | expected | measured | verdict | the expected figure's source |", "|---|---|---|---|---|"]
+    return [*lines, *_rows(result.outcomes), ""]
+
+
+def _rows(outcomes: Iterable[Outcome]) -> Iterable[str]:
+    for outcome in outcomes:
+        claim = outcome.claim
+        verdict = f"{UNSEEN}: {claim.unseen}" if outcome.verdict == UNSEEN else outcome.verdict
+        cells = (claim.says, expected(claim), number(outcome.measured), verdict, claim.source)
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"

@@ -1,0 +1,163 @@
+"""A config becomes a training run: everything built, seeded, and on its device."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gradlab.config import build
+from gradlab.data.chance import chance
+from gradlab.errors import GradlabError
+from gradlab.nn.own import check_outputs
+from gradlab.optim.parameters import parameter_groups
+from gradlab.probe.probe import Probe
+from gradlab.train.freeze import Freeze, read_freeze
+from gradlab.train.loop import Loop
+from gradlab.train.precision import Precision
+from gradlab.train.structure import Structure
+from gradlab.train.task import TASKS
+
+_SHORT = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+# The compiler draws its own random numbers by default; these are the ones that a second pass can draw again.
+_COMPILER: dict[str, Any] = {"fallback_random": True}
+
+
+def load(cfg: DictConfig) -> Any:
+    """Build the data that a config describes, on its device."""
+    return build.build(cfg.data, "data").to(find_device(cfg.train.device), getattr(torch, cfg.train.dtype))
+
+
+def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Loop:
+    """Build everything that a config describes, seeded and on its device.
+
+    Args:
+        cfg: A checked config.
+        load: Returns the data.
+
+    Raises:
+        GradlabError: A part refuses its arguments, or the device is not there.
+    """
+    device = find_device(cfg.train.device)
+    _set_float32(device, tf32=cfg.train.tf32)
+    torch.set_num_threads(cfg.train.threads)
+    _seed(cfg.seed)
+    dtype = getattr(torch, cfg.train.dtype)
+    data = load(cfg)
+    # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
+    sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
+    sizes |= {"each_step": True} if data.each_step else {}
+    sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
+    model = build.build(cfg.model, "model", **sizes).to(device, dtype)
+    _check_answers(cfg, model, data)
+    kernels = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
+    if cfg.train.autocast == "fp16" and device.type == "cpu" and kernels:
+        raise GradlabError("train.autocast=fp16: torch has no float16 recurrent nets on a CPU; bf16 would run")
+    batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
+    _finish(model, batches, data, seed=cfg.seed)
+    factory = build.build(cfg.optimizer, "optimizer")
+
+    def optimize() -> torch.optim.Optimizer:
+        with build.blame("optimizer", keys=cfg.optimizer):
+            return factory(parameter_groups(model, decay_biases=cfg.train.decay_biases))
+
+    optimizer = optimize()
+    lr_scheduler = build.build(cfg.lr_scheduler, "lr_scheduler")
+    with build.blame("lr_scheduler", keys=cfg.lr_scheduler):
+        lr_scheduler = lr_scheduler(optimizer)
+    with build.blame("train", keys=("freeze", "grow")):
+        freeze, grow = _read_structure(cfg)
+    with build.blame("probe", keys=cfg.probe):
+        probe = Probe(model, last=cfg.train.steps - 1, also=grow, **cfg.probe)
+    with build.blame("train", keys=("freeze", "grow")):
+        structure = Structure(model, optimizer, probe, freeze=freeze, grow=grow, anew=optimize, seed=cfg.seed)
+    return Loop(
+        model=model,
+        batches=batches,
+        test=data.test_batches(),
+        task=TASKS[data.task],
+        optimizer=optimizer,
+        lr_scheduler=lr_scheduler,
+        clip=build.build(cfg.clipping, "clipping"),
+        probe=probe,
+        structure=structure,
+        precision=Precision(device, _SHORT[cfg.train.autocast]),
+        steps=cfg.train.steps,
+        update=not cfg.train.measure_only,
+        eval_every=cfg.train.eval_every,
+        accumulate=cfg.train.accumulate,
+        compiled=torch.compile(model, options=_COMPILER) if cfg.train.compile else None,
+        pause_every=cfg.train.checkpoint_every,
+        chance=chance(data),
+    )
+
+
+def _check_answers(cfg: DictConfig, model: torch.nn.Module, data: Any) -> None:
+    """Refuse one of gradlab's models that answers once where the data wants an answer at every time step."""
+    if data.each_step and hasattr(model, "points") and not build.takes(cfg.model, "each_step"):
+        wanted = "this data wants an answer at every time step; model=rnn, lstm and gru give one"
+        raise GradlabError(f"model answers once for a whole input, {wanted}")
+
+
+def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> None:
+    """Let data-dependent initializers see the first batch, under random numbers of their own.
+
+    A network that gradlab did not make does not say what it needs or answers: it is tried on that batch.
+    """
+    state = batches.state_dict()
+    inputs, _ = next(batches)
+    if len(inputs) == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
+    batches.load_state_dict(state)
+    with torch.random.fork_rng():
+        _seed(seed)
+        if isinstance(finish := getattr(model, "finish", None), Callable):
+            finish(inputs)
+        if not hasattr(model, "points"):
+            with build.blame("model"):
+                check_outputs(model, inputs, outputs=data.outputs, each_step=data.each_step)
+
+
+def _seed(seed: int) -> None:
+    """Seed torch's generators; its own function asks after more kinds of device, and notes who asked, for longer."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
+
+
+def _read_structure(cfg: DictConfig) -> tuple[list[Freeze], dict[int, int]]:
+    """Return which layers are frozen, and the depths to grow to by step.
+
+    Raises:
+        ValueError: That makes no sense.
+    """
+    train = cast(dict[str, Any], OmegaConf.to_container(cfg.train))
+    grow = train["grow"] if train["grow"] is not None else {}
+    if not isinstance(grow, dict) or not all(type(number) is int for pair in grow.items() for number in pair):
+        raise ValueError(f"grow: must be a depth for each step, such as {{100: 8, 200: 16}}; got {grow}")
+    if late := [step for step in grow if not 0 < step < cfg.train.steps]:
+        raise ValueError(f"grow: step {late[0]} is not among the steps 1 to {cfg.train.steps - 1}")
+    if grow and cfg.train.compile:
+        raise ValueError("grow: a compiled network cannot change; take train.compile=false")
+    return read_freeze(train["freeze"]), grow
+
+
+def _set_float32(device: torch.device, *, tf32: bool) -> None:
+    """Choose how CUDA multiplies float32: torch's own default differs between matrices and convolutions."""
+    if tf32 and device.type != "cuda":
+        raise GradlabError(f"train.tf32=true: TF32 is for CUDA, and this run is on the {device.type}")
+    backends: Any = torch.backends  # what is in it is not declared
+    for operation in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        operation.fp32_precision = "tf32" if tf32 else "ieee"
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device that ``train.device`` names; ``auto`` is CUDA where there is one.
+
+    Raises:
+        GradlabError: It is not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise GradlabError("train.device=cuda: torch finds no CUDA device here; train.device=cpu or auto would run")
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

@@ -1,0 +1,164 @@
+"""What a run says: progress on a terminal, plain lines elsewhere, and a summary in words at the end."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gradlab.artifacts.record import root_cause
+from gradlab.config.build import uses
+from gradlab.diagnosis.flow import FLOW
+from gradlab.theory.sentences import in_words
+from gradlab.view.layer_table import layer_table
+
+_LINES = 10  # plain lines of progress in a whole run
+_CAPTIONED = (
+    "activation", "initializer", "recurrent_initializer", "normalization", "residual",
+    "data", "clipping", "lr_scheduler", "optimizer",
+)  # fmt: skip
+_UNREMARKABLE = (None, "none", "constant")
+_log = logging.getLogger("gradlab")
+
+
+def say(line: str) -> None:
+    """Log one plain line."""
+    _log.info(line)
+
+
+@contextmanager
+def progress(steps: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give a function that reports the metrics of a recorded step: a bar on a terminal, a few log lines elsewhere.
+
+    Args:
+        steps: Number of steps of the run; 0 to report nothing.
+    """
+    if not steps:
+        yield lambda metrics: None
+        return
+    if not sys.stdout.isatty():
+        yield _line_reporter(steps)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("", total=steps)
+        yield lambda metrics: bar.update(task, completed=metrics["step"] + 1, description=_describe(metrics))
+
+
+def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
+    """Return the config in one line: what was chosen of each group, and the numbers that matter most."""
+    sizes = [f"{key} {cfg.model[key]}" for key in ("depth", "width", "block_depth") if cfg.model.get(key, 1) != 1]
+    remarkable = [group for group in _CAPTIONED if choices.get(group) not in _UNREMARKABLE and uses(cfg, group)]
+    parts = [f"{group} {choices[group]}" for group in remarkable]
+    lr = [f"lr {cfg.optimizer.lr}"] if "lr" in cfg.optimizer and not cfg.train.lr_range else []
+    numbers = [f"batch {cfg.train.batch_size}", f"seed {cfg.seed}"]
+    return ", ".join([f"model {choices.get('model')}", *sizes, *parts, *lr, *numbers])
+
+
+def summarize(
+    folder: Path, record: Mapping[str, Any], *, brief: bool = False, clips: bool = False, foretold: bool = False
+) -> None:
+    """Print a table of layers, the verdicts, how often the gradient was clipped, the final metrics and the folder.
+
+    Args:
+        folder: The run's folder.
+        record: Content of its run.json.
+        brief: Whether to print one line with the last verdict and the folder's name instead.
+        clips: Whether a clipping was chosen, so that "never clipped" is worth saying.
+        foretold: Whether to say what theory predicts.
+    """
+    metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
+    end = f"{record['status']} in {record['seconds']:.1f} s" + (f": {metrics}" if metrics else "")
+    verdicts = record["verdicts"]
+    if brief:
+        said = [cause] if (cause := root_cause(record)) else verdicts[-1:]
+        say("; ".join([end, *(verdict["sentence"] for verdict in said), folder.name]))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    if verdicts:  # else nothing was recorded
+        console.print(layer_table(folder))
+    for verdict in _telling(verdicts):
+        console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
+    for line in in_words(record["theory"]) if foretold else ():
+        console.print(line, markup=False)
+    if record["status"] == "diverged":
+        console.print(f"diverged: a loss was not finite at step {record['steps'] - 1}")
+    clipped, recorded = record["metrics"]["clipped_steps"], record["metrics"]["recorded_steps"]
+    if clips or clipped:
+        console.print(f"the gradient was clipped at {clipped} of {recorded} recorded steps")
+    if skipped := record["metrics"].get("skipped_steps"):
+        console.print(f"{skipped} steps were skipped: their float16 gradients overflowed")
+    console.print(end, markup=False)
+    for line in _causes(record):
+        console.print(line, markup=False)
+    console.print(str(folder), markup=False)
+
+
+def announce_rate(folder: Path, found: Mapping[str, Any], *, brief: bool = False) -> None:
+    """Print what a range test found, the override to paste, and the folder.
+
+    Args:
+        folder: The run's folder.
+        found: What run.json says of the range test.
+        brief: Whether to print one line.
+    """
+    override = [] if found["suggestion"] is None else [f"optimizer.lr={found['suggestion']}"]
+    lines = [range_test_in_words(found), *override, folder.name if brief else str(folder)]
+    if brief:
+        say("; ".join(lines))
+    else:
+        print(*lines, sep="\n")
+
+
+def range_test_in_words(found: Mapping[str, Any]) -> str:
+    """Say in one line what a range test found."""
+    if found["suggestion"] is None:
+        return "the range test found no learning rate at which the loss falls"
+    lowest = f"the loss is lowest at a learning rate of {found['lowest_at']:.2g}"
+    if found["blew_up_at"] is None:
+        return f"{lowest} and had not blown up at the highest tried (lr_range.highest)"
+    return f"{lowest} and blows up by {found['blew_up_at']:.2g}"
+
+
+def _telling(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the verdicts on the gradient flow, each once; those that find nothing to compare only where all do."""
+    flow = [verdict for verdict in verdicts if verdict["name"] in FLOW]
+    new = {verdict["sentence"]: verdict for verdict in reversed(flow)}
+    found = [verdict for verdict in reversed(new.values()) if verdict["name"] != "shallow"]
+    return found or list(new.values())[-1:]
+
+
+def _causes(record: Mapping[str, Any]) -> Iterator[str]:
+    """Say what is behind all that is wrong, and what may help."""
+    if cause := root_cause(record):
+        yield f"root cause: {cause['sentence']}"
+        for remedy in cause["remedies"][:1]:
+            yield f"remedy: {' '.join(remedy['overrides'])}: {remedy['reason']}"
+
+
+def _shown(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    for name in ("train_loss", "eval_loss", "eval_accuracy"):
+        if metrics[name] is not None:
+            yield name.replace("_", " "), metrics[name]
+
+
+def _describe(metrics: Mapping[str, Any]) -> str:
+    evaluated = metrics.get("eval_accuracy")
+    return f"loss {metrics['train_loss']:.4g}" + ("" if evaluated is None else f", eval accuracy {evaluated:.3f}")
+
+
+def _line_reporter(steps: int) -> Callable[[Mapping[str, Any]], None]:
+    due = 0
+
+    def report(metrics: Mapping[str, Any]) -> None:
+        nonlocal due
+        if metrics["step"] >= due:
+            say(f"step {metrics['step']} of {steps}: {_describe(metrics)}")
+            due += max(1, steps // _LINES)
+
+    return report

@@ -1,0 +1,46 @@
+"""The figures and the page of one run, from its files."""
+
+from pathlib import Path
+
+from gradlab.artifacts.record import read_run
+from gradlab.run import console
+from gradlab.run.row import override_keys, read_row
+
+
+def rebuild_run(run: Path, *, caption: str) -> list[Path]:
+    """Draw the figures of one run, and write its ``report.html``.
+
+    Args:
+        run: Its folder.
+        caption: Its configuration in words.
+
+    Returns:
+        The files written.
+
+    Raises:
+        FileNotFoundError: There is no ``gradients.csv``.
+        ValueError: A table is broken.
+    """
+    from gradlab.view.figures import draw_run
+    from gradlab.view.page.one_run import write_run_page
+
+    figures = draw_run(run, caption=caption)
+    row = read_row(run, name=run.resolve().name)
+    overrides = {key: row[key] for key in override_keys(list(row))}
+    page = write_run_page(run, row=row, overrides=overrides, record=read_run(run) or {}, figures=figures)
+    return [*figures, page]
+
+
+def caption_of(run: Path) -> str:
+    """Return a run's configuration in one line, as gradlab prints it; the folder's name where no config was kept."""
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    try:
+        config, hydra = (OmegaConf.load(run / ".hydra" / name) for name in ("config.yaml", "hydra.yaml"))
+        if isinstance(config, DictConfig):
+            return console.caption(config, hydra.hydra.runtime.choices)
+    except (OSError, AttributeError, OmegaConfBaseException, YAMLError):
+        pass
+    return run.resolve().name

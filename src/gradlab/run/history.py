@@ -1,0 +1,92 @@
+"""What a run writes down as it goes, and what it remembers of it to judge the run by."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gradlab.artifacts.tables import METRICS, Tables
+from gradlab.probe.columns import COLUMNS, NEIGHBOURS, SHARES
+from gradlab.probe.columns import TIMESTEPS as TIMES
+from gradlab.probe.probe import Row
+
+FLUSH = 50  # recorded steps between two writes to disk
+
+
+class History:
+    """Writes a run's tables as it goes, and remembers its first and last recorded step and how often it clipped.
+
+    Args:
+        folder: The run's folder.
+        state: What `state_dict` returned when the run was saved, to go on from there: rows written later are cut off.
+
+    Raises:
+        GradlabError: A table has lost rows since then.
+    """
+
+    def __init__(self, folder: Path, *, state: Mapping[str, Any] | None = None) -> None:
+        self._tables = Tables(folder, state["tables"] if state else {})
+        self._gradients = self._tables.open("gradients.csv", COLUMNS)
+        self._metrics = self._tables.open("metrics.csv", METRICS)
+        self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
+        self.first: list[Row] = []
+        self.last: list[Row] = []
+        self.first_times: Sequence[Row] = ()
+        self.last_times: Sequence[Row] = ()
+        self.metrics: dict[str, Any] = {}
+        self.recorded_steps = self.clipped_steps = 0
+        if state:
+            self.first, self.last, self.metrics = state["first"], state["last"], state["metrics"]
+            self.first_times, self.last_times = state["first_times"], state["last_times"]
+            self.recorded_steps, self.clipped_steps = state["recorded_steps"], state["clipped_steps"]
+
+    def add(
+        self,
+        metrics: Mapping[str, Any],
+        rows: list[Row],
+        shares: list[Row],
+        times: Sequence[Row] = (),
+        neighbours: Sequence[Row] = (),
+    ) -> None:
+        """Add one step's metrics and, if it was recorded, the rows of its layers and of the further tables."""
+        if times:
+            self._tables.open("timesteps.csv", TIMES[: len(times[0])]).write(times)
+            self.first_times, self.last_times = self.first_times or list(times), list(times)
+        if shares:
+            self._tables.open("auxiliary.csv", SHARES).write(shares)
+        if neighbours:
+            self._tables.open("neighbours.csv", NEIGHBOURS).write(neighbours)
+        self.metrics |= metrics
+        self.recorded_steps += 1
+        self.clipped_steps += metrics.get("clipped_grad_norm", 0.0) < metrics.get("grad_norm", 0.0)
+        if rows:
+            self.first, self.last = self.first or rows, rows
+        gradients, steps = self._waiting
+        gradients.extend(rows)
+        steps.append([metrics.get(name) for name in METRICS])
+        if len(steps) >= FLUSH:
+            self._flush()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Put every row so far on the disk, and return what a resumed run needs to go on: plain numbers and words."""
+        self._flush()
+        return {
+            "tables": self._tables.sync(),
+            "first": self.first,
+            "last": self.last,
+            "first_times": self.first_times,
+            "last_times": self.last_times,
+            "metrics": self.metrics,
+            "recorded_steps": self.recorded_steps,
+            "clipped_steps": self.clipped_steps,
+        }
+
+    def close(self) -> None:
+        """Write what is waiting and close the files."""
+        self._flush()
+        self._tables.close()
+
+    def _flush(self) -> None:
+        gradients, steps = self._waiting
+        self._gradients.write(gradients)
+        self._metrics.write(steps)
+        self._waiting = ([], [])

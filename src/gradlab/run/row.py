@@ -1,0 +1,126 @@
+"""One run as one row: its overrides, how it ended, and its figures, first, final and best."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from hydra.errors import HydraException
+
+from gradlab.artifacts.read import read_columns
+from gradlab.artifacts.record import read_run, root_cause
+from gradlab.diagnosis.flow import FLOW
+
+UNFINISHED = "unfinished"  # status of a run without a readable run.json: under way, or killed
+_BEST = {"eval_accuracy": max, "eval_loss": min, "train_loss": min}
+MEASURED = (
+    "seconds", *_BEST, *(f"best_{name}" for name in _BEST),
+    *(f"{figure}_{when}" for figure in ("gradient_ratio", "decades_per_layer") for when in ("initial", "final")),
+)  # fmt: skip
+RESULTS = ("seed", "status", "hidden_layers", "steps", *MEASURED, "verdict_initial", "verdict_final", "error")
+
+
+def read_row(run: Path, *, name: str) -> dict[str, str]:
+    """Return a run's row of the summary as the texts of its cells; what was not measured is "".
+
+    Args:
+        run: The run's folder.
+        name: Its name in the summary.
+
+    Returns:
+        ``run``, the overrides by their keys, ``RESULTS``, and what only some have, such as ``lr_suggested``. A run
+        whose run.json is missing or broken has status ``unfinished`` and an ``error`` that says so.
+    """
+    overrides = dict(read_overrides(run))
+    seed = overrides.pop("seed", None)
+    record: dict[str, Any] = read_run(run) or {"status": UNFINISHED, "error": "it left no readable run.json"}
+    cells: dict[str, Any] = overrides | {"run": name, "seed": record.get("seed", seed), "status": record.get("status")}
+    cells |= {name: record.get(name) for name in ("steps", "seconds", "hidden_layers", "error")}
+    cells |= dict(record.get("metrics") or {}) | _best(run)
+    if search := record.get("lr_range"):
+        cells["lr_suggested"] = search.get("suggestion")
+    if cause := root_cause(record):
+        cells["verdict_final"] = cause["name"]
+    for verdict in record.get("verdicts") or ():
+        axis = verdict.get("over", "depth")
+        if verdict["name"] not in FLOW:
+            continue
+        cells.setdefault(f"verdict_{verdict['when']}" + ("" if axis == "depth" else f"_{axis}"), verdict["name"])
+    order = ("run", *overrides, *RESULTS)
+    return {key: text(cells.get(key)) for key in (*order, *(key for key in cells if key not in order))}
+
+
+def override_keys(columns: Sequence[str]) -> list[str]:
+    """Return those of the columns that are overrides: they stand between the run's name and its seed."""
+    return list(columns[1 : columns.index(RESULTS[0])]) if RESULTS[0] in columns else []
+
+
+def read_overrides(run: Path) -> list[tuple[str, Any]]:
+    """Return a run's own overrides as (key, typed value); none where it was not Hydra that ran it.
+
+    Raises:
+        ValueError: The list of overrides is broken.
+    """
+    try:
+        lines = _load_yaml(run / ".hydra" / "overrides.yaml")
+    except OSError:
+        return []
+    return [_typed(str(line)) for line in lines or ()]
+
+
+def read_value(run: Path, key: str) -> str:
+    """Return what a run used for a key that it did not override: an option's name or a value, "" where it has none."""
+    try:
+        found: Any = _load_yaml(run / ".hydra" / "config.yaml")
+        for part in key.split("."):
+            found = found[part] if isinstance(found, Mapping) else None
+        if isinstance(found, Mapping):
+            found = _load_yaml(run / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["choices"].get(key)
+    except (OSError, ValueError, KeyError):
+        return ""
+    return text(found)
+
+
+def text(value: Any) -> str:
+    """Return a value as a cell: true, 0.1, relu; "" for None; always one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else " ".join(str(value).split("\n"))
+
+
+@cache  # a sweep repeats few overrides very often
+def _typed(override: str) -> tuple[str, Any]:
+    """Return key and value of an override as Hydra reads them; a collection stays text."""
+    try:
+        parsed = OverridesParser.create().parse_override(override)
+    except HydraException:
+        key, _, value = override.partition("=")
+        return key.lstrip("+~"), value
+    value = parsed.value()
+    if value is None or isinstance(value, list | dict):
+        value = parsed.get_value_element_as_str(space_after_sep=True)
+    return parsed.get_key_element().lstrip("+~"), value.text if isinstance(value, QuotedString) else value
+
+
+def _load_yaml(path: Path) -> Any:
+    # Hydra's files can be read by libyaml, ten times as fast as by PyYAML; a sweep has thousands of them.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def _best(run: Path) -> dict[str, float]:
+    """Return the best finite figures of metrics.csv under ``best_…``; none where the table is missing or broken."""
+    try:
+        columns = read_columns(run / "metrics.csv", tuple(_BEST))
+        series = {name: [float(cell) for cell in cells if cell] for name, cells in columns.items()}
+    except (OSError, ValueError):
+        return {}
+    finite: dict[str, Sequence[float]] = {name: [x for x in values if isfinite(x)] for name, values in series.items()}
+    return {f"best_{name}": _BEST[name](values) for name, values in finite.items() if values}

@@ -1,0 +1,88 @@
+"""Layers that do not learn for a time."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from gradlab.interfaces import UNNUMBERED
+from gradlab.probe.discovery import find_points
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freeze:
+    """Layers that do not learn from step ``since`` to the step before ``until``.
+
+    Attributes:
+        layers: Patterns of the names of layers, as in a shell, or of parameters.
+        depth: First and last depth_index of further layers, or None.
+        since: First step in which they are frozen.
+        until: First step in which they learn again, or None.
+    """
+
+    layers: tuple[str, ...] = ()
+    depth: tuple[int, int] | None = None
+    since: int = 0
+    until: int | None = None
+
+    def holds(self, step: int) -> bool:
+        """Whether the layers are frozen in a step."""
+        return self.since <= step and (self.until is None or step < self.until)
+
+    def chosen(self, model: nn.Module) -> list[nn.Parameter]:
+        """Return the parameters of the layers: of the affine map and of what stands with it in the layer.
+
+        Raises:
+            ValueError: ``depth`` is given, and the model does not number its layers or has fewer.
+        """
+        inside = tuple(f"{name}." for name in self._numbered(model))
+        return [
+            parameter
+            for name, parameter in model.named_parameters()
+            if name.startswith(inside) or any(_matches(name, pattern) for pattern in self.layers)
+        ]
+
+    def _numbered(self, model: nn.Module) -> list[str]:
+        if self.depth is None:
+            return []
+        points, names = find_points(model), {module: name for name, module in model.named_modules()}
+        if any(point.depth_index == UNNUMBERED for point in points):
+            raise ValueError("freeze: this model does not number its layers; name them by layers instead of depth")
+        first, last = self.depth
+        deepest = max(point.depth_index for point in points)
+        if last > deepest:
+            raise ValueError(f"freeze: depth [{first}, {last}] goes beyond the head, which is layer {deepest}")
+        return [names[point.affine].removesuffix(".affine") for point in points if first <= point.depth_index <= last]
+
+
+def read_freeze(rules: Iterable[Any]) -> list[Freeze]:
+    """Return the rules of ``train.freeze``, such as ``{layers: stem, until: 100}`` or ``{depth: [1, 5], from: 200}``.
+
+    Raises:
+        ValueError: A rule has another key, names no layers, or never holds.
+    """
+    return [_read_rule(rule) for rule in rules]
+
+
+def _read_rule(rule: Any) -> Freeze:
+    form = "write {layers: PATTERN, from: STEP, until: STEP} or {depth: [FIRST, LAST], …}"
+    if not isinstance(rule, Mapping) or set(rule) - {"layers", "depth", "from", "until"}:
+        raise ValueError(f"freeze: cannot read {rule}; {form}")
+    names, depth, since, until = rule.get("layers", []), rule.get("depth", []), rule.get("from", 0), rule.get("until")
+    layers = [names] if isinstance(names, str) else names
+    listed = isinstance(layers, list) and isinstance(depth, list) and len(depth) in (0, 2)
+    if not listed or not (layers or depth) or not all(type(n) is int for n in (since, *depth, until or 0)):
+        raise ValueError(f"freeze: cannot read {dict(rule)}; {form}")
+    if since < 0 or (until is not None and until <= since):
+        raise ValueError(f"freeze: {dict(rule)} holds at no step")
+    if depth and not 1 <= depth[0] <= depth[1]:
+        raise ValueError(f"freeze: depth is [FIRST, LAST] with 1 <= FIRST <= LAST, got {depth}")
+    return Freeze(layers=tuple(layers), depth=(depth[0], depth[1]) if depth else None, since=since, until=until)
+
+
+def _matches(parameter: str, pattern: str) -> bool:
+    """Whether a pattern fits a parameter's name, or that of a module that it is in."""
+    parts = parameter.split(".")
+    return any(fnmatchcase(".".join(parts[:length]), pattern) for length in range(1, len(parts) + 1))

@@ -1,0 +1,251 @@
+"""The training loop."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradlab.errors import GradlabError
+from gradlab.interfaces import Supervised
+from gradlab.norms import total_norm
+from gradlab.probe.probe import Probe
+from gradlab.train.precision import Precision
+from gradlab.train.rng import RandomState, random_state, set_random_state
+from gradlab.train.structure import Structure
+from gradlab.train.task import Batch, Metrics, Task
+
+
+@dataclass(kw_only=True)
+class Loop:
+    """A training run: built objects in, a stream of metrics out.
+
+    Attributes:
+        model: What is trained.
+        batches: Iterator of (inputs, targets) with an ``epoch``.
+        test: Batches of (inputs, targets) to evaluate on.
+        task: Loss and accuracy.
+        optimizer: Updates the model's parameters.
+        lr_scheduler: Stepped after each update; before that, one that defines ``observe(loss, epoch)`` is shown the
+            step's loss, 0-d, and the passes over the training set done by then.
+        clip: Called with the named parameters between backward pass and update.
+        probe: Records the gradient flow.
+        structure: Freezes layers and adds new ones.
+        precision: Number type of the forward pass, and what follows from it for the gradients.
+        steps: Number of steps.
+        update: Whether the optimizer's update is applied.
+        eval_every: Steps between evaluations; 0 for never, not even at the end.
+        accumulate: Mini-batches whose mean loss one step descends on.
+        compiled: The model made faster, whose passes no probe can look into, or None: then in recorded steps a second
+            pass through the model itself is measured.
+        pause_every: Steps between two moments at which the run can be saved; 0 for none before the end.
+        chance: ``loss`` and ``accuracy`` of the best answer that does not look at its input.
+        step: Number of the step in progress; after the run, how many were done.
+        status: ``running``, then ``completed``, ``interrupted`` or, once a loss was not finite, ``diverged``.
+    """
+
+    model: nn.Module
+    batches: Any
+    test: Iterable[tuple[Tensor, Tensor]]
+    task: Task
+    optimizer: torch.optim.Optimizer
+    lr_scheduler: Any
+    clip: Callable[[list[tuple[str, nn.Parameter]]], None]
+    probe: Probe
+    structure: Structure
+    precision: Precision
+    steps: int
+    update: bool
+    eval_every: int
+    accumulate: int = 1
+    compiled: Callable[[Tensor], Any] | None = None
+    pause_every: int = 0
+    chance: dict[str, float | None] = field(default_factory=dict)
+    step: int = 0
+    status: str = "running"
+    _parameters: list[tuple[str, nn.Parameter]] = field(init=False)
+    _observe: Callable[[Tensor, float], None] = field(init=False)
+    _share: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refresh()
+        self._observe = getattr(self.lr_scheduler, "observe", lambda loss, epoch: None)
+        parameter = self._parameters[0][1]
+        self._share = torch.tensor(1 / self.accumulate, dtype=parameter.dtype, device=parameter.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's parameters are."""
+        return self._parameters[0][1].device
+
+    def refresh(self) -> None:
+        """Take notice of parameters that the model did not have before."""
+        self._parameters = list(self.model.named_parameters())
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the step just done is one to pause after."""
+        return self.pause_every > 0 and self.step % self.pause_every == 0
+
+    def run(self) -> Iterator[Metrics]:
+        """Train, and yield the metrics of each step that is recorded or evaluated; none at other steps to pause after.
+
+        Wherever it has yielded, the run can be saved and taken up again: everything is between two steps.
+        A loss that is not finite ends the run: that step is recorded, by a second pass where the first was not. To look
+        at the loss makes the host wait for a GPU, so there it is looked at in recorded steps only.
+        """
+        self.model.train()
+        on_cpu = self.device.type == "cpu"
+        while self.step < self.steps and self.status == "running":
+            step, epoch = self.step, self.batches.epoch
+            if self.structure.grows(step):
+                self._grow(step)
+            batches = [next(self.batches) for _ in range(self.accumulate)]
+            random = random_state(self.device)
+            recorded = self._record(step, batches) if self.compiled is None else self.probe.due(step)
+            loss, objective, outputs = self._pass(batches)
+            if (recorded or on_cpu) and not isfinite(float(objective)):
+                self.status = "diverged"
+            diverged = self.status == "diverged"
+            if (recorded or diverged) and not self.probe.recording:
+                recorded = self._record(step, batches, force=diverged)
+                self._measure(batches, random)
+            last = step == self.steps - 1 or diverged
+            evaluated = self.eval_every > 0 and (step % self.eval_every == 0 or last)
+            metrics = None
+            if recorded or evaluated or last:
+                metrics = self._describe(step, epoch, loss, outputs, torch.cat([targets for _, targets in batches]))
+
+            self.probe.after_backward(scale=self.precision.unscale(self.optimizer))
+            self.structure.hold(step)
+            if metrics is not None:
+                metrics["grad_norm"] = self._grad_norm()
+            self.clip(self._parameters)
+            self.probe.after_clipping()
+            if metrics is not None:
+                metrics["clipped_grad_norm"] = self._grad_norm()
+            if self.update and not diverged:
+                self.precision.step(self.optimizer)
+                self._observe(loss, self.batches.epoch)
+                self.lr_scheduler.step()
+                self.probe.after_update()
+            else:
+                self.probe.end()
+            self.precision.end()
+
+            self.step += 1
+            if metrics is not None:
+                metrics |= self.evaluate() if evaluated else {}
+                if not isfinite(metrics.get("eval_loss", 0.0)):
+                    self.status = "diverged"
+            if metrics is not None or self.pauses:
+                yield metrics or {}
+        if self.status == "running":
+            self.status = "completed"
+
+    def interrupt(self) -> None:
+        """End the run after the step in progress, unless that ends it anyway."""
+        if self.status == "running":
+            self.status = "interrupted"
+
+    def _grow(self, step: int) -> None:
+        """Add the layers that are due, and note the loss on the test set on either side: it should be the same."""
+        before = self.evaluate()["eval_loss"]
+        event = self.structure.grow(step)
+        self.refresh()
+        event |= {"eval_loss_before": before, "eval_loss": self.evaluate()["eval_loss"]}
+
+    def _pass(self, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, Tensor]:
+        """Do a forward and a backward pass with each mini-batch, and leave the mean of their gradients.
+
+        Returns:
+            The mean loss and the mean of what is trained on, 0-d, and the outputs of all mini-batches together.
+        """
+        self.optimizer.zero_grad()
+        model = self.model if self.compiled is None else self.compiled  # truth of a compiled model is its length
+        found: list[tuple[Tensor, ...]] = []
+        for inputs, targets in batches:
+            outputs, loss, objective = self._forward(model, inputs, targets)
+            self.precision.scale(objective).backward(self._share)
+            found.append((loss.detach(), objective.detach(), outputs.detach()))
+        if len(found) == 1:
+            return found[0]  # pyright: ignore[reportReturnType]
+        losses, objectives, outputs = zip(*found, strict=True)
+        return torch.stack(losses).mean(), torch.stack(objectives).mean(), torch.cat(outputs)
+
+    def _record(self, step: int, batches: Sequence[Batch], *, force: bool = False) -> bool:
+        """Begin a step for the probe; it sees a recurrent model's time steps in a pass over all mini-batches."""
+        recorded = self.probe.start(step, force=force)
+        if recorded and self.probe.unrolls:
+            inputs, targets = (torch.cat(column) for column in zip(*batches, strict=True))
+            with self.precision.autocast:
+                self.probe.unroll(
+                    inputs,
+                    lambda outputs: self.task.loss(outputs.to(self._share.dtype), targets),
+                    scale=self.precision.factor,
+                )
+        return recorded
+
+    def _measure(self, batches: Sequence[Batch], random: RandomState) -> None:
+        """Do the step's passes again for the probe to look at, with the same random numbers and without a trace.
+
+        No gradient is written, no random number used up and no running statistics updated.
+        """
+        buffers = [buffer.clone() for buffer in self.model.buffers()]
+        after = random_state(self.device)
+        set_random_state(random)
+        parameters = [parameter for _, parameter in self._parameters if parameter.requires_grad]
+        for inputs, targets in batches:
+            _, _, objective = self._forward(self.model, inputs, targets)
+            torch.autograd.grad(self.precision.scale(objective), parameters, self._share, allow_unused=True)
+        self.probe.close()
+        set_random_state(after)
+        for buffer, old in zip(self.model.buffers(), buffers, strict=True):
+            buffer.data.copy_(old)
+
+    def _forward(
+        self, model: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs, their loss, and the loss to train on, which includes that of auxiliary heads."""
+        with self.precision.autocast:
+            found = model(inputs)
+        outputs = found.outputs if isinstance(found, Supervised) else found
+        outputs = outputs.to(self._share.dtype)  # losses are computed in the long number type
+        loss = self.task.loss(outputs, targets)
+        if not isinstance(found, Supervised):
+            return outputs, loss, loss
+        if self.accumulate > 1:
+            raise GradlabError(
+                f"train.accumulate={self.accumulate}: auxiliary heads are measured one batch a step; take 1"
+            )
+        heads = {name: self.task.loss(part.to(outputs.dtype), targets) for name, part in found.auxiliary.items()}
+        self.probe.read_shares(loss, heads, weight=found.weight, scale=self.precision.scale)
+        return outputs, loss, loss + found.weight * torch.stack(list(heads.values())).sum()
+
+    @torch.no_grad()
+    def evaluate(self) -> Metrics:
+        """Return loss and accuracy on the test set, in evaluation mode, with the parameters as they are."""
+        self.model.eval()
+        with self.precision.autocast:
+            parts = [(self.model(inputs), targets) for inputs, targets in self.test]
+        self.model.train()
+        outputs, targets = (torch.cat(column) for column in zip(*parts, strict=True))
+        outputs = outputs.to(self._share.dtype)
+        metrics = {"eval_loss": float(self.task.loss(outputs, targets))}
+        if (accuracy := self.task.accuracy(outputs, targets)) is not None:
+            metrics["eval_accuracy"] = accuracy
+        return metrics
+
+    def _describe(self, step: int, epoch: float, loss: Tensor, outputs: Tensor, targets: Tensor) -> Metrics:
+        return {
+            "step": step,
+            "epoch": epoch,
+            "train_loss": float(loss),
+            "train_accuracy": self.task.accuracy(outputs, targets),
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+        }
+
+    def _grad_norm(self) -> float:
+        return float(total_norm(p.grad for _, p in self._parameters if p.grad is not None))

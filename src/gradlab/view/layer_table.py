@@ -1,0 +1,66 @@
+"""The short table of layers that a run prints at its end."""
+
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from gradlab.artifacts.read import Layers, read_layers, spread_out
+from gradlab.view.format import quotient, short
+
+_ROWS = 7
+_FORWARD, _BACKWARD, _UPDATE = "activation_std", "preactivation_grad_norm", "update_ratio"
+
+
+def layer_table(run_dir: Path) -> Table:
+    """Return a table of a few layers at the last recorded step: the first, some between, the last hidden, the head.
+
+    Numbers have three significant digits; a cell that was not measured is empty.
+
+    Args:
+        run_dir: A run's folder with ``gradients.csv``.
+
+    Raises:
+        FileNotFoundError: There is no such table.
+        ValueError: It lacks a column, or a row is broken.
+    """
+    layers = read_layers(run_dir, (_FORWARD, _BACKWARD, _UPDATE))
+    step = f"Layers at step {layers.steps[-1]}" if layers.steps.size else "No layers were recorded"
+    table = Table(title=step, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("depth", justify="right")
+    table.add_column("layer", no_wrap=True)
+    whole = f"/ layer {layers.depths[layers.hidden - 1]}" if layers.hidden else "/ last hidden"
+    for name in ("activation std", "gradient norm", whole, "update ratio"):
+        table.add_column(name, justify="right")
+    if layers.steps.size:
+        for layer in _chosen(layers):
+            table.add_row(*_row(layers, layer))
+    return table
+
+
+def _chosen(layers: Layers) -> list[int]:
+    """Return which layers the table shows."""
+    hidden = spread_out(layers.hidden, _ROWS - layers.head)
+    return [*hidden, *([layers.hidden] if layers.head else [])]
+
+
+def _row(layers: Layers, layer: int) -> list[str]:
+    """Return one layer's cells."""
+    spread, gradient, update = (_last(layers, column, layer) for column in (_FORWARD, _BACKWARD, _UPDATE))
+    whole = _last(layers, _BACKWARD, layers.hidden - 1) if layers.hidden else None
+    share = "" if gradient is None or whole is None else quotient(gradient, whole)
+    numbers = ["" if value is None else short(value) for value in (spread, gradient)]
+    return [
+        str(layers.depths[layer]),
+        layers.names[layer],
+        *numbers,
+        share,
+        "" if update is None else short(update),
+    ]
+
+
+def _last(layers: Layers, column: str, layer: int) -> float | None:
+    """Return a cell of the last recorded step, None where it was not measured."""
+    cell = layers.columns[column][-1, layer]
+    return None if cell is np.ma.masked else float(cell)
