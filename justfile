@@ -25,3 +25,7 @@ build:
 readme:
     uv run python scripts/readme_figures.py
     uv run python scripts/remedy_table.py
+
+# The documentation, into docs/_build/html; opens from the folder, without a network
+docs *arguments:
+    uv run --group docs python -m sphinx -W --keep-going -b html {{arguments}} docs docs/_build/html
