@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gradlab.artifacts.read import read_layers, read_metrics
+from gradlab.errors import GradlabError
 from gradlab.view import flow, heatmap, training
-from gradlab.view.figures import draw_run
+from gradlab.view.figures import draw_run, figure_of, figures_of
 from gradlab.view.style import integer_ticks
 
 ALL = ["gradient_flow", "gradient_heatmap", "loss", "update_ratio"]
@@ -46,6 +47,20 @@ def test_nothing_recorded_nothing_drawn(write_run):
 def test_without_an_update_there_are_no_update_ratios(write_run):
     paths = draw_run(write_run(steps=(0,), update=""), caption="train=init")
     assert {path.stem for path in paths} == set(ALL[:-1])
+
+
+def test_each_figure_can_be_had_without_a_file(write_run):
+    folder = write_run()
+    assert figures_of(folder) == ALL
+    files = sorted(folder.rglob("*"))
+    figures = {name: figure_of(folder, name, caption="width=7") for name in ALL}
+    assert sorted(folder.rglob("*")) == files
+    for figure in figures.values():
+        assert "width=7" in [text.get_text() for text in figure.texts]
+    with pytest.raises(
+        GradlabError, match=r"no figure 'los'; did you mean loss\?: it has gradient_flow, .*update_ratio"
+    ):
+        figure_of(folder, "los")
 
 
 def test_the_same_files_give_the_same_bytes_also_side_by_side(write_run):

@@ -5,10 +5,11 @@ from itertools import product
 import numpy as np
 import pytest
 
+from gradlab.errors import GradlabError
 from gradlab.sweep.summary import SUMMARY, summarize
 from gradlab.view import curves, grid, ranking, ratio
 from gradlab.view.format import label
-from gradlab.view.sweep_figures import draw_sweep
+from gradlab.view.sweep_figures import draw_sweep, figure_of, figures_of
 from gradlab.view.sweeps import METRICS, in_order, read_sweep
 from made_up import make_sweep
 
@@ -45,6 +46,18 @@ def test_all_figures_of_a_small_sweep(tmp_path):
         assert drawing.path.with_suffix(".png").exists()
     rows = {row for drawing in drawings if drawing.path.stem == "gradient_ratio" for *_, row in drawing.places}
     assert rows == set(range(16)), "every run can be pointed at"
+
+
+def test_each_figure_can_be_had_without_a_file(tmp_path):
+    sweep = read(tmp_path, product_of(**SMALL), hidden=lambda number: (5, 20)[number // 2 % 2], steps=(0, 10))
+    files = sorted(tmp_path.rglob("*"))
+    assert set(figures_of(sweep)) == names(draw_sweep(sweep, tmp_path))
+    new = {path.name for path in {*tmp_path.rglob("*")} - {*files}}
+    assert {f"{name}.svg" for name in figures_of(sweep)} <= new
+    figure = figure_of(sweep, "grid_initializer_depth", metric=METRICS[1])
+    assert figure.texts[0].get_text().startswith("Median test loss by initializer and depth")
+    with pytest.raises(GradlabError, match="made up: no figure 'rank'; did you mean ranking"):
+        figure_of(sweep, "rank")
 
 
 @pytest.mark.parametrize(

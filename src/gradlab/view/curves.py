@@ -1,5 +1,8 @@
 """Learning curves of the configs of a sweep, with the spread of their seeds."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,27 +14,39 @@ _MOST = 8  # curves that a reader can tell apart
 _SERIES = {"eval_accuracy": "test accuracy", "eval_loss": "test loss", "train_loss": "training loss"}
 
 
-def learning_curves(sweep: Sweep, metric: Metric) -> style.Sheet | None:
-    """Draw a measure against the step, one line for each config: median over its seeds, band between the quartiles.
+@dataclass(frozen=True)
+class Curves:
+    """A measure of several configs against the step.
 
-    Of many configs the best four and the worst four are drawn, in the order of their rank.
+    Attributes:
+        name: The column of ``metrics.csv``.
+        lines: For each config its label, steps of shape (S,) and quartiles over its seeds of shape (3, S).
+        left_out: How many configs have no line, because a reader could not tell more apart.
+    """
+
+    name: str
+    lines: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]]
+    left_out: int
+
+
+def read_curves(sweep: Sweep, metric: Metric) -> Curves | None:
+    """Return what `learning_curves` draws; None where no config has two steps on record.
+
+    Of many configs the best four and the worst four are read, in the order of their rank.
 
     Args:
         sweep: The sweep.
-        metric: What it is ranked by; drawn too, if it is recorded at more than one step, else the loss.
-
-    Returns:
-        None where no config has two steps on record.
+        metric: What it is ranked by; read too, if it is recorded at more than one step, else the loss.
     """
     order = sweep.ranked(metric)
     half = _MOST // 2
     drawn = order if len(order) <= _MOST else [*order[:half], *order[-half:]]
     names = [metric.column, *_SERIES] if metric.column in _SERIES else list(_SERIES)
-    for name in names:
+    for name in dict.fromkeys(names):
         curves = [(label, *_curve(sweep, rows, name)) for label, rows in drawn]
         curves = [curve for curve in curves if len(curve[1]) > 1]
         if curves:
-            return _draw(sweep, curves, name, left_out=len(order) - len(drawn))
+            return Curves(name, curves, len(order) - len(drawn))
     return None
 
 
@@ -54,18 +69,23 @@ def _curve(sweep: Sweep, rows: NDArray[np.int64], name: str) -> tuple[NDArray[np
     return steps, np.nan_to_num(quartiles, nan=np.inf, posinf=np.inf).T.reshape(3, len(steps))
 
 
-def _draw(
-    sweep: Sweep, curves: list[tuple[str, NDArray[np.float64], NDArray[np.float64]]], name: str, *, left_out: int
-) -> style.Sheet:
+def learning_curves(sweep: Sweep, curves: Curves) -> style.Sheet:
+    """Draw a measure against the step, one line for each config: median over its seeds, band between the quartiles.
+
+    Args:
+        sweep: The sweep.
+        curves: What `read_curves` returned.
+    """
+    name = curves.name
     title = f"{_SERIES[name].capitalize()} while training"
-    if left_out:
-        title += f": best {_MOST // 2} and worst {_MOST // 2} of {left_out + len(curves)} configs"
+    if curves.left_out:
+        title += f": best {_MOST // 2} and worst {_MOST // 2} of {curves.left_out + len(curves.lines)} configs"
     sheet = style.sheet(title, caption=sweep.caption, height=4.0)
     axes = sheet.axes(0.95, 0.55, 4.55, 3.25, name=_SERIES[name])
-    everything = np.ma.MaskedArray(np.concatenate([quartiles.ravel() for _, _, quartiles in curves]))
+    everything = np.ma.MaskedArray(np.concatenate([quartiles.ravel() for _, _, quartiles in curves.lines]))
     log = lanes.in_decades(everything)
     scale = lanes.fit(everything, log=log)
-    for (label, steps, quartiles), color in zip(curves, style.DISTINCT, strict=False):
+    for (label, steps, quartiles), color in zip(curves.lines, style.DISTINCT, strict=False):
         low, middle, high = np.ma.MaskedArray(quartiles)
         axes.fill_between(
             steps, lanes.positions(low, log=log), lanes.positions(high, log=log), color=color, alpha=0.18, linewidth=0
@@ -73,6 +93,6 @@ def _draw(
         lanes.draw(axes, steps, middle, scale, color=color, label=label if len(label) <= 42 else f"{label[:41]}…")
     lanes.dress(axes, scale)
     style.keep_small(axes)
-    style.step_axis(axes, sorted({int(step) for _, steps, _ in curves for step in steps}))
-    style.note_colours(axes, "best first" if len(curves) > 1 else "")
+    style.step_axis(axes, sorted({int(step) for _, steps, _ in curves.lines for step in steps}))
+    style.note_colours(axes, "best first" if len(curves.lines) > 1 else "")
     return sheet

@@ -73,25 +73,23 @@ def likeness(neighbours: Neighbours, *, caption: str) -> style.Sheet:
     return sheet
 
 
-def likeness_by_depth(sweep: Sweep) -> style.Sheet | None:
+def can_draw(sweep: Sweep) -> bool:
+    """Whether runs of two depths or more recorded how alike neighbours' gradients are."""
+    depths, values = _by_run(sweep)
+    return len(np.unique(depths[~np.ma.getmaskarray(values)])) > 1
+
+
+def likeness_by_depth(sweep: Sweep) -> style.Sheet:
     """Draw how alike neighbours' gradients are at the first layer against the number of layers, over a sweep's runs.
 
-    Colour tells the first key that was swept beside the depth; a line joins the medians.
+    Colour shows the first key that was swept beside the depth; a line joins the medians.
 
-    Returns:
-        None where the runs of fewer than two depths recorded it.
+    Args:
+        sweep: A sweep for which `can_draw` holds.
     """
-    depths = sweep.table["hidden_layers"].to_numpy(dtype=float)
-    values = np.ma.masked_all(len(depths))
-    for row, folder in enumerate(sweep.folders):
-        try:
-            values[row] = next(iter(read_neighbours(folder).cosines.values()))[0]
-        except (OSError, ValueError):
-            continue
+    depths, values = _by_run(sweep)
     measured = ~np.ma.getmaskarray(values)
     stops = np.unique(depths[measured])
-    if len(stops) < 2:
-        return None
     deepest = values[measured & (depths == stops[-1])]
     low, high = (short(float(value), digits=2) for value in (deepest.min(), deepest.max()))
     title = f"Through {stops[-1]:.0f} layers, the gradients of neighbouring inputs have a cosine of"
@@ -111,6 +109,17 @@ def likeness_by_depth(sweep: Sweep) -> style.Sheet | None:
     _dress(axes, scale, stops, name="hidden layers")
     style.note_colours(axes, key.split(".")[-1] if key else "")
     return sheet
+
+
+def _by_run(sweep: Sweep) -> tuple[NDArray[np.float64], np.ma.MaskedArray]:
+    """Return each run's number of hidden layers, and the first layer's cosine at the smallest distance or nothing."""
+    values = np.ma.masked_all(len(sweep.folders))
+    for row, folder in enumerate(sweep.folders):
+        try:
+            values[row] = next(iter(read_neighbours(folder).cosines.values()))[0]
+        except (OSError, ValueError):
+            continue
+    return sweep.table["hidden_layers"].to_numpy(dtype=float), values
 
 
 def _dress(axes: Axes, scale: lanes.Lanes, places: NDArray[np.float64] | NDArray[np.int64], *, name: str) -> None:
