@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from gradlab.run.execute import execute
-from made_up import make_run
-from running import Run, compose_config
+from tests.support.made_up import make_run
+from tests.support.running import Run, compose_config
 
 torch.set_num_threads(1)
 

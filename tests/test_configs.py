@@ -5,7 +5,7 @@ import pytest
 from gradlab.config import build
 from gradlab.config.paths import CONFIGS
 from gradlab.run.assemble import assemble
-from running import compose_config
+from tests.support.running import compose_config
 
 GROUPS = ["activation", "initializer", "recurrent_initializer", "normalization", "residual", "clipping", "optimizer",
           "lr_scheduler", "data", "model", "train", "probe", "diagnosis"]  # fmt: skip

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gradlab.run.assemble import assemble
-from running import compose_config
+from tests.support.running import compose_config
 
 pytestmark = [
     pytest.mark.cuda,

@@ -6,13 +6,12 @@ import pytest
 import torch
 import yaml
 
-from conftest import Run
 from gradlab.cli.help import description, groups
 from gradlab.config import build
 from gradlab.config.paths import CONFIGS
 from gradlab.reproduce import claims
 from gradlab.run.row import text
-from running import compose_config
+from tests.support.running import Run, compose_config
 
 EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*.yaml"))
 EXPECTED = claims.read_all(CONFIGS / "experiment")

@@ -9,24 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import compose_config
 from gradlab.run.assemble import assemble
-
-# An even number of points, so that none falls on a kink at 0.
-NODES = np.linspace(-12, 12, 100_000)
-WEIGHTS = np.exp(-(NODES**2) / 2) / sqrt(2 * pi) * (NODES[1] - NODES[0])
-
-
-def gaussian_mean(values) -> float:
-    return float(np.sum(WEIGHTS * values))
-
-
-def slope_moments(phi, q: float) -> tuple[float, float]:
-    """E[phi'^2] and v = 3 E[phi'^4] / E[phi'^2]^2 - 1 at variance q, by autograd of torch's own function."""
-    z = torch.tensor(sqrt(q) * NODES, requires_grad=True)
-    (slope,) = torch.autograd.grad(phi(z).sum(), z)
-    square = gaussian_mean(slope.numpy() ** 2)
-    return square, 3 * gaussian_mean(slope.numpy() ** 4) / square**2 - 1
+from tests.support.running import compose_config
+from tests.support.theory import slope_moments
 
 
 def mean_growth(runs) -> float:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from test_physics import NODES, gaussian_mean, slope_moments
+from tests.support.theory import NODES, gaussian_mean, slope_moments
 
 
 @pytest.mark.parametrize(("g2", "s2"), [(0.8, 0.1), pytest.param(1.5, 0.1, marks=pytest.mark.slow), (4.0, 0.5)])

@@ -18,7 +18,7 @@ from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
 from gradlab.probe.columns import FIGURES
 from gradlab.watch import _THRESHOLDS
-from watching import batch, hooks, rows, small, train
+from tests.support.watching import batch, hooks, rows, small, train
 
 ROOT = Path(__file__).parents[1]
 

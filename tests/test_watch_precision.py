@@ -8,7 +8,7 @@ from torch import nn
 import gradlab
 from gradlab.probe.columns import COLUMNS, FIGURES
 from gradlab.probe.unscale import unscaled
-from watching import batch, rows, small
+from tests.support.watching import batch, rows, small
 
 
 @pytest.mark.parametrize("update_last", [False, True])

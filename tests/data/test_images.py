@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from tests.support.tiny_images import samples, write_cifar10, write_folder, write_mnist
 
 from gradlab.data import folder, images
 from gradlab.data.augment import crop_and_flip
 from gradlab.data.pixels import fit_pixels
-from tiny_images import samples, write_cifar10, write_folder, write_mnist
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from math import log
 
 import pytest
 import torch
+from tests.support.tiny_images import samples, write_mnist
 from torch.nn import functional as F
 
 from gradlab.data.pixel_sequences import permuted_mnist, sequential_digits, sequential_mnist
 from gradlab.data.sequences import adding, copy_memory
-from tiny_images import samples, write_mnist
 
 KINDS = [adding, copy_memory]
 

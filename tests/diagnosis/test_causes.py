@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evidences import PLAIN, make, untrained
+from tests.support.evidences import PLAIN, make, untrained
 
 from gradlab.diagnosis.causes import FAULTS, diagnose
 from gradlab.diagnosis.thresholds import Thresholds

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from side_by_side import alone, parameter_distance, table_distance, together
+from tests.support.side_by_side import alone, parameter_distance, table_distance, together
 
 SMALL = ("train.batch_size=8", "probe.every=4", "probe.full_every=2", "train.eval_every=10", "train.steps=21")
 MLP = ("model.depth=4", "model.width=8", *SMALL)

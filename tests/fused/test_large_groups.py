@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from side_by_side import alone, parameter_distance, table_distance, together
+from tests.support.side_by_side import alone, parameter_distance, table_distance, together
 
 NETS = {
     "mlp": ("normalization=batch_norm", "model.depth=6", "model.width=32", "train.batch_size=32"),

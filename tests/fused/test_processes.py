@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from tests.support.running import compose_config
 
 from gradlab.artifacts.record import read_run
 from gradlab.fused.processes import _deaf, _own_modules, _surroundings
 from gradlab.sweep.summary import read_rows
-from running import compose_config
 
 LONG = ("-m", "hydra/launcher=fused", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=s", "figures=false", "probe.every=0")
 RUNS = ("seed=range(64)", "model.depth=2", "model.width=8", "train.eval_every=0")

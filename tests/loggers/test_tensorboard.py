@@ -2,10 +2,10 @@
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tests.support.running import Run, compose_config
 
 from gradlab.loggers.tensorboard import TensorBoard
 from gradlab.run.execute import execute
-from running import Run, compose_config
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=10")
 

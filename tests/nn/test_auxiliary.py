@@ -1,7 +1,7 @@
 import pytest
 import torch
+from tests.support.running import compose_config
 
-from conftest import compose_config
 from gradlab.errors import GradlabError
 from gradlab.interfaces import Supervised
 from gradlab.run.assemble import assemble

@@ -3,11 +3,11 @@ import sys
 
 import pytest
 import torch
+from tests.support.running import compose_config
 from torch import nn
 
 from gradlab.errors import GradlabError
 from gradlab.nn.own import check_outputs, torchvision
-from running import compose_config
 
 SOURCE = """
 import torch

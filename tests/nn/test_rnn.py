@@ -5,6 +5,7 @@ from math import log
 
 import pytest
 import torch
+from tests.support.running import compose_config
 from torch import nn
 
 from gradlab.errors import GradlabError
@@ -13,7 +14,6 @@ from gradlab.nn.recurrent_net import as_sequence, sequence_shape
 from gradlab.nn.rnn import gru, lstm, rnn
 from gradlab.probe.timesteps import unroll
 from gradlab.run.assemble import assemble
-from running import compose_config
 
 KINDS = ("rnn", "lstm", "gru")
 TORCH = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}

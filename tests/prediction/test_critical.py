@@ -5,6 +5,7 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
+from tests.support.running import compose_config
 
 from gradlab.config import build
 from gradlab.config.paths import CONFIGS
@@ -12,7 +13,6 @@ from gradlab.prediction.activation import phi_of
 from gradlab.prediction.predict import critical_rows, peek
 from gradlab.run.assemble import assemble
 from gradlab.theory.mean_field import critical_line, critical_weight_variance
-from running import compose_config
 
 ACTIVATIONS = sorted(path.stem for path in (CONFIGS / "activation").glob("*.yaml"))
 Z = torch.tensor(np.random.default_rng(0).standard_normal(4_000_000))

@@ -6,6 +6,7 @@ from math import log, sqrt
 import numpy as np
 import pytest
 import torch
+from tests.support.running import compose_config
 from torch import nn
 
 from gradlab.prediction.activation import phi_of
@@ -14,7 +15,6 @@ from gradlab.prediction.weights import affine_of
 from gradlab.run.assemble import assemble
 from gradlab.theory.forecast import TELLING
 from gradlab.theory.sentences import in_words
-from running import compose_config
 
 SMALL = ("train=init", "train.checkpoint=false", "data=gaussian", "data.features=128", "model.width=128")
 

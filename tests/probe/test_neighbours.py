@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 import torch
+from tests.support.running import compose_config
 
 from gradlab.config.build import check
 from gradlab.errors import GradlabError
 from gradlab.run.assemble import assemble
-from running import compose_config
 
 GRID = ("data=grid", "data.samples=32", "train.batch_size=32", "model.depth=3", "model.width=16", "train.steps=1")
 

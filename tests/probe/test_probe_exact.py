@@ -5,10 +5,10 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
+from tests.support.running import compose_config
 
 from gradlab.probe.columns import COLUMNS
 from gradlab.run.assemble import assemble
-from running import compose_config
 
 NORMALIZATIONS = ["none", "batch_norm", "layer_norm", "group_norm", "rms_norm", "weight_norm"]
 RESIDUALS = [

@@ -5,6 +5,7 @@ from math import inf, isnan, nan
 
 import pytest
 import torch
+from tests.support.running import compose_config
 from torch import nn
 
 from gradlab.interfaces import Point
@@ -12,7 +13,6 @@ from gradlab.probe import gauge_device, gauge_host
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.probe import Probe
 from gradlab.run.assemble import assemble
-from running import compose_config
 
 
 def record(model, x, *, loss=lambda y: y.square().mean(), every=1, full_every=1, last=0, step=0, backward=True):

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 import torch
+from tests.support.running import compose_config
 
-from conftest import compose_config
 from gradlab.probe.columns import COLUMNS, SHARES
 from gradlab.run.assemble import assemble
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.support.running import compose_config
 
 from gradlab.run.assemble import assemble
-from running import compose_config
 
 SMALL = ("data=adding", "data.length=12", "data.test_samples=8", "model.width=6", "train.batch_size=5")
 

@@ -6,12 +6,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from tests.support.made_up import make_sweep
 
 from gradlab.sweep.effects import FILE, find_effects, write_effects
 from gradlab.sweep.rebuild import rebuild
 from gradlab.sweep.summary import SUMMARY, summarize
 from gradlab.view.sweeps import Sweep, read_sweep
-from made_up import make_sweep
 
 GRID = {"normalization": ("batch_norm", "none"), "residual": ("none", "identity"), "seed": range(6)}
 

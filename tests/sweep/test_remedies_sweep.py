@@ -15,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, RunMode
+from tests.support.made_up import make_run, write_config
 
 from gradlab.cli import main
 from gradlab.config import schema
@@ -30,7 +31,6 @@ from gradlab.sweep.remedies.plan import BASE, Command, alone, best_pairs, random
 from gradlab.sweep.remedies.study import default_steps
 from gradlab.sweep.remedies.table import write_tables
 from gradlab.sweep.remedies.tiers import interval, tiers
-from made_up import make_run, write_config
 
 COMMAND = Command(arguments=["activation=sigmoid", "optimizer.lr=0.5"], seeds=[7, 8], shared=["train.steps=30"])
 

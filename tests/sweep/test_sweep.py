@@ -5,12 +5,12 @@ import pytest
 from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from tests.support.made_up import make_sweep
 
 from gradlab.config.run_name import MAX_LENGTH, run_name
 from gradlab.sweep import rebuild
 from gradlab.sweep.callback import Sweep, read_records
 from gradlab.sweep.summary import read_rows
-from made_up import make_sweep
 
 
 def test_a_name_does_not_depend_on_the_order_of_overrides():

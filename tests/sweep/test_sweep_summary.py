@@ -10,10 +10,10 @@ from subprocess import Popen
 
 import numpy as np
 import pytest
+from tests.support.made_up import make_sweep, write_config
 
 from gradlab.run.row import read_overrides, read_row
 from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, aggregate, quantile, read_rows, summarize, together
-from made_up import make_sweep, write_config
 
 
 def test_overrides_are_read_as_hydra_reads_them(tmp_path):

@@ -2,10 +2,10 @@ from math import exp, inf, isnan, log, pi, sqrt
 
 import numpy as np
 import pytest
-import torch
+from tests.support.theory import RELU, SELU, SIGMOID, TANH, phi_of
 from torch import nn
 
-from gradlab.theory.gaussian import IDENTITY, Phi, mean
+from gradlab.theory.gaussian import IDENTITY, mean
 from gradlab.theory.mean_field import (
     chi,
     critical_point,
@@ -18,22 +18,6 @@ from gradlab.theory.mean_field import (
     slope_kurtosis,
     tolerance,
 )
-
-
-def phi_of(module: nn.Module) -> Phi:
-    """torch's own function, its slope by autograd."""
-
-    def value(z):
-        return module(torch.from_numpy(z)).numpy()
-
-    def slope(z):
-        x = torch.from_numpy(z).requires_grad_()
-        return torch.autograd.grad(module(x).sum(), x)[0].numpy()
-
-    return Phi(value, slope)
-
-
-RELU, TANH, SIGMOID, SELU = (phi_of(module) for module in (nn.ReLU(), nn.Tanh(), nn.Sigmoid(), nn.SELU()))
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,13 @@ from math import inf, log, pi
 import numpy as np
 import pytest
 import torch
+from tests.support.theory import RELU, SIGMOID, TANH, linear, phi_of
 from torch import nn
 
-from gradlab.theory.affine import Affine
 from gradlab.theory.mean_field import tolerance
 from gradlab.theory.profile import Network, outgrowing, profile
-from theory.test_mean_field import RELU, SIGMOID, TANH, phi_of
 
 ONE = np.ones((1, 1, 1))
-
-
-def linear(weight_variance, bias_variance=0.0):
-    return Affine(taps=np.array([[weight_variance]]), bias_variance=bias_variance)
 
 
 def relu_net(depth, **more):

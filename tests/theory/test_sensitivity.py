@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+from tests.support.theory import RELU, linear, phi_of
 from torch import nn
 
 from gradlab.theory.forecast import growth
 from gradlab.theory.mean_field import tolerance
 from gradlab.theory.profile import Network, profile
 from gradlab.theory.sensitivity import length_sensitivity
-from theory.test_mean_field import RELU, phi_of
-from theory.test_profile import linear
 
 DEPTH = 8
 

@@ -7,10 +7,11 @@ import re
 from html.parser import HTMLParser
 from itertools import product
 
+from tests.support.made_up import make_sweep, write_config
+
 from gradlab.run.draw import rebuild_run
 from gradlab.sweep.rebuild import rebuild
 from gradlab.view.digest import decades, detail, digest
-from made_up import make_sweep, write_config
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 

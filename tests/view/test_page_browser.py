@@ -4,10 +4,10 @@ import json
 import shutil
 
 import pytest
+from tests.support.made_up import make_sweep
 
 from gradlab.run.draw import rebuild_run
 from gradlab.sweep.rebuild import rebuild
-from made_up import make_sweep
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: uv sync")

@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from tests.support.made_up import make_sweep
 
 from gradlab.errors import GradlabError
 from gradlab.sweep.summary import SUMMARY, summarize
@@ -11,7 +12,6 @@ from gradlab.view import curves, grid, ranking, ratio
 from gradlab.view.format import label
 from gradlab.view.sweep_figures import draw_sweep, figure_of, figures_of
 from gradlab.view.sweeps import METRICS, in_order, read_sweep
-from made_up import make_sweep
 
 ACCURACY = METRICS[0]
 

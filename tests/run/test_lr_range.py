@@ -5,10 +5,10 @@ import json
 import pandas as pd
 import pytest
 import torch
+from tests.support.running import compose_config
 
 from gradlab.config import build
 from gradlab.errors import GradlabError
-from running import compose_config
 
 SMALL = ("model.depth=3", "model.width=32", "train.steps=40", "lr_range.steps=60")
 

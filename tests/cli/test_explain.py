@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.support.made_up import make_sweep, write_config
+from tests.support.running import Run
 
 from gradlab.cli import explain
-from made_up import make_sweep, write_config
-from running import Run
 
 
 @pytest.fixture

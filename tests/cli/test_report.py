@@ -7,9 +7,9 @@ import sys
 
 import pandas as pd
 import pytest
+from tests.support.made_up import make_sweep
 
 from gradlab.cli import report
-from made_up import make_sweep
 
 SWEEP = [[f"activation={name}", f"seed={seed}"] for name in ("relu", "tanh") for seed in (0, 1)]
 

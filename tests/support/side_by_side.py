@@ -13,7 +13,7 @@ from gradlab.fused.group_size import Width
 from gradlab.fused.grouping import obstacle, program
 from gradlab.fused.train_group import Member, Shared, train
 from gradlab.run.execute import execute, prepare
-from running import compose_config
+from tests.support.running import compose_config
 
 KEYS = ["step", "depth_index", "layer", "role"]
 

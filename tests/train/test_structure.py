@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from tests.support.running import Run, compose_config
 
 from gradlab.errors import GradlabError
 from gradlab.optim.clipping import owner
@@ -12,7 +13,6 @@ from gradlab.run import checkpoint
 from gradlab.run.assemble import assemble
 from gradlab.run.execute import execute
 from gradlab.train.freeze import read_freeze
-from running import Run, compose_config
 
 SMALL = ("model.depth=4", "model.width=16", "train.steps=40", "train.eval_every=0")
 GROW = (*SMALL, "train.grow={12: 8, 25: 16}")

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from gradlab.config.schema import Root, check_settings, defaults, settings
 from gradlab.errors import GradlabError
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def plain(*, remove: str = "", **changes):

@@ -11,6 +11,7 @@ from math import isinf
 import pandas as pd
 import pytest
 import torch
+from tests.support.running import compose_config
 
 from gradlab.artifacts.fingerprint import compute_fingerprint, foreign_sources
 from gradlab.artifacts.record import read_run, write_json
@@ -18,7 +19,6 @@ from gradlab.artifacts.tables import METRICS, Table
 from gradlab.errors import GradlabError
 from gradlab.run.assemble import assemble
 from gradlab.run.execute import execute
-from running import compose_config
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=20", "train.eval_every=10")
 

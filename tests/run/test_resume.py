@@ -13,6 +13,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
+from tests.support.running import compose_config
 
 from gradlab.artifacts.fingerprint import compute_fingerprint
 from gradlab.artifacts.record import read_run
@@ -22,7 +23,6 @@ from gradlab.errors import GradlabError
 from gradlab.probe.probe import Probe
 from gradlab.run.execute import execute
 from gradlab.view import figures
-from running import compose_config
 
 SMALL = ("model.depth=4", "model.width=12", "train.steps=90", "train.eval_every=20", "probe.every=7", "figures=false",
          "train.checkpoint_every=8")  # fmt: skip

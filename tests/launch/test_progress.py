@@ -4,10 +4,10 @@ import time
 from collections import Counter
 
 import pytest
+from tests.support.made_up import make_sweep
 
 from gradlab.launch.progress import abandon, following, progress_line
 from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, read_rows
-from made_up import make_sweep
 
 
 def begin(folder, **record):

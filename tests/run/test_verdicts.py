@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from omegaconf import OmegaConf
+from tests.support.running import compose_config
 
 from gradlab.config import schema
 from gradlab.data.chance import chance
@@ -17,7 +18,6 @@ from gradlab.diagnosis.causes import FAULTS
 from gradlab.diagnosis.gate import Gate
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.run.verdicts import judge, read_evidence
-from running import compose_config
 
 
 def record_of(done):

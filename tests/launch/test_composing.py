@@ -8,9 +8,9 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from tests.support.running import make_loader
 
 from gradlab.launch.composing import Composer
-from running import make_loader
 
 
 @pytest.fixture(scope="module")

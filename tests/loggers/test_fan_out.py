@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from tests.support.running import compose_config
 
 from gradlab.config import build
 from gradlab.errors import GradlabError
-from running import compose_config
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=10")
 
@@ -30,22 +30,18 @@ class Notebook:
 
 
 def logged(*settings):
-    keys = ",".join(["_target_:test_following.Notebook", *settings])
+    keys = ",".join([f"_target_:{__name__}.Notebook", *settings])
     return f"+logger.notebook={{{keys}}}"
 
 
 @pytest.fixture(autouse=True)
-def importable(monkeypatch, request):
-    monkeypatch.syspath_prepend(request.path.parent)
-    import test_following  # the class above, under the name that the config uses
-
-    monkeypatch.setattr("test_following.Notebook.open", None)
-    return test_following
+def no_logger_yet(monkeypatch):
+    monkeypatch.setattr(Notebook, "open", None)
 
 
-def test_a_logger_is_told_what_the_tables_say(run, importable):
+def test_a_logger_is_told_what_the_tables_say(run):
     done = run(*SMALL, logged(), "figures=true", "train.steps=10")
-    book = importable.Notebook.open
+    book = Notebook.open
     assert sorted(book.told) == list(done.metrics.step)
     for _, row in done.metrics.iterrows():
         told = book.told[int(row.step)]
@@ -59,7 +55,7 @@ def test_a_logger_is_told_what_the_tables_say(run, importable):
     assert book.config["model"]["depth"] == 3
 
 
-def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(run, importable, caplog):
+def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(run, caplog):
     caplog.set_level("INFO")
     plain, done = run(*SMALL), run(*SMALL, logged("fails_at:10"))
     record = json.loads((done.folder / "run.json").read_text())
@@ -67,7 +63,7 @@ def test_a_logger_that_fails_is_left_out_and_the_run_goes_on(run, importable, ca
     assert record["status"] == "completed"
     assert record["warnings"] == [line]
     assert f"warning: {line}" in caplog.text
-    assert importable.Notebook.open.ended is None
+    assert Notebook.open.ended is None
     for name in ("gradients.csv", "metrics.csv"):
         assert (done.folder / name).read_bytes() == (plain.folder / name).read_bytes()
 
@@ -78,14 +74,14 @@ def test_loggers_do_not_change_the_fingerprint(run):
     assert len(set(prints)) == 1
 
 
-def test_a_run_that_fails_says_so_to_its_loggers(run, importable, monkeypatch):
+def test_a_run_that_fails_says_so_to_its_loggers(run, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no memory")
 
     monkeypatch.setattr("gradlab.run.session.find", broken)
     with pytest.raises(RuntimeError, match="no memory"):
         run(*SMALL, logged())
-    assert importable.Notebook.open.ended[0]["status"] == "failed"
+    assert Notebook.open.ended[0]["status"] == "failed"
 
 
 def test_several_options_of_the_group_are_merged():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "bench_diagnosis.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_diagnosis.py"
 
 
 @pytest.mark.slow

@@ -5,12 +5,12 @@ import json
 import pandas as pd
 import pytest
 import torch
+from tests.support.running import compose_config
 
 from gradlab.config import build
 from gradlab.errors import GradlabError
 from gradlab.probe.columns import COLUMNS, SHARES
 from gradlab.run.assemble import assemble
-from running import compose_config
 
 SMALL = ("model.depth=4", "model.width=16", "train.steps=12", "train.eval_every=5")
 GRADIENTS = ["preactivation_grad_norm", "activation_grad_norm", "weight_grad_norm", "skip_grad_norm", "grad_log10_p95"]

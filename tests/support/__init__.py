@@ -1,0 +1,1 @@
+"""What several test files share: configs, runs, models, images and tables made for a test."""
