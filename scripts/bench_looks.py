@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from gradlab.artifacts.tables import Table
 from gradlab.nn.mlp import MLP
 from gradlab.probe.columns import COLUMNS
-from gradlab.probe.probe import Probe, Row
+from gradlab.probe.probe import Probe
+from gradlab.probe.recording import Row
 from gradlab.run.history import FLUSH
 
 
@@ -57,7 +58,7 @@ def probe(model: MLP, *, every: int, full_every: int) -> Look:
 
     def end() -> None:
         looking.after_update()
-        waiting.extend(looking.take())
+        waiting.extend(looking.take().layers)
         if len(waiting) > FLUSH * (len(model.blocks) + 2):
             table.write(waiting)
             waiting.clear()

@@ -71,7 +71,6 @@ def arms(kind: str) -> dict[str, Callable[[], None]]:
         update.step()
         probe.after_update()
         probe.take()
-        probe.take_timesteps()
 
     return {
         "all": lambda: step(full, 2),

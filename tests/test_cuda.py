@@ -63,7 +63,7 @@ def test_looking_does_not_wait(syncs_are_errors, overrides):
         loop.optimizer.step()
         loop.probe.after_update()
     torch.cuda.set_sync_debug_mode("default")
-    assert {row[0] for row in loop.probe.take()} == set(range(6))
+    assert {row[0] for row in loop.probe.take().layers} == set(range(6))
 
 
 @pytest.mark.parametrize("overrides", [

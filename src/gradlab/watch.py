@@ -118,15 +118,16 @@ class Watch:
             raise GradlabError("watch: probe.step() belongs into the with block")
         if self._probe.recording:
             self._probe.after_update()
-            rows = unscaled(self._probe.take(), self._scale)
-            if not rows and not self._step:
+            recording = self._probe.take()
+            if not recording.layers and not self._step:
                 name = type(self._model).__name__
                 raise GradlabError(
                     f"watch: no layer of {name} was called in the first step; is it the model you train?"
                 )
             value = float(loss.detach()) if isinstance(loss, Tensor) else loss
             self._diverged = value is not None and not isfinite(value)
-            self._history.add({"step": self._step, "train_loss": value}, rows, [], [])
+            layers = unscaled(recording.layers, self._scale)
+            self._history.add({"step": self._step, "train_loss": value}, recording._replace(layers=layers))
         self._step += 1
         self._begin()
 

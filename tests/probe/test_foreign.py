@@ -22,7 +22,7 @@ def record(model, *inputs, steps=1, loss=lambda y: y.square().mean(), backward=N
         probe.after_clipping()
         optimizer.step()
         probe.after_update()
-        rows = probe.take()
+        rows = probe.take().layers
     assert not any(module._forward_hooks for module in model.modules())
     return {row["layer"]: row for row in (dict(zip(COLUMNS, row, strict=True)) for row in rows)}
 

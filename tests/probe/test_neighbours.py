@@ -28,13 +28,13 @@ def test_cosines_equal_an_independent_recomputation(parts):
     assert (inputs.diff(dim=0) > 0).all()
     values = same.model(inputs)
     grads = dict(zip(outputs, torch.autograd.grad(values.sum(), list(outputs.values())), strict=True))
-    found = loop.probe.take_neighbours()
+    found = loop.probe.take().neighbours
     assert [(row[2], row[3]) for row in found] == [(name, lag) for name in outputs for lag in (1, 5)]
     for step, _, name, lag, cosine in found:
         here, there = grads[name][:-lag].flatten(), grads[name][lag:].flatten()
         assert step == 0
         assert cosine == pytest.approx(float(torch.cosine_similarity(here, there, dim=0)), abs=1e-6)
-    assert loop.probe.take_neighbours() == []
+    assert loop.probe.take().neighbours == []
 
 
 def test_time_steps_of_a_recurrent_net_are_pooled_not_compared():
@@ -44,7 +44,7 @@ def test_time_steps_of_a_recurrent_net_are_pooled_not_compared():
     inputs, targets = next(loop.batches)
     loop.batches = Same((inputs[:1].expand(4, -1, -1), targets[:1].expand(4, -1)))
     list(loop.run())
-    found = [row[-1] for row in loop.probe.take_neighbours()]
+    found = [row[-1] for row in loop.probe.take().neighbours]
     assert found == pytest.approx([1.0] * len(found), abs=1e-6)
     assert len(found) == 2
 

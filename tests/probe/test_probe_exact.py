@@ -38,7 +38,7 @@ def first_step(*overrides, model="mlp"):
     state = {name: value.clone() for name, value in loop.model.state_dict().items()}
     random, order = torch.get_rng_state(), loop.batches.state_dict()
     list(loop.run())
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take()]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take().layers]
     loop.model.load_state_dict(state)
     torch.set_rng_state(random)
     loop.batches.load_state_dict(order)
@@ -169,7 +169,7 @@ def test_dead_units_are_counted_by_unit():
     with torch.no_grad():
         loop.model.stem.affine.bias[:3] = -1000.0
     list(loop.run())
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take()]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take().layers]
     assert rows[0]["dead_fraction"] == pytest.approx(0.3)
     assert rows[0]["saturated_fraction"] > 0.3
 
@@ -182,7 +182,7 @@ def test_updates_and_clipped_gradients_are_those_of_the_step():
     loop = assemble(cfg)
     before = [p.affine.weight.detach().clone() for p in loop.model.points()]
     for metrics in loop.run():
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take()]
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take().layers]
         factor = metrics["clipped_grad_norm"] / metrics["grad_norm"]
         after = [p.affine.weight.detach().clone() for p in loop.model.points()]
         assert metrics["clipped_grad_norm"] == pytest.approx(0.01, rel=1e-4)
@@ -200,7 +200,7 @@ def test_update_of_a_parametrized_weight_is_that_of_the_effective_weight(normali
     loop = assemble(cfg)
     old = loop.model.stem.affine.weight.detach().clone()
     list(loop.run())
-    row = dict(zip(COLUMNS, loop.probe.take()[0], strict=True))
+    row = dict(zip(COLUMNS, loop.probe.take().layers[0], strict=True))
     new = loop.model.stem.affine.weight.detach()
     assert row["update_norm"] == pytest.approx(float((new - old).double().norm()), rel=1e-5)
     assert np.isfinite(row["weight_grad_cosine"])

@@ -24,7 +24,7 @@ def record(model, x, *, loss=lambda y: y.square().mean(), every=1, full_every=1,
     probe.after_backward()
     probe.after_clipping()
     probe.after_update()
-    return [dict(zip(COLUMNS, row, strict=True)) for row in probe.take()]
+    return [dict(zip(COLUMNS, row, strict=True)) for row in probe.take().layers]
 
 
 class Reversed(nn.Module):
@@ -115,7 +115,7 @@ def test_evaluation_between_recorded_steps_is_not_measured():
         probe.after_update()
         with torch.no_grad():
             model(torch.full((1, 2), 1e6))
-    assert max(row[COLUMNS.index("preactivation_norm")] for row in probe.take()) < 1e3
+    assert max(row[COLUMNS.index("preactivation_norm")] for row in probe.take().layers) < 1e3
 
 
 def test_calls_of_one_layer_are_pooled():

@@ -84,7 +84,7 @@ def test_the_figures_are_those_of_the_weights_as_they_are(make, between, gauge):
             {"weight_norm": old.norm(), "weight_grad_norm": layer.weight.grad.norm(), "update_norm": new.norm()}
             for layer, old, new in zip(layers, before, moved, strict=True)
         ]
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in probe.take()]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in probe.take().layers]
     for row, want in zip(rows, expected, strict=True):
         for name, value in want.items():
             assert row[name] == pytest.approx(float(value), rel=1e-5), name
@@ -114,7 +114,7 @@ def test_a_gradient_that_was_changed_after_the_backward_pass_is_read_again(chang
     probe.after_clipping()
     grad, weight = model.first.weight.grad, model.first.weight.detach()
     probe.end()
-    row = dict(zip(COLUMNS, probe.take()[0], strict=True))
+    row = dict(zip(COLUMNS, probe.take().layers[0], strict=True))
     assert row["weight_grad_norm"] == pytest.approx(float(grad.norm()))
     assert row["clipped_weight_grad_norm"] == row["weight_grad_norm"]
     assert row["weight_grad_cosine"] == pytest.approx(float((grad * weight).sum() / grad.norm() / weight.norm()))

@@ -19,8 +19,9 @@ SMALL = ("model.depth=6", "model.width=8", "model.auxiliary_every=2", "model.aux
 def test_shares_and_totals_equal_an_independent_recomputation(parts):
     loop, same = (assemble(compose_config(*parts, *SMALL)) for _ in range(2))
     (metrics,) = list(loop.run())
-    rows = {row[2]: dict(zip(COLUMNS, row, strict=True)) for row in loop.probe.take()}
-    shares = [dict(zip(SHARES, row, strict=True)) for row in loop.probe.take_shares()]
+    recording = loop.probe.take()
+    rows = {row[2]: dict(zip(COLUMNS, row, strict=True)) for row in recording.layers}
+    shares = [dict(zip(SHARES, row, strict=True)) for row in recording.shares]
 
     names = {module: name for name, module in same.model.named_modules()}
     outputs, weights, handles = {}, {}, []

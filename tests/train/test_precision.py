@@ -20,7 +20,7 @@ def train(*overrides):
     """Do a run without files: the loop, its metrics, its rows."""
     loop = assemble(compose_config(*SMALL, *overrides))
     metrics = list(loop.run())
-    return loop, pd.DataFrame(metrics), pd.DataFrame(loop.probe.take(), columns=COLUMNS)
+    return loop, pd.DataFrame(metrics), pd.DataFrame(loop.probe.take().layers, columns=COLUMNS)
 
 
 def weights(loop):
@@ -70,8 +70,8 @@ def test_recorded_gradients_do_not_know_the_scale():
             "scale": scale, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 0,
         }})  # fmt: skip
         (metrics,) = list(loop.run())
-        shares = pd.DataFrame(loop.probe.take_shares(), columns=SHARES)
-        return metrics, pd.DataFrame(loop.probe.take(), columns=COLUMNS), shares
+        recording = loop.probe.take()
+        return metrics, pd.DataFrame(recording.layers, columns=COLUMNS), pd.DataFrame(recording.shares, columns=SHARES)
 
     (small, small_rows, small_shares), (large, large_rows, large_shares) = measure(2.0**10), measure(2.0**14)
     assert small["grad_norm"] == pytest.approx(large["grad_norm"], rel=1e-4)
@@ -129,7 +129,7 @@ def test_a_mini_batch_that_diverges_is_recorded_with_its_step():
 
     loop.batches = Breaks()
     *_, last = list(loop.run())
-    rows = loop.probe.take()
+    rows = loop.probe.take().layers
     assert loop.status == "diverged"
     assert (last["step"], loop.step) == (4, 5)
     assert {row[0] for row in rows} == {0, 4}

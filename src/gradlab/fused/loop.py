@@ -15,7 +15,8 @@ from gradlab.fused.network import write_back
 from gradlab.fused.update import Update
 from gradlab.probe.columns import COLUMNS
 from gradlab.probe.gauge_batched import Arms
-from gradlab.probe.probe import Probe, Row
+from gradlab.probe.probe import Probe
+from gradlab.probe.recording import Recording, Row
 from gradlab.train.loop import Loop
 from gradlab.train.task import Metrics
 
@@ -30,14 +31,12 @@ class Step:
     Attributes:
         arm: Number of the arm.
         metrics: Its metrics.
-        rows: The rows of its layers.
-        times: The rows of its time steps.
+        recording: What the probe recorded of it.
     """
 
     arm: int
     metrics: Metrics
-    rows: list[Row]
-    times: list[Row]
+    recording: Recording
 
 
 class FusedLoop:
@@ -130,11 +129,11 @@ class FusedLoop:
                 self._probe.end()
 
             self.step += 1
-            rows = _by_arm(self._probe.take(), len(self.loops))
-            times = _by_arm(self._probe.take_timesteps(), len(self.loops))
+            recordings = _by_arm(self._probe.take(), len(self.loops))
             for arm in broken:
                 self._update.freeze(arm)
-                rows[arm] = [_without_update(row) for row in rows[arm]]
+                layers = [_without_update(row) for row in recordings[arm].layers]
+                recordings[arm] = recordings[arm]._replace(layers=layers)
             if evaluated:
                 self._evaluate(metrics, [arm for arm in told if arm not in broken])
             for arm in set(told) - set(broken):
@@ -144,7 +143,7 @@ class FusedLoop:
                 elif last:
                     self._end(arm, "completed", done=True)
             for arm in told:
-                yield Step(arm=arm, metrics=metrics[arm], rows=rows[arm], times=times[arm])
+                yield Step(arm=arm, metrics=metrics[arm], recording=recordings[arm])
 
     def _record(self, step: int, inputs: Tensor, targets: Tensor, *, force: bool = False) -> bool:
         recorded = self._probe.start(step, force=force)
@@ -238,9 +237,12 @@ class FusedLoop:
         self._update.settle(arm)
 
 
-def _by_arm(rows: list[Row], count: int) -> list[list[Row]]:
-    """Return each arm's rows, given rows in which a figure is a list [K]."""
-    return [[tuple(v[arm] if isinstance(v, list) else v for v in row) for row in rows] for arm in range(count)]
+def _by_arm(recording: Recording, count: int) -> list[Recording]:
+    """Return each run's recording, given one in which a figure is a list [K]."""
+    return [
+        Recording(*([tuple(v[arm] if isinstance(v, list) else v for v in row) for row in rows] for rows in recording))
+        for arm in range(count)
+    ]
 
 
 def _without_update(row: Row) -> Row:

@@ -122,7 +122,7 @@ def _train(
         with quiet(), interruptible(fused.interrupt):
             for step in fused.run():
                 session = sessions[step.arm]
-                session.history.add(step.metrics, step.rows, [], step.times)
+                session.history.add(step.metrics, step.recording)
                 if session.loop.status != "running" and session.cfg.train.checkpoint:
                     set_random_state(states[step.arm])
                     session.save(seconds=(time.monotonic() - began) / len(members))

@@ -17,9 +17,8 @@ from gradlab.probe.discovery import find_points
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
 from gradlab.probe.pool import Gauge
+from gradlab.probe.recording import Recording, Row
 from gradlab.probe.shares import gradient_shares
-
-Row = tuple[Any, ...]
 
 
 class Probe:
@@ -239,28 +238,21 @@ class Probe:
         if self.every > 1 or self.step == self.last:
             self.close()
 
-    def take(self) -> list[Row]:
-        """Return the rows recorded since the last call: values in the order of ``columns.COLUMNS``, None for empty.
+    def take(self) -> Recording:
+        """Return what was recorded since the last call.
 
-        Figures that are still on a device come over here, in one block.
+        Figures that are still on a device are copied to the host here, in one block for each table.
         """
         rows, self._rows = self._rows, []
-        return _brought_over(rows) if self._waits else rows
-
-    def take_shares(self) -> list[Row]:
-        """Return the rows of `read_shares` since the last call: values in the order of ``shares.COLUMNS``."""
-        rows, self._shares = self._shares, []
-        return _brought_over(rows)
-
-    def take_neighbours(self) -> list[Row]:
-        """Return how alike neighbours' gradients were since the last call: values in the order of ``NEIGHBOURS``."""
-        rows, self._neighbours = self._neighbours, []
-        return _brought_over(rows)
-
-    def take_timesteps(self) -> list[Row]:
-        """Return the rows of `unroll` since the last call: values in the order of ``timesteps.COLUMNS``."""
+        shares, self._shares = self._shares, []
         times, self._times = self._times, []
-        return [(*key, time, *norms) for key, table in times for time, norms in enumerate(table.tolist())]
+        neighbours, self._neighbours = self._neighbours, []
+        return Recording(
+            layers=_brought_over(rows) if self._waits else rows,
+            shares=_brought_over(shares),
+            timesteps=[(*key, time, *norms) for key, table in times for time, norms in enumerate(table.tolist())],
+            neighbours=_brought_over(neighbours),
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return what outlives a step: how the layers are numbered."""

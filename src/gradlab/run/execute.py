@@ -218,10 +218,9 @@ def _train(
         with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
             for metrics in loop.run():
                 if metrics:
-                    rows = loop.probe.take()
-                    further = (loop.probe.take_shares(), loop.probe.take_timesteps(), loop.probe.take_neighbours())
-                    session.history.add(metrics, rows, *further)
-                    following.log(metrics, rows)
+                    recording = loop.probe.take()
+                    session.history.add(metrics, recording)
+                    following.log(metrics, recording.layers)
                     report(metrics)
                 if loop.pauses:
                     session.save()

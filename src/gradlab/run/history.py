@@ -7,7 +7,7 @@ from typing import Any
 from gradlab.artifacts.tables import METRICS, Tables
 from gradlab.probe.columns import COLUMNS, NEIGHBOURS, SHARES
 from gradlab.probe.columns import TIMESTEPS as TIMES
-from gradlab.probe.probe import Row
+from gradlab.probe.recording import Recording, Row
 
 FLUSH = 50  # recorded steps between two writes to disk
 
@@ -39,27 +39,21 @@ class History:
             self.first_times, self.last_times = state["first_times"], state["last_times"]
             self.recorded_steps, self.clipped_steps = state["recorded_steps"], state["clipped_steps"]
 
-    def add(
-        self,
-        metrics: Mapping[str, Any],
-        rows: list[Row],
-        shares: list[Row],
-        times: Sequence[Row] = (),
-        neighbours: Sequence[Row] = (),
-    ) -> None:
-        """Add one step's metrics and, if it was recorded, the rows of its layers and of the further tables."""
+    def add(self, metrics: Mapping[str, Any], recording: Recording) -> None:
+        """Add one step's metrics and what was recorded of it; the recording of an unrecorded step is empty."""
+        rows, times = recording.layers, recording.timesteps
         if times:
             self._tables.open("timesteps.csv", TIMES[: len(times[0])]).write(times)
             self.first_times, self.last_times = self.first_times or list(times), list(times)
-        if shares:
-            self._tables.open("auxiliary.csv", SHARES).write(shares)
-        if neighbours:
-            self._tables.open("neighbours.csv", NEIGHBOURS).write(neighbours)
+        if recording.shares:
+            self._tables.open("auxiliary.csv", SHARES).write(recording.shares)
+        if recording.neighbours:
+            self._tables.open("neighbours.csv", NEIGHBOURS).write(recording.neighbours)
         self.metrics |= metrics
         self.recorded_steps += 1
         self.clipped_steps += metrics.get("clipped_grad_norm", 0.0) < metrics.get("grad_norm", 0.0)
         if rows:
-            self.first, self.last = self.first or rows, rows
+            self.first, self.last = self.first or list(rows), list(rows)
         gradients, steps = self._waiting
         gradients.extend(rows)
         steps.append([metrics.get(name) for name in METRICS])

@@ -8,7 +8,7 @@ from gradlab.diagnosis.signal import detailed
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.probe.columns import COLUMNS, TIMESTEP_KEYS
 from gradlab.probe.columns import TIMESTEPS as TIMES
-from gradlab.probe.probe import Row
+from gradlab.probe.recording import Row
 from gradlab.run.history import History
 from gradlab.run.verdicts import described
 
