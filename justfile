@@ -4,14 +4,14 @@ default:
 
 # Lint, formatting, types, import contracts
 check:
-    uv run ruff check
-    uv run ruff format --check
-    uv run pyright
-    uv run lint-imports
+    uv run --group dev ruff check
+    uv run --group dev ruff format --check
+    uv run --group dev pyright
+    uv run --group dev lint-imports
 
 # The tests; `just test -m slow` runs the long ones
 test *arguments:
-    uv run pytest -n auto {{arguments}}
+    uv run --group dev pytest -n auto {{arguments}}
 
 # Does a small run work at all?
 smoke:

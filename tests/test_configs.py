@@ -1,5 +1,7 @@
 """Every option of every group composes, fits its target, builds and trains one step."""
 
+from importlib.util import find_spec
+
 import pytest
 
 from gradlab.config import build
@@ -17,7 +19,15 @@ ELSEWHERE = ["mnist", "fashion_mnist", "cifar10", "image_folder", "sequential_mn
              "table", "custom"]  # fmt: skip
 
 
-@pytest.mark.parametrize(("group", "option"), [item for item in OPTIONS if item[1] not in ELSEWHERE])
+NEEDS_TIMM = ("lamb", "lars", "lion")
+without_timm = pytest.mark.skipif(find_spec("timm") is None, reason="needs the extra optimizers")
+
+
+def _case(group, option):
+    return pytest.param(group, option, marks=[without_timm] if option in NEEDS_TIMM else [])
+
+
+@pytest.mark.parametrize(("group", "option"), [_case(*item) for item in OPTIONS if item[1] not in ELSEWHERE])
 def test_every_option_trains_a_step(group, option):
     sizes = [] if group == "model" else ["model.depth=3", "model.width=16"]
     cfg = compose_config(*sizes, f"{group}={option}", "train.steps=1")

@@ -1,7 +1,6 @@
 """The event files, opened with TensorBoard's own reader."""
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.support.running import Run, compose_config
 
 from gradlab.loggers.tensorboard import TensorBoard
@@ -10,7 +9,12 @@ from gradlab.run.execute import execute
 SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=10")
 
 
+pytest.importorskip("tensorboard")
+
+
 def read(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
     return events.Reload()
 
