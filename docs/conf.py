@@ -27,6 +27,7 @@ exclude_patterns = ["_build", "_ext", "_from_readme.md"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 4
 
+autodoc_mock_imports = ["lightning"]  # an extra
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_format = "short"
