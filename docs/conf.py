@@ -20,7 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_design",
-    "gradlab_docs",  # docs/_ext: the reference, the gallery and llms.txt
+    "gradlab_docs.extension",  # in docs/_ext: the reference, the gallery and llms.txt
 ]
 exclude_patterns = ["_build", "_ext", "_from_readme.md"]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from gradlab.artifacts.tables import METRICS
 from gradlab.prediction.predict import CRITICAL
 from gradlab.probe import columns
 from gradlab.run import lr_range, row
 from gradlab.sweep import effects, summary
 from gradlab.sweep.remedies import table as remedies
-
 from gradlab_docs.markdown import code, page, table
 
 COLUMNS: Mapping[str, Sequence[str]] = {
@@ -43,13 +43,13 @@ _CONVENTIONS = """\
 z is the output of a layer's affine map, h the output of the whole layer (after normalization, activation and residual
 sum; for the head, z), W the effective weight, L the loss, a mean over the batch.
 
-- Norms are L2 over the whole batch tensor, taken before clipping and before the update unless the meaning says otherwise.
+- Norms are L2 over the whole batch tensor, taken before clipping and before the update unless said otherwise.
 - Every tenth step is recorded, and the first and the last (`probe.every`). An empty cell was not measured.
 - Standard deviations are over n, not n - 1.
 - A zero is an exact zero: neither underflow nor overflow of squares touches a norm. `nan`, `inf` and `-inf` are spelled
   so. Numbers are Python's shortest text that reads back as the same number.
-- In a recurrent layer z is the gates' pre-activation and h the hidden state, each pooled over time and the same for both
-  matrices. In a residual block h is what the block returns. A layer that is called several times pools its calls.
+- In a recurrent layer z is the gates' pre-activation and h the hidden state, each pooled over time and the same for
+  both matrices. In a residual block h is what the block returns. A layer that is called several times pools its calls.
 - Gradients vanish where the ratio of the first over the last hidden layer is below 1/100 and explode above 100
   (`diagnosis.vanishing_ratio`, `diagnosis.exploding_ratio`).
 """

@@ -11,10 +11,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
+
 from gradlab.cli.help import groups
 from gradlab.config.paths import CONFIGS
 from gradlab.config.schema import allowed, defaults, settings
-
 from gradlab_docs.markdown import code, fenced, page, table, toctree
 
 GROUPS = {
@@ -157,7 +157,9 @@ def described(target: str) -> dict[str, str]:
     documented = [found, found.__init__] if inspect.isclass(found) else [found]
     meanings: dict[str, str] = {}
     for item in documented:
-        _, _, listed = (inspect.getdoc(item) or "").partition("Args:\n" if "Args:\n" in (inspect.getdoc(item) or "") else "Attributes:\n")
+        _, _, listed = (inspect.getdoc(item) or "").partition(
+            "Args:\n" if "Args:\n" in (inspect.getdoc(item) or "") else "Attributes:\n"
+        )
         block = re.split(r"\n(?=\S)", listed)[0]
         entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", block, re.MULTILINE)
         meanings |= {name: " ".join(text.split()) for name, text in entries}
@@ -183,4 +185,3 @@ def _defaults() -> dict[str, str]:
     listed = yaml.safe_load((CONFIGS / "config.yaml").read_text(encoding="utf-8"))["defaults"]
     pairs = [item for entry in listed if isinstance(entry, dict) for item in entry.items()]
     return {re.sub(r"^override\s+", "", key): value for key, value in pairs if value is not None}
-

@@ -1,0 +1,32 @@
+"""A Sphinx extension: the pages of the documentation that are generated from gradlab itself.
+
+They are written into the source folder before Sphinx looks for its sources, and git ignores them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx  # pyright: ignore[reportMissingImports]
+
+from gradlab_docs import commands, files, options
+from gradlab_docs.markdown import write_pages
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension with Sphinx."""
+    app.connect("builder-inited", generate)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def generate(app: Sphinx) -> None:
+    """Write every generated page."""
+    reference = Path(app.srcdir) / "reference"
+    write_pages(reference / "options", options.pages(), alone=True)
+    facts = {
+        "settings.md": options.settings_page(),
+        "columns.md": files.columns_page(),
+        "files.md": files.files_page(),
+        "run-json.md": files.record_page(),
+        "commands.md": commands.commands_page(),
+    }
+    write_pages(reference, facts)
