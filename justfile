@@ -29,3 +29,8 @@ readme:
 # The documentation, into docs/_build/html; opens from the folder, without a network
 docs *arguments:
     uv run --group docs python -m sphinx -W --keep-going -b html {{arguments}} docs docs/_build/html
+
+# Run every experiment and write docs/results.md: hours
+reproduce:
+    uv run gradlab-reproduce --page docs/results.md
+

@@ -37,7 +37,7 @@ def clear_run(folder: Path, *, stale: bool) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write strict JSON by rename; nan and infinities become the strings "nan", "inf" and "-inf"."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(to_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def describe_error(error: Exception) -> str:
@@ -54,11 +54,12 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Return a value as JSON has it: keys as texts, tuples as lists, nan and infinities as "nan", "inf" and "-inf"."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 

@@ -1,9 +1,31 @@
-"""A parser of command lines whose errors are gradlab's own."""
+"""What the commands share: the parser, the style of the help, the exit codes, and the form of ``--json``.
 
-from argparse import ArgumentParser
-from typing import NoReturn
+``--json`` prints one object on stdout, strict JSON, after an error too and with the same exit code::
 
-from gradlab.errors import GradlabError, one_line
+    {"schema": 1, "command": "gradlab-explain", "version": "0.1.0", "exit_code": 0, "errors": [], "result": {}}
+
+``schema`` grows by 1 when a key goes or changes its meaning; new keys may come without that. ``errors`` holds the lines
+that are printed on stderr without ``--json``. ``result`` is null after an error; the docstring of each command's module
+describes it. The floats that JSON does not have are the strings "nan", "inf" and "-inf".
+"""
+
+import json
+import os
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, NoReturn
+
+from gradlab import __version__
+from gradlab.artifacts.record import to_plain
+from gradlab.errors import GateError, GradlabError, one_line
+
+SCHEMA = 1
+ERROR, CHECK_FAILED = GradlabError.exit_code, GateError.exit_code
+INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
+CLOSED_PIPE = 141  # … and for one that wrote to a closed pipe
 
 
 class Parser(ArgumentParser):
@@ -16,3 +38,137 @@ class Parser(ArgumentParser):
             GradlabError: Always.
         """
         raise GradlabError(f"{one_line(message)}; {self.prog} --help lists the options")
+
+
+class CommandParser(Parser):
+    """The parser of a command other than ``gradlab``, with the flags that all of them have.
+
+    Args:
+        prog: The command.
+        summary: What it does, in a sentence or two.
+        examples: What may follow the command, each with what it does.
+        check: When the command exits with 3; "" where it checks nothing.
+    """
+
+    def __init__(self, prog: str, *, summary: str, examples: Sequence[tuple[str, str]], check: str = "") -> None:
+        lines = [(f"{prog} {arguments}".rstrip(), does) for arguments, does in examples]
+        width = max(len(line) for line, _ in lines)
+        super().__init__(
+            prog=prog,
+            description="\n".join([summary, "", "examples:", *(f"  {line:<{width}}  {does}" for line, does in lines)]),
+            epilog=exit_codes(check),
+            allow_abbrev=False,
+            add_help=False,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        self.arguments = self.add_argument_group("arguments")
+        self.flags = self.add_argument_group("flags")
+        self.flags.add_argument("-h", "--help", action="help", help="show this text")
+        self.flags.add_argument(
+            "--version", action="store_true", help="show the versions of gradlab, torch and hydra-core"
+        )
+        self.flags.add_argument(
+            "--json", action="store_true", help="print one JSON object on stdout, also after an error"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command prints.
+
+    Attributes:
+        result: Its findings as plain objects, for ``--json``.
+        lines: The same in words, for stdout.
+        problems: What went wrong on the way, in one line each, for stderr.
+        exit_code: Its exit code.
+    """
+
+    result: Any
+    lines: Iterable[str] = ()
+    problems: Sequence[str] = ()
+    exit_code: int = 0
+
+
+def exit_codes(check: str = "") -> str:
+    """Return the last section of a help text.
+
+    Args:
+        check: When the command exits with 3; "" where it checks nothing.
+    """
+    codes = {0: "done", ERROR: "an error, in one line on stderr", CHECK_FAILED: check, INTERRUPTED: "Ctrl-C"}
+    return "\n".join(["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in codes.items() if meaning)])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of gradlab and of the libraries that decide about its numbers."""
+    return {"gradlab": __version__} | {name: version(name) for name in ("torch", "hydra-core")}
+
+
+def say_versions() -> str:
+    """Return the versions in one line."""
+    own, *others = (f"{name} {number}" for name, number in versions().items())
+    return f"{own} ({', '.join(others)})"
+
+
+def serve(parser: CommandParser, work: Callable[[Namespace], Answer]) -> NoReturn:
+    """Run a command on the arguments in `sys.argv`, print its answer, and exit.
+
+    Args:
+        parser: The command's parser.
+        work: Its work; a `GradlabError` that it raises becomes one line.
+
+    Raises:
+        SystemExit: Always, with the answer's exit code, or the one of the error.
+    """
+    arguments = sys.argv[1:]
+    as_json = "--json" in arguments
+    try:
+        if "--version" in arguments:
+            answer = Answer(result=versions(), lines=[say_versions()])
+        else:
+            answer = work(parser.parse_args(arguments))
+        show(answer, command=parser.prog, as_json=as_json)
+    except GradlabError as error:
+        answer = Answer(result=None, problems=[str(error)], exit_code=error.exit_code)
+        show(answer, command=parser.prog, as_json=as_json)
+    except KeyboardInterrupt:
+        answer = Answer(result=None, problems=["interrupted"], exit_code=INTERRUPTED)
+        show(answer, command=parser.prog, as_json=as_json)
+    except BrokenPipeError:  # `gradlab-explain RUN | head`: the reader has closed the pipe
+        close_stdout()
+        sys.exit(CLOSED_PIPE)
+    sys.exit(answer.exit_code)
+
+
+def show(answer: Answer, *, command: str, as_json: bool) -> None:
+    """Print an answer: as JSON on stdout, or as lines on stdout and problems on stderr.
+
+    Raises:
+        BrokenPipeError: The reader of stdout has closed it.
+    """
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "schema": SCHEMA,
+                    "command": command,
+                    "version": __version__,
+                    "exit_code": answer.exit_code,
+                    "errors": list(answer.problems),
+                    "result": to_plain(answer.result),
+                },
+                indent=2,
+                allow_nan=False,
+            )
+        )
+    else:
+        for line in answer.lines:
+            print(line)
+        for line in answer.problems:
+            print(f"{command}: {line}", file=sys.stderr)
+    sys.stdout.flush()
+
+
+def close_stdout() -> None:
+    """Let what is still buffered go nowhere, so that Python's own flush at exit does not raise."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

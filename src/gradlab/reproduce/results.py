@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isinf
+from typing import Any
 
 from gradlab.reproduce.claims import UNSEEN, Claim, Expectation
 
@@ -63,6 +64,34 @@ def page(results: Sequence[Result], *, title: str, machine: Mapping[str, str]) -
     for result in results:
         lines += _section(result)
     return "\n".join(lines)
+
+
+def as_plain(result: Result) -> dict[str, Any]:
+    """Return a result as plain objects, for JSON."""
+    source = result.expectation
+    return {
+        "name": source.name,
+        "source": source.source,
+        "effect": source.effect,
+        "command": result.command,
+        "runs": result.runs,
+        "seconds": result.seconds,
+        "skipped": result.skipped,
+        "failed": result.failed,
+        "claims": [
+            {
+                "says": outcome.claim.says,
+                "source": outcome.claim.source,
+                "expected": expected(outcome.claim),
+                "at_least": outcome.claim.interval[0],
+                "at_most": outcome.claim.interval[1],
+                "measured": outcome.measured,
+                "verdict": outcome.verdict,
+                "unseen": outcome.claim.unseen,
+            }
+            for outcome in result.outcomes
+        ],
+    }
 
 
 def brief(outcome: Outcome) -> str:
