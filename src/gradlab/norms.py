@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 1 << 16  # numbers in one float32 dot product: 1e-7 relative error, and still one pass over the cache
+# Numbers in one float32 dot product. The relative error is about 1e-7 for entries of one size, and below CHUNK / 2^24
+# whatever they are; a chunk still fits in the cache.
+CHUNK = 1 << 16
 SAFE_SQUARES = (1e-30, 1e30)  # squared norms that float32 holds with room to spare on either side
 
 

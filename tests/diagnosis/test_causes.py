@@ -112,6 +112,14 @@ def test_a_rate_that_kills_units_is_named_before_them():
     assert "dead_units" in found(run)
 
 
+def test_dead_units_explain_saturation_and_not_the_other_way_round():
+    """A unit that outputs 0 for every sample passes nothing on; a flat one still passes a little."""
+    tanh = replace(PLAIN, activation="tanh")
+    assert found(untrained(dead_fraction=1.0, saturated_fraction=0.9, setting=tanh)) == ["dead_units", "saturation"]
+    later = make(dead_fraction=late(1.0), saturated_fraction=late(0.9), setting=tanh)
+    assert found(later)[:2] == ["dead_units", "saturation"]
+
+
 def test_dead_branches_beside_a_skip_are_no_obstacle():
     dead = np.where(DEPTHS == 3, 1.0, 0.1)
     skips = {"skip_grad_norm": 1.0, "activation_grad_norm": 1.0}

@@ -2,6 +2,7 @@ from math import inf, isnan, log10, nan
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gradlab.diagnosis.flow import Thresholds, diagnose_flow, measure_flow
 
@@ -46,6 +47,22 @@ def test_the_interval_covers_the_truth_of_a_random_walk():
     assert 0.92 < covered / 1000 < 0.98
 
 
+def test_the_interval_has_six_fifths_of_the_variance_of_the_mean_step():
+    """Steps of 0.1 +- 0.05: the least-squares slope weighs step k of n by k (n + 1 - k) / 2 over the sum of squares."""
+    n = 100_000
+    k = np.arange(1, n + 1, dtype=float)
+    weights = k * (n + 1 - k) / 2 / ((n + 1) * ((n + 1) ** 2 - 1) / 12)
+    assert weights.sum() == pytest.approx(1)
+    assert n * (weights**2).sum() == pytest.approx(1.2, rel=1e-4)
+
+    steps = np.where(np.arange(30) % 2, 0.05, 0.15)
+    flow = measure_flow(list(range(31)), list(10.0 ** np.append(0.0, np.cumsum(steps))))
+    deviation = 0.05 * (30 / 29) ** 0.5  # of the sample: 30 squares of 0.05 over 29
+    half = stats.t.ppf(0.975, 29) * deviation * (1.2 / 30) ** 0.5
+    assert flow.high - flow.decades_per_layer == pytest.approx(half, rel=1e-4)
+    assert flow.decades_per_layer - flow.low == pytest.approx(half, rel=1e-4)
+
+
 @pytest.mark.parametrize("bad", [nan, inf])
 def test_not_finite_is_never_called_vanishing(bad):
     assert diagnose_flow([1, 2, 3], [bad] * 3, THRESHOLDS).name == "not_finite"
@@ -59,6 +76,15 @@ def test_exact_zeros():
     assert "train.dtype=float64" in underflow.sentence
     assert "nothing gets through" in diagnose_flow([1, 2, 3], [0.0, 0.5, 1.0], THRESHOLDS).sentence
     assert diagnose_flow([1, 2], [0.0, 0.0], THRESHOLDS).name == "zero"
+
+
+@pytest.mark.parametrize(("entries", "underflow"), [(1.0, True), (0.9e8, True), (1.1e8, False), (1e12, False)])
+@pytest.mark.parametrize(("smallest", "name"), [(2.0**-126, "float32"), (2.0**-1022, "float64")])
+def test_zeros_mean_underflow_where_a_neighbour_may_consist_of_the_smallest_numbers(entries, underflow, smallest, name):
+    """A norm of 1e4 times the smallest normal number is that of 1e8 such entries: the largest layers there are."""
+    verdict = diagnose_flow([1, 2, 3], [0.0, entries**0.5 * smallest, 1.0], THRESHOLDS, smallest=smallest)
+    assert (f"{name} underflow" in verdict.sentence) is underflow
+    assert ("nothing gets through" in verdict.sentence) is not underflow
 
 
 def test_too_shallow_to_compare():

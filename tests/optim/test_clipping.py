@@ -122,6 +122,15 @@ def test_adaptive_brings_every_unit_to_its_ratio(factor):
     assert torch.nn.functional.cosine_similarity(net[0].weight.grad[3], before[0][3] / factor, dim=0) > 0.999999
 
 
+@pytest.mark.parametrize("shape", [(3, 1), (1, 3), (3, 1, 1, 1), (3,)])
+def test_adaptive_takes_a_tensor_with_one_long_dimension_as_one_unit(shape):
+    """|W| = 5 and |G| = 10: at a ratio of at most 0.1 the gradient becomes 0.5, though its row's weight is 0."""
+    weight, head = Parameter(torch.tensor([3.0, 0.0, 4.0]).view(shape)), Parameter(torch.ones(1))
+    weight.grad = torch.tensor([0.0, 10.0, 0.0]).view(shape)
+    clipping.clip_adaptive([("body.weight", weight), ("head.weight", head)], clip=0.1, eps=1e-3)
+    assert weight.grad.flatten().tolist() == pytest.approx([0.0, 0.5, 0.0], rel=1e-6)
+
+
 def test_adaptive_leaves_small_gradients_and_counts_zero_weights_with_eps():
     net = small_net()
     net[0].weight.grad.mul_(1e-9)

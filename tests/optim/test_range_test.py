@@ -76,6 +76,33 @@ def test_a_loss_that_breaks_at_once_at_the_end_still_suggests():
     assert 0 < found.rate < 0.02
 
 
+def test_at_most_a_twelfth_of_the_last_rate_is_suggested():
+    """The loss falls to the very end, so half the rate of the lowest loss would be far more."""
+    rates = [12.0 * 1.1 ** (i - 99) for i in range(100)]
+    found = suggest(rates, [2.0 - 0.01 * i for i in range(100)])
+    assert found is not None
+    assert found.lowest_at > 2.0
+    assert found.rate == 1.0
+
+
+def test_half_the_rate_of_the_lowest_loss_is_suggested_where_that_is_less():
+    """A valley whose floor is flat from step 40 to 60; the first 6 losses are 4.75 on average, so the fall is 3.75."""
+    rates = [1.1**i for i in range(101)]
+    found = suggest(rates, [max(1.0, 5.0 - 0.1 * i, 0.1 * i - 5.0) for i in range(101)])
+    assert found is not None
+    # 5% of the fall are 0.1875; the mean of 11 losses is 1 + 2.1 / 11 = 1.191 at step 39 and 1 + 1.5 / 11 = 1.136 at 40
+    assert found.lowest_at == pytest.approx(1.1**40)
+    assert found.rate == pytest.approx(1.1**40 / 2, rel=5e-3)
+
+
+@pytest.mark.parametrize(("errors", "suggested"), [(3.5, False), (3.9, False), (4.1, True), (5.0, True)])
+def test_a_fall_must_be_four_standard_errors(errors, suggested):
+    """Losses that alternate by 1 about 10 have a von Neumann noise of sqrt(2), their mean of 11 sqrt(2 / 11)."""
+    losses = [10.0 + (-1) ** i for i in range(12)] + [10.0 - errors * (2 / 11) ** 0.5] * 60
+    found = suggest([1e-5 * 1.2**i for i in range(len(losses))], losses)
+    assert (found is not None) is suggested
+
+
 def test_smoothing_shifts_nothing():
     assert smooth([1.0, 2, 3, 4, 5]) == pytest.approx([1, 2, 3, 4, 5])
     assert smooth([0.0] * 10 + [11.0] + [0.0] * 10) == pytest.approx([0] * 5 + [1] * 11 + [0] * 5)

@@ -141,14 +141,42 @@ def test_calls_of_one_layer_are_pooled():
     assert row["grad_log10_p50"] == pytest.approx(float(torch.quantile(grads.abs().log10(), 0.5)))
 
 
+def test_five_calls_of_different_sizes_are_pooled_as_if_measured_together():
+    class Often(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(3, 3)
+
+        def forward(self, x):
+            self.outs = [self.inner(part) for part in x.split((1, 2, 4, 8, 16))]
+            return torch.cat(self.outs)
+
+    torch.manual_seed(0)
+    model = Often().double()
+    x = torch.randn(31, 3, dtype=torch.float64) + torch.arange(31).double()[:, None]  # means far apart
+    (row,) = record(model, x)
+    z = model(x)
+    (grads,) = torch.autograd.grad(z.square().mean(), z)
+    z = z.detach()
+    assert row["preactivation_norm"] == pytest.approx(float(z.norm()), rel=1e-12)
+    assert row["preactivation_std"] == pytest.approx(float(z.std(correction=0)), rel=1e-12)
+    assert row["activation_mean"] == pytest.approx(float(z.mean()), rel=1e-12)
+    assert row["activation_std"] == pytest.approx(float(z.std(correction=0)), rel=1e-12)
+    assert row["preactivation_grad_norm"] == pytest.approx(float(grads.norm()), rel=1e-12)
+
+
 def test_unknown_layer_patterns_are_refused():
     with pytest.raises(ValueError, match="matches no layer"):
         Probe(nn.Linear(2, 2), every=1, full_every=1, last=0, layers=["blocks.*"])
 
 
+def drawn(*shape, dtype=torch.float32):
+    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize("x", [
-    torch.randn(64, 32), torch.randn(64, 32) * 1e-30, torch.randn(64, 32) * 1e30, torch.full((8, 8), 1e-44),
-    torch.zeros(4, 4), 1e3 + 1e-3 * torch.randn(64, 32), torch.randn(300, 300).double() * 1e-200,
+    drawn(64, 32), drawn(64, 32) * 1e-30, drawn(64, 32) * 1e30, torch.full((8, 8), 1e-44), torch.zeros(4, 4),
+    1e3 + 1e-3 * drawn(64, 32), drawn(300, 300, dtype=torch.float64) * 1e-200,
 ])  # fmt: skip
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # the probe measures inside norms.quiet()
 def test_host_and_device_gauges_agree_with_float64(x):

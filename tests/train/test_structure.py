@@ -90,6 +90,21 @@ def test_new_layers_learn_and_old_ones_keep_their_state(optimizer):
     assert owner(loop._parameters[-1][0]) == "head"  # which AGC leaves alone
 
 
+def test_each_growth_draws_weights_of_its_own():
+    """The first layer of a new residual branch is random: two growths with the same numbers would be copies."""
+    cfg = compose_config(*GROW, "residual=pre_activation", "model.block_depth=2")
+    loop = assemble(cfg)
+    loop.structure.grow(12)
+    first = loop.model.blocks[-1]
+    loop.structure.grow(25)
+    second = loop.model.blocks[-1]
+    one, other = ([p.detach() for p in block.parameters() if p.dim() > 1 and p.any()] for block in (first, second))
+    assert len(one) == len(other) > 0
+    for left, right in zip(one, other, strict=True):
+        correlation = torch.corrcoef(torch.stack([left.flatten(), right.flatten()]))[0, 1]
+        assert abs(float(correlation)) < 5 / left.numel() ** 0.5
+
+
 @pytest.mark.parametrize("probe", [("probe=full",), ("probe.every=7",)])
 def test_the_probe_changes_nothing_about_a_net_that_grows(run, probe):
     assert same(weights(run(*GROW, "probe=off", "residual=stochastic_depth")),
