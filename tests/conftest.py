@@ -1,9 +1,12 @@
+import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from gradlab.cli import main
 from gradlab.run.execute import execute
 from tests.support.made_up import make_run
 from tests.support.running import Run, compose_config
@@ -30,3 +33,37 @@ def run(tmp_path: Path) -> Callable[..., Run]:
 def write_run(tmp_path: Path) -> Callable[..., Path]:
     """Write the tables of a made-up run."""
     return lambda *, name="run", **shape: make_run(tmp_path / name, **shape)
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path, capsys):
+    """Run the command line in this process, with a job that only checks the config."""
+
+    def check_only(cfg):
+        from gradlab.config import build
+
+        build.check(cfg)
+        return 0.0
+
+    execute = types.ModuleType("gradlab.run.execute")
+    execute.run = check_only
+    monkeypatch.setitem(sys.modules, "gradlab.run.execute", execute)
+    monkeypatch.setattr("gradlab.cli.command.WANTS_TRACEBACK", False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        from hydra.core.global_hydra import GlobalHydra
+
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", ["gradlab", *arguments])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

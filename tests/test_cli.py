@@ -2,52 +2,16 @@ import json
 import os
 import subprocess
 import sys
-import types
 from importlib.util import find_spec
 
 import pytest
 
 import gradlab
-from gradlab.cli import main
 from gradlab.cli.help import description, groups
 from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
 
 HEAVY = ("torch", "torchvision", "matplotlib", "pandas", "sklearn", "pydantic")
-
-
-@pytest.fixture
-def call(monkeypatch, tmp_path, capsys):
-    """Run the command line in this process, with a job that only checks the config."""
-
-    def check_only(cfg):
-        from gradlab.config import build
-
-        build.check(cfg)
-        return 0.0
-
-    execute = types.ModuleType("gradlab.run.execute")
-    execute.run = check_only
-    monkeypatch.setitem(sys.modules, "gradlab.run.execute", execute)
-    monkeypatch.setattr("gradlab.cli.command.WANTS_TRACEBACK", False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        from hydra.core.global_hydra import GlobalHydra
-
-        GlobalHydra.instance().clear()
-        monkeypatch.setattr(sys, "argv", ["gradlab", *arguments])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 REFUSALS = [
