@@ -102,7 +102,7 @@ def test_no_bias_means_none_anywhere():
     ({"stages": 0}, "stages must be at least 1, got 0"),
     ({"kernel_size": 4}, "kernel_size must be odd"),
     ({"input_shape": (64,)}, r"images \(channels, rows, columns\); .* are \(64,\)"),
-    ({"padding_mode": "circular", "kernel_size": 9}, "reaches around the last map, 3 pixels wide"),
+    ({"padding_mode": "circular", "kernel_size": 9}, "too large for circular padding: the last map is 3 pixels wide"),
 ])  # fmt: skip
 def test_sizes_that_cannot_be_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):

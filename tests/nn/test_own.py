@@ -98,7 +98,7 @@ def test_a_model_may_answer_at_every_time_step(run, module):
     done = own(run, "data=copy_memory", "data.length=5", target="EveryStep")
     rows = done.gradients[done.gradients.step == 0]
     assert rows.role.tolist() == ["main", "recurrent", "main"]
-    with pytest.raises(GradlabError, match=r"must answer inputs \[2, 25, 10\] with \[2, 9, 25\], gave \[2, 10\]"):
+    with pytest.raises(GradlabError, match=r"must map inputs \[2, 25, 10\] to \[2, 9, 25\], returned \[2, 10\]"):
         own(run, "data=copy_memory", "data.length=5")
 
 
@@ -141,9 +141,9 @@ def test_the_fingerprint_follows_the_target_and_its_source(run, module):
         (("model.target=my_own_models.Nte",), "there is no my_own_models.Nte; did you mean my_own_models.Net?"),
         (("+model.arguments.widht=3",), "takes no 'widht'; did you mean model.arguments.width?"),
         (("+model.arguments.width=abc",), 'model.arguments.width must be a valid integer, got "abc"'),
-        (("+model.arguments.outputs=3",), "model: must answer inputs [2, 1, 8, 8] with [2, 10], gave [2, 3]"),
-        (("data=adding",), "model: must answer inputs [2, 100, 2] with [2, 1], gave [2, 10]"),
-        (("model.target=my_own_models.number",), "my_own_models.number must give a torch.nn.Module, got int"),
+        (("+model.arguments.outputs=3",), "model: must map inputs [2, 1, 8, 8] to [2, 10], returned [2, 3]"),
+        (("data=adding",), "model: must map inputs [2, 100, 2] to [2, 1], returned [2, 10]"),
+        (("model.target=my_own_models.number",), "my_own_models.number must return a torch.nn.Module, got int"),
         (("train.batch_size=1",), "batch_norm needs at least 2 samples"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_model_that_fails_or_gives_another_type_is_told_by_its_inputs():
     inputs = torch.randn(5, 4)
     with pytest.raises(ValueError, match=r"cannot take inputs \[2, 4\]: RuntimeError: .*mat1 and mat2"):
         check_outputs(nn.Linear(3, 2), inputs, outputs=2, each_step=False)
-    with pytest.raises(ValueError, match=r"with \[2, 4\], gave tuple"):
+    with pytest.raises(ValueError, match=r"to \[2, 4\], returned tuple"):
         check_outputs(nn.LSTM(4, 4), inputs, outputs=4, each_step=False)
     check_outputs(nn.Conv1d(7, 3, 1), torch.randn(5, 7, 7), outputs=3, each_step=True)
 

@@ -158,7 +158,7 @@ def test_figures_show_layers_from_their_first_step_on(run):
     ("setting", "message"),
     [
         (("train.grow={12: 8}", "activation=sigmoid"), "train.grow: a new block would change the network's function"),
-        (("train.grow={12: 8}", "normalization=batch_norm"), "it does not with residual=pre_activation"),
+        (("train.grow={12: 8}", "normalization=batch_norm"), "use residual=pre_activation"),
         (("train.grow={12: 4}",), "train.grow: 4 layers at step 12 are no more than the 4 before"),
         (("train.grow={12: 8, 20: 6}",), "train.grow: 6 layers at step 20 are no more than the 8 before"),
         (("train.grow={40: 8}",), "train.grow: step 40 is not among the steps 1 to 39"),

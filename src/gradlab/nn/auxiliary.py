@@ -8,14 +8,14 @@ from gradlab.interfaces import Supervised
 
 
 class Auxiliary(nn.ModuleDict):
-    """Linear heads behind layers of the main path, in training only, named after the depth_index of the layer.
+    """Linear heads on layers of the main path, used in training only and named by the layer's depth_index.
 
     Sources: Lee et al. 2015, "Deeply-supervised nets"; Szegedy et al. 2015 (GoogLeNet, weight 0.3).
 
     Args:
-        features: Number of units or channels at each depth where a head may stand, by depth_index, rising.
-        every: A head stands at the first of these depths at or after each multiple of this; 0 for none.
-        weight: Factor on their losses.
+        features: Number of units or channels at each depth that can have a head, by depth_index, ascending.
+        every: Spacing of the heads: the first such depth at or after each multiple of it has one; 0 for none.
+        weight: Factor on the heads' losses.
         head: Builds a head for a number of features.
 
     Raises:
@@ -30,17 +30,17 @@ class Auxiliary(nn.ModuleDict):
         if not weight > 0:
             raise ValueError(f"auxiliary_weight must be positive, got {weight}")
         depths = list(features)
-        before = dict(zip(depths, [0, *depths], strict=False))
-        chosen = [depth for depth in depths if every and depth // every > before[depth] // every]
+        previous = dict(zip(depths, [0, *depths], strict=False))
+        chosen = [depth for depth in depths if every and depth // every > previous[depth] // every]
         super().__init__({str(depth): head(features[depth]) for depth in chosen})
         self.weight = weight
 
     def supervise(self, outputs: Tensor, signals: Mapping[str, Tensor]) -> Tensor | Supervised:
-        """Return the model's outputs, with those of the heads where there are any.
+        """Return the model's outputs, together with the auxiliary heads' outputs if there are any.
 
         Args:
-            outputs: What the model's own head said, [n, k].
-            signals: What each head looks at, [n, features], by its name.
+            outputs: Outputs of the model's own head, [n, k].
+            signals: Input of each auxiliary head, [n, features], by the head's name.
         """
         auxiliary = {name: self[name](signal) for name, signal in signals.items()}
         return Supervised(outputs, auxiliary, self.weight) if auxiliary else outputs
@@ -49,17 +49,17 @@ class Auxiliary(nn.ModuleDict):
 def walk(
     stem: nn.Module, blocks: nn.Sequential, auxiliary: Auxiliary, x: Tensor, *, ends: list[int]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Run a stem and its blocks, and keep the signals that auxiliary heads look at.
+    """Run a stem and its blocks, and keep the inputs of the auxiliary heads.
 
     Args:
         stem: The first layer.
-        blocks: The blocks behind it.
-        auxiliary: The heads; outside training they are not asked.
+        blocks: The blocks that follow it.
+        auxiliary: The auxiliary heads; ignored outside training.
         x: Inputs.
         ends: depth_index of the stem and of each block's last layer.
 
     Returns:
-        The last block's output, and the signal of each head by its name.
+        The last block's output, and the input of each auxiliary head by the head's name.
     """
     signals = {}
     for depth, block in zip(ends, [stem, *blocks], strict=True):

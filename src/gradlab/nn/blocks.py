@@ -1,4 +1,4 @@
-"""Which modules of a block belong to which of its layers."""
+"""Points of a network built from blocks: which modules belong to which weight layer."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,13 +9,13 @@ from gradlab.interfaces import Point
 
 
 def network_points(stem: Any, blocks: Iterable[Any], head: nn.Module, auxiliary: nn.ModuleDict) -> Iterator[Point]:
-    """Yield the points of a stem, the blocks behind it and a head, numbered from 1 along the main path.
+    """Yield the points of a stem, its blocks and a head, numbered from 1 along the main path.
 
     Args:
         stem: The first layer.
-        blocks: The blocks.
+        blocks: The blocks between stem and head.
         head: The head.
-        auxiliary: Heads beside the main path, by the depth_index of the layer that they stand behind.
+        auxiliary: Auxiliary heads, by the depth_index of the layer that feeds them.
     """
     yield Point(depth_index=1, affine=stem.affine, output=stem, activation=getattr(stem, "activation", None))
     depth_index = 2
@@ -23,17 +23,17 @@ def network_points(stem: Any, blocks: Iterable[Any], head: nn.Module, auxiliary:
         yield from block_points(block, depth_index)
         depth_index += len(block_layers(block))
     yield Point(depth_index=depth_index, affine=head, output=head)
-    for depth, beside in auxiliary.items():
-        yield Point(depth_index=int(depth), role="auxiliary", affine=beside, output=beside)
+    for depth, auxiliary_head in auxiliary.items():
+        yield Point(depth_index=int(depth), role="auxiliary", affine=auxiliary_head, output=auxiliary_head)
 
 
 def block_layers(block: Any) -> list[Any]:
-    """Return the layers of a residual block or, in a plain network, of the sequence that stands in its place."""
+    """Return the layers of a residual block or, in a plain network, of the sequence used in its place."""
     return list(getattr(block, "branch", block))
 
 
 def block_points(block: Any, start: int) -> Iterator[Point]:
-    """Yield the points of one block: its layers, numbered from ``start``, then what stands beside them.
+    """Yield the points of one block: its layers, numbered from ``start``, then its gate and its projection shortcut.
 
     Args:
         block: A residual block (its layers in ``branch``) or, in a plain network, the sequence of layers itself.
@@ -46,7 +46,7 @@ def block_points(block: Any, start: int) -> Iterator[Point]:
             depth_index=start + i,
             affine=layer.affine,
             output=block if last else layer,
-            # the activation after the sum (He 2015) is the last layer's own
+            # an activation after the sum (He et al. 2015) counts as the last layer's
             activation=getattr(layer, "activation", getattr(block, "activation", None)),
             fork=getattr(block, "fork", None) if i == 0 else None,
         )

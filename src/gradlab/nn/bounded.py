@@ -1,4 +1,4 @@
-"""A linear model whose weights are kept in a box."""
+"""A linear model with bounded weights."""
 
 from typing import Annotated
 
@@ -35,7 +35,7 @@ class BoundedLinear(LinearModel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map inputs [n, *input_shape] to values [n, outputs]."""
-        # Nothing happens between an update and the next forward pass, so this projects the updated weights.
+        # The forward pass is the first thing to run after an update, so projecting here projects the updated weights.
         with torch.no_grad():
             self.head.weight.clamp_(-self._bound, self._bound)
         return super().forward(x)

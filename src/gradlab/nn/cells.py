@@ -1,8 +1,8 @@
-"""One time step of a tanh-like RNN, an LSTM and a GRU, gates ordered and signed as torch orders and signs them.
+"""One time step of an Elman RNN, an LSTM and a GRU, with torch's order and signs of the gates.
 
-A cell is called as ``cell(below, beside, state)``: what the input matrix and the recurrent matrix bring to its gates,
-each [n, gates * width], and the state before. It returns z in one or two pieces, [n, …], and the state after, whose
-first tensor is h. Layer normalization stands where Ba et al. 2016 (supplement) have it.
+A cell is called as ``cell(below, beside, state)``: the outputs of the input matrix and of the recurrent matrix, each
+[n, gates * width], and the previous state. It returns z in one or two pieces, [n, …], and the new state, whose first
+tensor is h. Layer normalization is placed as in Ba et al. 2016 (supplement).
 """
 
 from collections.abc import Callable
@@ -20,23 +20,23 @@ class Cell(nn.Module):
 
     Attributes:
         states: Number of tensors in the state.
-        activation: The activation between z and h, None where there is not just one.
+        activation: The activation between z and h, or None if there is more than one.
     """
 
     states = 1
     activation: Any
 
     def map_norm(self) -> nn.Module:
-        """Return a new normalization for what one of the two matrices brings to the gates."""
+        """Return a new normalization for the output of one of the two matrices."""
         return nn.Identity()
 
     def activation_inputs(self, preactivations: Tensor) -> Tensor:
-        """Return what the one activation sees, given z."""
+        """Return the activation's input, given z."""
         return preactivations
 
 
 class Elman(Cell):
-    """h = phi(norm(z)): one activation and, in its cell, one normalization of the sum (Elman 1990; Ba et al., eq. 4).
+    """h = phi(norm(z)): one activation and one normalization of the sum (Elman 1990; Ba et al., eq. 4).
 
     Args:
         width: Number of units.
@@ -59,7 +59,7 @@ class Elman(Cell):
 
 
 class Gated(Cell):
-    """What LSTM and GRU have in common: no single activation, and normalizations over groups of gates.
+    """Base of LSTM and GRU: several activations, and normalization over groups of gates.
 
     Args:
         sizes: Number of features in each group.
@@ -73,7 +73,7 @@ class Gated(Cell):
         self._sizes, self._normalize = sizes, normalize
 
     def map_norm(self) -> nn.Module:
-        """Return a new normalization of what one matrix brings to the gates."""
+        """Return a new normalization for the output of one of the two matrices."""
         parts = [self._normalize(size) for size in self._sizes]
         if all(isinstance(part, nn.Identity) for part in parts):
             return nn.Identity()
@@ -103,7 +103,7 @@ class LSTM(Gated):
 
 
 class GRU(Gated):
-    """h = (1 - u) n + u h, n = tanh(W x + r (U h)) (Cho et al. 2014; in torch u keeps; Ba et al., eq. 29 to 31).
+    """h = (1 - u) n + u h, n = tanh(W x + r (U h)) (Cho et al. 2014, with torch's sign of u; Ba et al., eq. 29 to 31).
 
     Args:
         width: Number of units.
@@ -122,15 +122,15 @@ class GRU(Gated):
         r, u = gates.sigmoid().chunk(2, 1)
         candidate = torch.addcmul(candidate_below, r, candidate_beside)
         n = candidate.tanh()
-        return (gates, candidate), (n + u * (h - n),)  # lerp would not mix number types under autocast
+        return (gates, candidate), (n + u * (h - n),)  # not lerp: under autocast it refuses mixed dtypes
 
 
 class Grouped(nn.Module):
-    """Normalizes groups of features apart.
+    """Normalizes each group of features separately.
 
     Args:
         parts: The normalization of each group.
-        sizes: Number of features in each.
+        sizes: Number of features in each group.
     """
 
     def __init__(self, parts: list[nn.Module], sizes: tuple[int, ...]) -> None:

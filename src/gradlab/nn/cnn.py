@@ -24,9 +24,9 @@ from gradlab.nn.shortcuts import ZeroPad, projection
 class CNN(Network):
     """``depth`` convolutions, a mean over the map and a linear head, built from named parts.
 
-    Between stages the map is halved and the width doubled, by the first layer of a block (stride 2). The first layer
-    (image to width) and the head stand outside the residual blocks, which hold ``block_depth`` layers each and are
-    dealt out evenly over the stages; where there are fewer blocks than stages, each block is a stage. depth 19, width
+    The first layer of each stage but the first has stride 2: it halves the map and doubles the width. The first layer
+    of the net (image to width) and the head are outside the residual blocks. The blocks hold ``block_depth`` layers
+    each and are spread evenly over the stages; with fewer blocks than stages, each block is a stage. Depth 19, width
     16, three stages, block depth 2, batch norm and identity blocks make the CIFAR ResNet-20 (He et al. 2015, section
     4.2, where the head counts as a layer).
 
@@ -38,20 +38,20 @@ class CNN(Network):
         kernel_size: Side of the kernels, odd.
         stages: Number of stages.
         block_depth: Number of convolutions that one skip spans.
-        padding_mode: What surrounds a map: zeros, or its own opposite edge.
+        padding_mode: Padding of a map: zeros, or its opposite edge (circular).
         shortcut: How the skip changes shape between stages: zero_pad appends channels of zeros, projection learns a
             1x1 convolution.
-        bias: Whether the affine maps, the head too, have a bias.
+        bias: Whether the affine maps, including the head, have a bias.
         auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
-        auxiliary_weight: Factor on their losses.
+        auxiliary_weight: Factor on the auxiliary heads' losses.
         activation: Factory of the activation.
         initializer: Rule that sets weights and biases.
         normalization: Factory of the normalization.
         residual: Factory of the residual blocks.
 
     Raises:
-        ValueError: If the inputs are no images, a size is below 1, or ``kernel_size`` is even or, where the padding
-            is circular, too large for the last map.
+        ValueError: If the inputs are not images, a size is below 1, ``kernel_size`` is even, or circular padding is
+            wider than the last map.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class CNN(Network):
     ) -> None:
         require_positive(depth=depth, width=width, kernel_size=kernel_size, stages=stages, block_depth=block_depth)
         if len(input_shape) != 3:
-            raise ValueError(f"a CNN needs images (channels, rows, columns); inputs of this data set are {input_shape}")
+            raise ValueError(f"a CNN needs images (channels, rows, columns); this data set's inputs are {input_shape}")
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, so that a kernel has a centre; got {kernel_size}")
         lengths = block_lengths(depth - 1, block_depth)
@@ -85,7 +85,9 @@ class CNN(Network):
         for _ in range(stages - 1):
             smallest = (smallest + 1) // 2
         if padding_mode == "circular" and kernel_size // 2 > smallest:
-            raise ValueError(f"kernel_size {kernel_size} reaches around the last map, {smallest} pixels wide")
+            raise ValueError(
+                f"kernel_size {kernel_size} is too large for circular padding: the last map is {smallest} pixels wide"
+            )
         order = trait(residual, "order", AFFINE_FIRST)
 
         def build(
@@ -125,7 +127,7 @@ class CNN(Network):
             branch = nn.Sequential(first, *(build(out, out, 1, order) for _ in range(length - 1)))
             return residual(branch, skip(channels, out, stride), index, len(lengths))
 
-        def another(index: int, length: int, blocks: int, rule: Initializer) -> nn.Module:
+        def further_block(index: int, length: int, blocks: int, rule: Initializer) -> nn.Module:
             branch = nn.Sequential(*(build(features[-1], features[-1], 1, order, rule) for _ in range(length)))
             return residual(branch, nn.Identity(), index, blocks)
 
@@ -141,7 +143,7 @@ class CNN(Network):
             residual=residual,
             auxiliary_every=auxiliary_every,
             auxiliary_weight=auxiliary_weight,
-            another=another,
+            further_block=further_block,
             block_depth=block_depth,
             signal=partial(signal_before, order, activation, (features[-1], kernel_size, kernel_size)),
         )

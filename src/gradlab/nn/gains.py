@@ -1,4 +1,4 @@
-"""The gain that makes up for what an activation does to the size of the signal."""
+"""The gain of a weight initialization: compensates for an activation's effect on the signal's size."""
 
 from math import pi, sqrt
 
@@ -15,11 +15,11 @@ _TORCH_NAMES: dict[type[nn.Module], str] = {
 
 
 def activation_gain(activation: nn.Module) -> float:
-    """Return the gain that He-style initializers give the weights beside ``activation``.
+    """Return the gain by which He-style initializers scale the weights before ``activation``.
 
-    Where torch's table has the activation, its value: 1 for identity and sigmoid, 5/3 for tanh, sqrt(2) for relu,
-    3/4 for selu; for (parametric) leaky relu sqrt(2 / (1 + slope^2)) (He et al. 2015, eq. 15). Elsewhere
-    1 / sqrt(E[phi(Z)^2]), Z ~ N(0, 1): the same forward argument that gives relu its sqrt(2).
+    For activations in torch's table it is torch's value: 1 for identity and sigmoid, 5/3 for tanh, sqrt(2) for relu,
+    3/4 for selu. For (parametric) leaky relu it is sqrt(2 / (1 + slope^2)) (He et al. 2015, eq. 15). For any other it
+    is 1 / sqrt(E[phi(Z)^2]), Z ~ N(0, 1), by the same forward argument that gives sqrt(2) for relu.
     """
     if isinstance(activation, nn.LeakyReLU | nn.PReLU):
         slope = activation.negative_slope if isinstance(activation, nn.LeakyReLU) else activation.init
@@ -29,7 +29,8 @@ def activation_gain(activation: nn.Module) -> float:
 
 
 def _second_moment(activation: nn.Module, *, reach: float = 12.0, points: int = 20_000) -> float:
-    """Return E[phi(Z)^2], Z ~ N(0, 1), by the trapezoidal rule on the module itself, kinks and all."""
+    """Return E[phi(Z)^2], Z ~ N(0, 1), by the trapezoidal rule on a grid of ``points`` from -reach to reach."""
+    # a fine uniform grid, not Gauss-Hermite: activations may have kinks
     z = torch.linspace(-reach, reach, points, dtype=torch.float64)
     with torch.no_grad():
         values = activation(z)

@@ -1,6 +1,6 @@
-"""Blocks that leave the function of a network as it is, so that it can grow while it trains.
+"""Function-preserving blocks, with which a network grows deeper during training.
 
-Source: Chen et al. 2016, "Net2Net", section 2.3: the deeper network starts out as the same function.
+Source: Chen et al. 2016, "Net2Net", section 2.3: the deeper network starts as the same function.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from gradlab.nn.initializers import identity
 from gradlab.nn.layers import Initializer
 from gradlab.nn.residual import weight_scale
 
-_TOLERANCE = 1e-6  # of the largest entry: x T + x (1 - T), as a highway computes it, is x but for rounding
+_TOLERANCE = 1e-6  # relative to the largest entry; a highway's x T + x (1 - T) equals x only to rounding
 
 Build = Callable[[Initializer], nn.Module]
 
@@ -21,26 +21,26 @@ Build = Callable[[Initializer], nn.Module]
 def identity_block(build: Build, *, initializer: Initializer, signal: Tensor) -> nn.Module:
     """Return a block that maps any signal to itself.
 
-    Tried in this order: the block as it is built (ReZero is closed at the start), the same with the end of its branch
-    at zero (residual blocks), and weights that are identities (plain blocks, where the activation lets what has passed
-    it once pass again, as relu does). The first two learn as the network's other blocks do.
+    Three blocks are tried in this order: the block as it is built (ReZero starts as the identity), the same with the
+    end of its branch set to zero (residual blocks), and one with identity weights (plain blocks, if the activation is
+    idempotent like relu). The first two learn like the network's other blocks.
 
     Args:
         build: Builds the block with an initializer.
-        initializer: The network's own.
-        signal: What may stand before the block, [n, ...]: something with every value that the block can meet.
+        initializer: The network's initializer.
+        signal: Example inputs of the block, [n, ...], which cover the range of values it can receive.
 
     Raises:
-        ValueError: The block changes the signal in each case.
+        ValueError: If all three blocks change the signal.
     """
-    for attempt, rule in ((_as_built, initializer), (_close, initializer), (_as_built, identity)):
+    for adjust, rule in ((_as_built, initializer), (_close, initializer), (_as_built, identity)):
         block = build(rule)
-        attempt(block)
-        if _keeps(block, signal):
+        adjust(block)
+        if _preserves(block, signal):
             return block
     raise ValueError(
-        "a new block would change the network's function, with this activation, normalization and residual; it does "
-        "not with residual=pre_activation, or with activation=relu and normalization=none"
+        "a new block would change the network's function with this activation, normalization and residual; use "
+        "residual=pre_activation, or activation=relu with normalization=none"
     )
 
 
@@ -50,7 +50,7 @@ def _as_built(block: nn.Module) -> None:
 
 @torch.no_grad()
 def _close(block: nn.Module) -> None:
-    """Set what the branch of a residual block ends with to zero: the gain of its normalization, or else the weight."""
+    """Set the end of a residual branch to zero: the gain of its last normalization or, without one, the last weight."""
     if not hasattr(block, "branch"):
         return
     parts = block_layers(block)[-1].named_children()
@@ -63,13 +63,13 @@ def _close(block: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _keeps(block: nn.Module, signal: Tensor) -> bool:
-    """Whether a block maps a signal to itself, in training and in evaluation; running statistics stay as they are."""
+def _preserves(block: nn.Module, signal: Tensor) -> bool:
+    """Return whether a block maps a signal to itself in training and in evaluation mode; buffers are restored."""
     buffers = [buffer.clone() for buffer in block.buffers()]
-    kept = True
+    preserved = True
     for training in (True, False):
         distance = (block.train(training)(signal.clone()) - signal).abs().max()
-        kept = kept and bool(distance <= _TOLERANCE * signal.abs().max())
+        preserved = preserved and bool(distance <= _TOLERANCE * signal.abs().max())
     for buffer, old in zip(block.buffers(), buffers, strict=True):
         buffer.copy_(old)
-    return kept
+    return preserved

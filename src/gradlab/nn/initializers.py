@@ -1,7 +1,7 @@
 """Initializers: rules called as ``initializer(layer, activation=module)`` that set the weight AND the bias.
 
 A layer is anything with a ``weight`` of shape [out, in, ...] and a ``bias`` of shape [out] or None. Biases are zero
-unless the method defines them. fan_in is the number of weights that meet in one output.
+unless the method defines them. fan_in is the number of weights that contribute to one output.
 """
 
 from math import sqrt
@@ -47,7 +47,7 @@ def xavier_uniform(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0)
 
 
 def lecun_normal(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> None:
-    """Draw W ~ N(0, gain^2 / fan_in) (LeCun et al. 1998, eq. 16); the initializer that selu asks for."""
+    """Draw W ~ N(0, gain^2 / fan_in) (LeCun et al. 1998, eq. 16); required by selu."""
     _normal(layer, std=_gain(gain, activation) / sqrt(_fans(layer)[0]))
 
 
@@ -57,10 +57,10 @@ def uniform(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> Non
 
 
 def zeros(layer: nn.Module, *, activation: nn.Module) -> None:
-    """Set W to 0, but where no activation follows: a head draws as `lecun_normal`, so that a gradient still enters.
+    """Set W to 0; a layer without an activation (a head) is drawn by `lecun_normal`, so that gradients can enter.
 
-    The biases and the gates that a model sets on its own are then all that acts: an LSTM hands a gradient from step to
-    step times the sigmoid of its forget bias.
+    Only the biases that the model sets itself then have an effect: in an LSTM, each time step multiplies the gradient
+    of the cell state by the sigmoid of the forget bias.
     """
     if isinstance(activation, nn.Identity):
         lecun_normal(layer, activation=activation)
@@ -92,7 +92,7 @@ def orthogonal(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> 
 def delta_orthogonal(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.0) -> None:
     """Draw an orthogonal matrix times gain at a convolution's centre tap, zeros elsewhere (Xiao et al. 2018).
 
-    On a Linear, which is all centre, that is `orthogonal`. Norms are kept where no layer narrows the channels.
+    On a Linear layer it equals `orthogonal`. Norms are preserved if no layer reduces the number of channels.
     """
     weight = _weight(layer)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How one weight layer is put together: an affine map, its normalization and its activation, in either order."""
+"""One weight layer: an affine map, its normalization and its activation, in either order; protocols of the parts."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class Initializer(Protocol):
     """A rule that sets the weight and the bias of one layer."""
 
     def __call__(self, layer: nn.Module, *, activation: nn.Module) -> None:
-        """Initialize ``layer``, knowing the activation that stands beside it."""
+        """Initialize ``layer``, given the activation that belongs to it."""
         ...
 
 
@@ -24,7 +24,7 @@ class Normalization(Protocol):
     """A factory of normalization layers."""
 
     def __call__(self, affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]:
-        """Return the (perhaps re-parametrized) affine map and the module that normalizes its output."""
+        """Return the affine map, re-parametrized if need be, and the module that normalizes its output."""
         ...
 
 
@@ -32,7 +32,7 @@ class Residual(Protocol):
     """A factory of residual blocks."""
 
     def __call__(self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) -> nn.Module:
-        """Return the block number ``index`` (from 0) of ``blocks``, built around ``branch`` and ``shortcut``."""
+        """Return block ``index`` (from 0) of ``blocks``, built around ``branch`` and ``shortcut``."""
         ...
 
 
@@ -42,8 +42,8 @@ Activation = Callable[[], nn.Module]
 def trait(rule: Any, name: str, default: Any) -> Any:
     """Return the attribute ``name`` of a rule, looking through ``functools.partial``.
 
-    A residual class says by ``order`` how the layers of its branch are arranged; an initializer or a residual may
-    define ``finish(model, batch)``.
+    The attribute ``order`` of a residual class is the arrangement of the layers in its branch. An initializer or a
+    residual may define ``finish(model, batch)``.
     """
     return getattr(rule.func if isinstance(rule, partial) else rule, name, default)
 
@@ -57,12 +57,12 @@ def layer(
     initializer: Initializer,
     normalization: Normalization,
 ) -> nn.Sequential:
-    """Return one layer: an initialized affine map with its own normalization and activation.
+    """Return one layer: an initialized affine map with its normalization and activation.
 
     Args:
         affine: The map that holds the weight, for example ``nn.Linear``.
-        order: Names of the parts in the order in which they are applied; a part that is not named is left out.
-        features: Number of units or channels that the normalization sees.
+        order: Names of the parts in the order in which they are applied; other parts are left out.
+        features: Number of units or channels at the input of the normalization.
         activation: Factory of the activation.
         initializer: Rule that sets the weight and the bias.
         normalization: Factory of the normalization.
@@ -78,15 +78,15 @@ def layer(
 
 
 def block_lengths(depth: int, block_depth: int) -> list[int]:
-    """Return the number of layers in each block: ``block_depth``, fewer in a last block that is not filled."""
+    """Return the number of layers in each block: ``block_depth``, or fewer in an incomplete last block."""
     return [min(block_depth, depth - start) for start in range(0, depth, block_depth)]
 
 
 def signal_before(order: tuple[str, ...], activation: Activation, shape: tuple[int, ...], *, batch: int = 64) -> Tensor:
-    """Return random signals [batch, *shape] with values such as stand before a block: behind an activation, or bare.
+    """Return random block inputs [batch, *shape]: Gaussian, and activated if the layers start with the affine map.
 
     Args:
-        order: How the layers are arranged.
+        order: Arrangement of the block's layers.
         activation: Factory of the activation.
         shape: Shape of one signal.
         batch: Number of signals.
@@ -96,10 +96,10 @@ def signal_before(order: tuple[str, ...], activation: Activation, shape: tuple[i
 
 
 def require_positive(**sizes: int) -> None:
-    """Refuse a size below 1.
+    """Check that every size is at least 1.
 
     Raises:
-        ValueError: It names the size.
+        ValueError: If one is below 1; the message names it.
     """
     for name, value in sizes.items():
         if value < 1:
@@ -107,9 +107,9 @@ def require_positive(**sizes: int) -> None:
 
 
 class Fork(nn.Module):
-    """Where the skip leaves the main path: an identity with a node of its own in the backward graph.
+    """An identity where the skip leaves the main path, with its own node in the backward graph.
 
-    The gradient at its output is the part of dL/dx that came along the skip alone.
+    The gradient at its output is the part of dL/dx that came along the skip.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layer-sequential unit-variance initialization: the one initializer that looks at the data."""
+"""Layer-sequential unit-variance initialization (LSUV), the one data-dependent initializer."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ class LSUV:
     Source: Mishkin & Matas 2016, "All you need is a good init", algorithm 1.
 
     Args:
-        tolerance: How far from 1 the variance may stay.
-        max_iterations: How often one layer is rescaled at most.
+        tolerance: Largest accepted distance of the variance from 1.
+        max_iterations: Maximum number of rescalings of one layer.
 
     Raises:
         ValueError: If ``tolerance`` or ``max_iterations`` is not positive.
@@ -40,9 +40,10 @@ class LSUV:
         """Rescale the weights of ``model`` layer by layer, in one forward pass over ``batch``.
 
         Args:
-            model: Model whose Linear and Conv layers, gates too, are rescaled in the order in which they are called.
+            model: Model whose Linear and Conv layers, including gates, are rescaled in the order of their calls.
             batch: Inputs [n, ...].
         """
+        # restored below: this pass must not count in batch norm's running statistics
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         hooks = [m.register_forward_hook(self._rescale) for m in model.modules() if isinstance(m, _AFFINE)]
         try:
@@ -59,7 +60,7 @@ class LSUV:
             if not variance > 0 or abs(float(variance) - 1) < self.tolerance:
                 break
             assign_weight(layer, layer.weight / variance.sqrt())
-            output = layer.forward(*args)
+            output = layer.forward(*args)  # not a call, which would run this hook again
         return output
 
 

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons and the linear model they start from."""
+"""Multilayer perceptrons and the linear model."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,20 +23,20 @@ from gradlab.nn.network import Network
 
 
 class MLP(Network):
-    """``depth`` hidden weight layers of one width and a linear head, built from named parts.
+    """``depth`` hidden weight layers of equal width and a linear head, built from named parts.
 
-    The first layer (input to width) and the head stand outside the residual blocks, which hold ``block_depth`` layers
-    each; a last block that is not filled is shorter. In activation-first blocks the first layer is a bare affine map.
+    The first layer (input to width) and the head are outside the residual blocks, which hold ``block_depth`` layers
+    each; an incomplete last block is shorter. With activation-first blocks the first layer is a bare affine map.
 
     Args:
         input_shape: Shape of one input; it is flattened.
         outputs: Number of classes, or of regression targets.
         depth: Number of hidden weight layers.
-        width: Number of units in each.
-        bias: Whether the affine maps, the head too, have a bias.
+        width: Number of units in each hidden layer.
+        bias: Whether the affine maps, including the head, have a bias.
         block_depth: Number of weight layers that one skip spans.
         auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
-        auxiliary_weight: Factor on their losses.
+        auxiliary_weight: Factor on the auxiliary heads' losses.
         activation: Factory of the activation.
         initializer: Rule that sets weights and biases.
         normalization: Factory of the normalization.
@@ -91,18 +91,18 @@ class MLP(Network):
             residual=residual,
             auxiliary_every=auxiliary_every,
             auxiliary_weight=auxiliary_weight,
-            another=block,
+            further_block=block,
             block_depth=block_depth,
             signal=partial(signal_before, order, activation, (width,)),
         )
 
     def forward(self, x: Tensor) -> Tensor | Supervised:
-        """Map inputs [n, *input_shape] to logits or values [n, outputs], in training those of auxiliary heads too."""
+        """Map inputs [n, *input_shape] to logits or values [n, outputs]; in training also those of auxiliary heads."""
         return super().forward(x.flatten(1))
 
 
 class LinearModel(nn.Module):
-    """One affine map from the flattened input to the output: no hidden layer at all.
+    """One affine map from the flattened input to the output, without hidden layers.
 
     Args:
         input_shape: Shape of one input.
@@ -118,12 +118,12 @@ class LinearModel(nn.Module):
         self._finisher = trait(initializer, "finish", None)
 
     def finish(self, batch: Tensor) -> None:
-        """Let the initializer end its work, given inputs [n, *input_shape]."""
+        """Run the initializer's ``finish``, if it has one, on inputs [n, *input_shape]."""
         if self._finisher is not None:
             self._finisher(self, batch)
 
     def points(self) -> Iterator[Point]:
-        """Yield the one place to measure."""
+        """Yield the model's only point."""
         yield Point(depth_index=1, affine=self.head, output=self.head)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What MLP and CNN have in common: a first layer, blocks, a head, and heads of deep supervision beside them."""
+"""Common base of MLP and CNN: a first layer, blocks, a head, and optional auxiliary heads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,19 +18,19 @@ class Network(nn.Module):
 
     Args:
         stem: The first layer.
-        blocks: The blocks behind it.
+        blocks: The blocks that follow it.
         lengths: Number of weight layers in each block.
-        features: Number of units or channels behind the stem and behind each block.
+        features: Number of units or channels at the output of the stem and of each block.
         outputs: Number of classes, or of regression targets.
         bias: Whether the head has a bias.
-        initializer: Rule that sets the heads' weights; its ``finish`` sees the whole model.
-        residual: Factory that made the blocks; its ``finish`` sees the whole model.
+        initializer: Rule that sets the heads' weights; its ``finish`` is called with the whole model.
+        residual: Factory of the blocks; its ``finish`` is called with the whole model.
         auxiliary_every: Number of layers between auxiliary heads (deep supervision, `Auxiliary`); 0 for none.
-        auxiliary_weight: Factor on their losses.
-        another: Builds a block to stand behind the last, given its number, its length, the number of blocks there are
-            with it, and an initializer.
-        block_depth: Number of weight layers in such a block.
-        signal: Draws a batch of what may stand before it, [n, ...].
+        auxiliary_weight: Factor on the auxiliary heads' losses.
+        further_block: Builds a block to append after the last one, given its index, its number of weight layers, the
+            total number of blocks including it, and an initializer.
+        block_depth: Number of weight layers in an appended block.
+        signal: Draws example inputs of an appended block, [n, ...].
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Network(nn.Module):
         residual: Residual,
         auxiliary_every: int,
         auxiliary_weight: float,
-        another: Callable[[int, int, int, Initializer], nn.Module],
+        further_block: Callable[[int, int, int, Initializer], nn.Module],
         block_depth: int,
         signal: Callable[[], Tensor],
     ) -> None:
@@ -61,24 +61,25 @@ class Network(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self._ends = list(accumulate(lengths, initial=1))
         main = head(features[-1])
-        # drawn after it, so that the other weights are those of the same net without them
+        # drawn after the main head, so that all other weights equal those of the net without auxiliary heads
         self.auxiliary = Auxiliary(
             dict(zip(self._ends[:-1], features, strict=False)),
             every=auxiliary_every,
             weight=auxiliary_weight,
             head=head,
         )
-        self.head = main  # registered last: clipping and optimizers know the last layer by that
-        self._another, self._signal, self._initializer, self._block_depth = another, signal, initializer, block_depth
+        self.head = main  # registered last, because clipping and optimizers take the last layer for the head
+        self._further_block, self._signal = further_block, signal
+        self._initializer, self._block_depth = initializer, block_depth
         self._finishers = [trait(rule, "finish", None) for rule in (initializer, residual)]
 
     def finish(self, batch: Tensor) -> None:
-        """Let the initializer and the residual end their work on the whole model (LSUV, Fixup), given inputs [n, …]."""
+        """Run the ``finish`` of the initializer (LSUV) and of the residual (Fixup), if any, on inputs [n, …]."""
         for finisher in filter(None, self._finishers):
             finisher(self, batch)
 
     def points(self) -> Iterator[Point]:
-        """Yield the weight layers, in the order in which they are called, as places to measure."""
+        """Yield one point per weight layer: the main path in the order of the calls, then the auxiliary heads."""
         return network_points(self.stem, self.blocks, self.head, self.auxiliary)
 
     @property
@@ -87,15 +88,15 @@ class Network(nn.Module):
         return self._ends[-1]
 
     def grow(self, depth: int) -> None:
-        """Put blocks behind the last one, up to ``depth`` hidden layers, that leave the function as it is.
+        """Append function-preserving blocks until the network has ``depth`` hidden layers.
 
-        Random numbers are drawn from torch's global generator; the other blocks keep their names and their weights.
+        Random numbers are drawn from torch's global generator. Existing blocks keep their names and their weights.
 
         Args:
-            depth: Number of hidden weight layers to reach, more than there are.
+            depth: New number of hidden weight layers, larger than the present one.
 
         Raises:
-            ValueError: No such block would leave the function as it is.
+            ValueError: If any such block would change the network's function.
         """
         like = next(self.head.parameters())
         lengths = block_lengths(depth - self.depth, self._block_depth)
@@ -106,24 +107,24 @@ class Network(nn.Module):
             self._ends.append(self._ends[-1] + length)
 
     def another_block(self, *, length: int = 1, blocks: int = 1) -> nn.Module:
-        """Return a block to stand behind the last one, which leaves the function as it is.
+        """Return a function-preserving block to append after the last one.
 
         Args:
-            length: Number of its weight layers.
-            blocks: Number of blocks that there will be.
+            length: Number of weight layers in it.
+            blocks: Total number of blocks after growing.
 
         Raises:
-            ValueError: No such block would leave the function as it is.
+            ValueError: If any such block would change the network's function.
         """
-        build = partial(self._another, len(self.blocks), length, max(blocks, len(self.blocks) + 1))
+        build = partial(self._further_block, len(self.blocks), length, max(blocks, len(self.blocks) + 1))
         return identity_block(build, initializer=self._initializer, signal=self._signal())
 
     def summary(self, x: Tensor) -> Tensor:
-        """Return what a head looks at, [n, features], of a block's output."""
+        """Return a head's input [n, features], given a block's output."""
         return x
 
     def forward(self, x: Tensor) -> Tensor | Supervised:
-        """Map inputs to logits or values [n, outputs], in training those of auxiliary heads too."""
+        """Map inputs to logits or values [n, outputs]; in training also those of auxiliary heads."""
         x, signals = walk(self.stem, self.blocks, self.auxiliary, x, ends=self._ends)
-        seen = {name: self.summary(signal) for name, signal in signals.items()}
-        return self.auxiliary.supervise(self.head(self.summary(x)), seen)
+        summaries = {name: self.summary(signal) for name, signal in signals.items()}
+        return self.auxiliary.supervise(self.head(self.summary(x)), summaries)

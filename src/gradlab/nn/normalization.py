@@ -1,6 +1,6 @@
 """Normalizations: factories called as ``normalization(affine, features)`` that return (affine, module).
 
-All but weight normalization leave the affine map as it is and normalize its output, [n, features, ...].
+Weight normalization changes the affine map; all others normalize its output, [n, features, ...].
 """
 
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ _BATCH_NORMS: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def none(affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]:
-    """Leave the output as it is."""
+    """Do not normalize."""
     return affine, nn.Identity()
 
 
@@ -38,7 +38,7 @@ def layer_norm(
 ) -> tuple[nn.Module, nn.Module]:
     """Normalize each sample over all its features and positions (Ba et al. 2016).
 
-    For a map [n, features, ...] that is group normalization with one group; on [n, features] the two are one.
+    For a map [n, features, ...] it is group normalization with one group; on [n, features] the two are equal.
     """
     module = nn.LayerNorm(features, eps=eps, elementwise_affine=learned)
     return affine, module if isinstance(affine, nn.Linear) else nn.GroupNorm(1, features, eps=eps, affine=learned)
@@ -64,19 +64,19 @@ def rms_norm(affine: nn.Module, features: int, *, eps: Eps = 1e-5, learned: bool
 
 
 def weight_norm(affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]:
-    """Learn length and direction of each unit's weights apart: w = g v / |v| (Salimans & Kingma 2016).
+    """Learn the length and the direction of each unit's weights separately: w = g v / |v| (Salimans & Kingma 2016).
 
     Raises:
-        ValueError: If the weights of a unit have no direction, because their norm is 0.
+        ValueError: If the weights of a unit are all 0 and so have no direction.
     """
     weight: Any = affine.weight
     if not weight.detach().flatten(1).norm(dim=1).all():
-        raise ValueError("weight_norm needs units with weights other than 0; this initializer leaves a row at 0")
+        raise ValueError("weight_norm needs a nonzero weight in every unit; this initializer sets a whole row to 0")
     return nn.utils.parametrizations.weight_norm(affine), nn.Identity()
 
 
 class ChannelsLast(nn.Module):
-    """Applies to maps [n, features, ...] a module that works on the last dimension."""
+    """Applies a module that works on the last dimension to maps [n, features, ...]."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""One recurrent layer: torch's own kernel to train with, and the same weights unrolled to look inside."""
+"""One recurrent layer: torch's kernel for training, and the same weights unrolled for recording."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,17 +12,17 @@ from gradlab.nn.cells import Cell
 
 
 class Gates(nn.Module):
-    """One of the two matrices of a recurrent layer, as a module of its own: the owner of the weight is torch's module.
+    """One of the two matrices of a recurrent layer as a module; the parameters stay in torch's recurrent module.
 
     Args:
         weights: torch's recurrent module of one layer.
         kind: ``ih`` for the input matrix, ``hh`` for the recurrent one.
-        normalization: Normalizes what the matrix brings, before the bias.
+        normalization: Normalizes the product with the matrix, before the bias is added.
     """
 
     def __init__(self, weights: nn.RNNBase, kind: str, normalization: nn.Module) -> None:
         super().__init__()
-        self._owner = (weights,)  # in a tuple, or it would be a child of two modules
+        self._owner = (weights,)  # in a tuple, so that torch does not register it as a child of two modules
         self._kind = kind
         self.normalization = normalization
 
@@ -37,7 +37,7 @@ class Gates(nn.Module):
         return getattr(self._owner[0], f"bias_{self._kind}_l0", None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [..., in] to what the matrix and its bias bring to the gates, [..., gates * width]."""
+        """Map [..., in] to this matrix's contribution to the gates, with its bias, [..., gates * width]."""
         if isinstance(self.normalization, nn.Identity):
             return F.linear(x, self.weight, self.bias)
         normalized = self.normalization(F.linear(x, self.weight))
@@ -45,12 +45,12 @@ class Gates(nn.Module):
 
 
 class RecurrentLayer(nn.Module):
-    """Maps sequences [n, T, in] to the hidden states [n, T, width], from a state of zeros.
+    """Maps sequences [n, T, in] to the hidden states [n, T, width], starting from a zero state.
 
     Args:
         weights: torch's recurrent module of one layer, batch first, which holds the matrices and biases.
         cell: One time step.
-        native: Whether torch's module computes just what the cell does; else every pass is unrolled.
+        native: Whether torch's module computes the same function as the cell; otherwise every pass is unrolled.
     """
 
     def __init__(self, weights: nn.RNNBase, cell: Cell, *, native: bool) -> None:
@@ -58,7 +58,7 @@ class RecurrentLayer(nn.Module):
         self.weights, self.cell, self._native = weights, cell, native
         self.input = Gates(weights, "ih", cell.map_norm())
         self.recurrent = Gates(weights, "hh", cell.map_norm())
-        self.activation = nn.Identity()  # nothing follows the recurrence, so a skip around it is a plain sum
+        self.activation = nn.Identity()  # read by residual blocks: no activation follows the sum with the skip
         self.tape: list[Unrolled] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,20 +68,20 @@ class RecurrentLayer(nn.Module):
         return self._unroll(x)
 
     def _unroll(self, x: Tensor) -> Tensor:
-        # `forward`, not a call: hooks at these modules would see single time steps, T times.
+        # `forward`, not a call: hooks on these modules would run once per time step
         below = self.input.forward(x.transpose(0, 1))
         if self.tape is not None and not below.requires_grad:
-            below.requires_grad_()  # a frozen layer has a gradient at z too
-        step, beside = self.cell, self.recurrent.forward
+            below.requires_grad_()  # dL/dz is recorded for frozen layers too
+        step, recurrent_map = self.cell, self.recurrent.forward
         state = (x.new_zeros(x.shape[0], self.weights.hidden_size),) * self.cell.states
-        seen, states = [], []
+        preactivations, states = [], []
         for part in below.unbind():
-            z, state = step(part, beside(state[0]), state)
-            seen.append(z)
+            z, state = step(part, recurrent_map(state[0]), state)
+            preactivations.append(z)
             states.append(state)
         hidden, *cell = zip(*states, strict=True)
         if self.tape is not None:
-            pieces = [torch.stack(piece).detach() for piece in zip(*seen, strict=True)]
+            pieces = [torch.stack(piece).detach() for piece in zip(*preactivations, strict=True)]
             z = pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
             self.tape.append(
                 Unrolled(
@@ -99,13 +99,13 @@ class RecurrentLayer(nn.Module):
 
 @contextmanager
 def unrolled(model: nn.Module) -> Iterator[list[Unrolled]]:
-    """Unroll every recurrent layer of a model within the block, and keep what each pass of a layer computed.
+    """Unroll every recurrent layer of a model within the ``with`` block, and record each pass of each layer.
 
     Args:
-        model: A model with `RecurrentLayer`s, called once or more in the block.
+        model: A model with `RecurrentLayer`s.
 
     Yields:
-        The list of the passes so far, in the order of their calls.
+        A list to which each pass is appended, in the order of the calls.
     """
     layers = [module for module in model.modules() if isinstance(module, RecurrentLayer)]
     tape: list[Unrolled] = []

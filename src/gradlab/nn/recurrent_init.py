@@ -1,4 +1,4 @@
-"""How a recurrent layer starts: each gate's matrices and biases."""
+"""Initialization of a recurrent layer: each gate's matrices and biases."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from gradlab.nn.layers import Initializer, trait
 
-INPUT, FORGET = 0, 1  # places among the gates of an LSTM: i, f, g, o
-UPDATE = 1  # and among those of a GRU: r, u, n
+INPUT, FORGET = 0, 1  # index among the gates of an LSTM, which torch stores as i, f, g, o
+UPDATE = 1  # index among the gates of a GRU, which torch stores as r, u, n
 SetBiases = Callable[[Tensor], None]
 
 
@@ -24,34 +24,35 @@ def initialize(
 ) -> None:
     """Initialize a recurrent layer gate by gate.
 
-    Every gate is a map of its own that happens to be stored on top of the others: drawn together, its fan_out would be
-    that of four layers, and a [4 width, width] matrix with orthonormal columns has no orthogonal gate in it.
+    torch stores the matrices of all gates as one, but each is a separate map. Drawn as one, fan_out would be that of
+    all gates together, and the gates of a [4 width, width] matrix with orthonormal columns are not orthogonal.
 
     Args:
         weights: torch's recurrent module of one layer.
         activations: The activation of each gate, in torch's order.
-        initializer: Sets each gate's input matrix and the one of torch's two biases that stands beside it.
-        recurrent_initializer: Sets each gate's recurrent matrix; the bias beside it is zero.
-        set_biases: Changes the biases [gates, width], unless ``initializer`` set some itself.
+        initializer: Sets each gate's input matrix and bias_ih, the first of torch's two biases.
+        recurrent_initializer: Sets each gate's recurrent matrix; bias_hh, the second bias, is zero.
+        set_biases: Sets the biases [gates, width] in place, unless ``initializer`` has set one to a nonzero value.
 
     Raises:
-        ValueError: If an initializer wants to end its work on the whole model (LSUV).
+        ValueError: If an initializer has a ``finish`` that needs the whole model (LSUV).
     """
     for name, rule in (("initializer", initializer), ("recurrent_initializer", recurrent_initializer)):
         if trait(rule, "finish", None) is not None:
-            raise ValueError(f"{name} must not look at data, as lsuv does: it rescales Linear and Conv layers only")
+            raise ValueError(f"{name} must not depend on data: lsuv rescales Linear and Conv layers only")
     width, features = weights.hidden_size, weights.input_size
     biases = torch.zeros(len(activations), width)
     for gate, activation in enumerate(activations):
         rows = slice(gate * width, (gate + 1) * width)
-        below: Any = nn.utils.skip_init(nn.Linear, features, width, bias=weights.bias)
-        beside = nn.utils.skip_init(nn.Linear, width, width, bias=False)
-        initializer(below, activation=activation)
-        recurrent_initializer(beside, activation=activation)
-        weights.weight_ih_l0[rows].copy_(below.weight)
-        weights.weight_hh_l0[rows].copy_(beside.weight)
+        # skip_init draws no random numbers, so only the initializers advance the generator
+        input_map: Any = nn.utils.skip_init(nn.Linear, features, width, bias=weights.bias)
+        recurrent_map = nn.utils.skip_init(nn.Linear, width, width, bias=False)
+        initializer(input_map, activation=activation)
+        recurrent_initializer(recurrent_map, activation=activation)
+        weights.weight_ih_l0[rows].copy_(input_map.weight)
+        weights.weight_hh_l0[rows].copy_(recurrent_map.weight)
         if weights.bias:
-            biases[gate].copy_(below.bias)
+            biases[gate].copy_(input_map.bias)
     if weights.bias:
         if not biases.any():
             set_biases(biases)
@@ -64,7 +65,7 @@ def keep_biases(biases: Tensor) -> None:
 
 
 def constant_bias(gate: int, value: float) -> SetBiases:
-    """Return a rule that sets the biases of one gate to a number: a forget gate's to 1, say (Gers et al. 2000)."""
+    """Return a rule that sets the biases of one gate to a number, such as a forget gate's to 1 (Gers et al. 2000)."""
 
     def set_biases(biases: Tensor) -> None:
         biases[gate] = value
@@ -73,15 +74,16 @@ def constant_bias(gate: int, value: float) -> SetBiases:
 
 
 def chrono_biases(longest: float, *, keep: int, write: int | None = None) -> SetBiases:
-    """Return chrono initialization: each unit forgets after its own time, up to ``longest`` steps.
+    """Return chrono initialization: each unit draws its own forgetting time, up to ``longest`` steps.
 
-    The bias of the gate that keeps the state is drawn from log U(1, longest - 1), that of the gate that writes is its
-    negative (Tallec & Ollivier 2018, eq. 16). A GRU's update gate keeps in torch, 1 - it writes.
+    The bias of the gate that keeps the state is drawn from log U(1, longest - 1). The bias of a separate gate that
+    writes the state is its negative (Tallec & Ollivier 2018, eq. 16). A GRU has no such gate: it writes with
+    1 - u.
 
     Args:
         longest: T_max, the longest dependency in time steps.
-        keep: Place of the gate that keeps.
-        write: Place of the gate that writes, where it is another.
+        keep: Index of the gate that keeps the state.
+        write: Index of the gate that writes the state, if it is a separate gate.
 
     Raises:
         ValueError: If ``longest`` is below 2.

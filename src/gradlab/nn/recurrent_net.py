@@ -1,4 +1,4 @@
-"""A stack of recurrent layers and its head, whatever the layers are."""
+"""A stack of recurrent layers of any kind, with a head."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -17,25 +17,25 @@ _IN_A_CELL = (nn.Identity, nn.LayerNorm, nn.RMSNorm)
 
 
 class Recurrent(nn.Module):
-    """Stacked recurrent layers and a linear head on the last time step, or on each.
+    """Stacked recurrent layers and a linear head on the last time step or on every one.
 
-    The first layer and the head stand outside the residual blocks, which hold one layer each. Images are read row by
+    The first layer and the head are outside the residual blocks, which hold one layer each. Images are read row by
     row, plain vectors number by number.
 
     Args:
         input_shape: Shape of one input: [T, features], [channels, rows, columns] or [T].
         outputs: Number of classes, or of values to predict.
-        each_step: Whether the head answers at every time step.
+        each_step: Whether the head is applied at every time step, not only at the last.
         depth: Number of recurrent layers.
-        width: Number of units in each.
-        make: Returns a layer, given its number of inputs and the normalization.
+        width: Number of units in each layer.
+        make: Returns a layer, given its number of inputs and a factory of the cell's normalizations.
         initializer: Rule that sets the head.
         normalization: Factory of the normalization within a cell.
         residual: Factory of the residual blocks.
         bias: Whether the head has a bias.
 
     Raises:
-        ValueError: If a size is below 1, the inputs are no sequence, or a part does not fit recurrent layers.
+        ValueError: If a size is below 1, the inputs are not sequences, or a part does not work with recurrent layers.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Recurrent(nn.Module):
         require_positive(depth=depth, width=width)
         if trait(residual, "opens_layers", False):
             raise ValueError(
-                "residual works inside Linear and Conv layers; between recurrent ones stand none, identity, "
+                "residual changes Linear and Conv layers; between recurrent layers use none, identity, "
                 "pre_activation, scaled, rezero, skip_init or stochastic_depth"
             )
         _, features = sequence_shape(input_shape)
@@ -72,21 +72,21 @@ class Recurrent(nn.Module):
         self._finisher = trait(residual, "finish", None)
 
     def finish(self, batch: Tensor) -> None:
-        """Let the residual end its work on the whole model, given inputs [n, *input_shape]."""
+        """Run the residual's ``finish``, if it has one, on inputs [n, *input_shape]."""
         if self._finisher is not None:
             self._finisher(self, batch)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [n, *input_shape] to logits or values [n, outputs], or where each step is asked for [n, outputs, T]."""
+        """Map [n, *input_shape] to logits or values [n, outputs] or, with ``each_step``, [n, outputs, T]."""
         hidden = self.blocks(self.stem(as_sequence(x)))
         return self.head(hidden).movedim(1, 2) if self.each_step else self.head(hidden[:, -1])
 
     def unrolled(self) -> AbstractContextManager[list[Unrolled]]:
-        """Return a context in which a forward pass is unrolled, and what each layer computed is kept."""
+        """Return a context manager in which forward passes are unrolled and recorded; see `recurrent.unrolled`."""
         return unrolled(self)
 
     def points(self) -> Iterator[Point]:
-        """Yield both matrices of each layer, then the head, as places to measure."""
+        """Yield one point per matrix of each layer, then one for the head."""
         yield from _layer_points(self.stem, 1, block=None)
         for depth_index, block in enumerate(self.blocks, start=2):
             branch: Any = getattr(block, "branch", block)
@@ -101,7 +101,7 @@ def sequence_shape(input_shape: tuple[int, ...]) -> tuple[int, int]:
         input_shape: [T, features], [channels, rows, columns] or [T].
 
     Raises:
-        ValueError: If the shape is another.
+        ValueError: If the shape has another number of dimensions.
     """
     if len(input_shape) == 1:
         return input_shape[0], 1
@@ -109,18 +109,18 @@ def sequence_shape(input_shape: tuple[int, ...]) -> tuple[int, int]:
         return input_shape[0], input_shape[1]
     if len(input_shape) == 3:
         return input_shape[1], input_shape[0] * input_shape[2]
-    raise ValueError(f"a recurrent net needs sequences, vectors or images; inputs of this data set are {input_shape}")
+    raise ValueError(f"a recurrent net needs sequences, vectors or images; this data set's inputs are {input_shape}")
 
 
 def as_sequence(x: Tensor) -> Tensor:
-    """Return inputs [n, *input_shape] as [n, T, features], in the sense of `sequence_shape`."""
+    """Return inputs [n, *input_shape] as sequences [n, T, features], with T and features as in `sequence_shape`."""
     if x.dim() == 2:
         return x.unsqueeze(2)
     return x if x.dim() == 3 else x.transpose(1, 2).flatten(2)
 
 
 def _normalize(normalization: Normalization, features: int) -> nn.Module:
-    """Return a cell's normalization of [..., features]: it has to work on one time step of one sample."""
+    """Return a cell's normalization of [..., features], which must work on one time step of one sample."""
     affine, module = normalization(nn.Linear(1, features), features)
     if nn.utils.parametrize.is_parametrized(affine) or not isinstance(module, _IN_A_CELL):
         raise ValueError("normalization in a recurrent cell must be none, layer_norm or rms_norm")
@@ -128,7 +128,7 @@ def _normalize(normalization: Normalization, features: int) -> nn.Module:
 
 
 def _layer_points(layer: RecurrentLayer, depth_index: int, *, block: Any) -> Iterator[Point]:
-    """Yield both matrices of a layer; h is the output of the residual block around it, if there is one."""
+    """Yield the points of both matrices of a layer; h is the output of the layer's residual block, if it has one."""
     for role, matrix in (("main", layer.input), ("recurrent", layer.recurrent)):
         yield Point(
             depth_index=depth_index,

@@ -1,8 +1,8 @@
 """Residual connections: factories called as ``residual(branch, shortcut, index, blocks)`` that return a block.
 
-``branch`` is an ``nn.Sequential`` of layers, arranged as the class attribute ``order`` asks; ``shortcut`` carries the
-block's input past it (an identity where the shapes agree); the block is number ``index``, from 0, of ``blocks``. A
-class that reaches into the layers of its branch says so by ``opens_layers``: recurrent layers have no such parts.
+``branch`` is an ``nn.Sequential`` of layers, arranged as in the class attribute ``order``. ``shortcut`` carries the
+block's input past the branch (an identity if the shapes agree). The block has number ``index``, from 0, of ``blocks``.
+A class with ``opens_layers`` changes the parts of its branch's layers, so it does not work with recurrent layers.
 """
 
 from collections import OrderedDict
@@ -23,7 +23,7 @@ def none(branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) ->
 
 
 class Identity(nn.Module):
-    """phi(x + F(x)): the activation stands after the sum (He et al. 2015, "Deep residual learning")."""
+    """phi(x + F(x)): the activation follows the sum (He et al. 2015, "Deep residual learning")."""
 
     order = AFFINE_FIRST
 
@@ -39,7 +39,7 @@ class Identity(nn.Module):
 
 
 class PreActivation(nn.Module):
-    """x + F(x), nothing after the sum (He et al. 2016, "Identity mappings in deep residual networks")."""
+    """x + F(x), with nothing after the sum (He et al. 2016, "Identity mappings in deep residual networks")."""
 
     order = ACTIVATION_FIRST
 
@@ -57,7 +57,7 @@ class PreActivation(nn.Module):
 
 
 class Scaled(PreActivation):
-    """x + alpha F(x), alpha fixed: a number, or 1/sqrt(blocks): norms then grow alike at any depth."""
+    """x + alpha F(x) with fixed alpha: a number, or 1/sqrt(blocks), which makes norm growth independent of depth."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Scaled(PreActivation):
 
 
 class LearnedScale(PreActivation):
-    """x + a F(x) with one learned number a per block that starts at ``initial``, by default 0: an exact identity.
+    """x + a F(x) with one learned number a per block, which starts at ``initial``; 0 makes the block an identity.
 
     Sources: Bachlechner et al. 2020 (ReZero) and De & Smith 2020 (SkipInit).
     """
@@ -94,7 +94,7 @@ class LearnedScale(PreActivation):
 
 
 class StochasticDepth(PreActivation):
-    """x + b F(x), b = 1 with a probability that falls linearly from 1 to ``survival`` at the last block, else 0.
+    """x + b F(x), where b is 1 with a probability that falls linearly from 1 to ``survival`` at the last block, else 0.
 
     At evaluation b is its mean (Huang et al. 2016, eq. 2, 4 and 5).
     """
@@ -126,10 +126,10 @@ class Highway(nn.Module):
 
     Args:
         branch: Layers of H.
-        shortcut: What carries x.
+        shortcut: Carries x past the branch.
         index: Number of the block, from 0.
         blocks: Number of blocks.
-        gate_bias: Start of b; negative, so that the block begins by carrying its input on. The gate has a bias always.
+        gate_bias: Initial value of b; negative, so that the block starts near the identity. The gate always has a bias.
     """
 
     order = AFFINE_FIRST
@@ -152,18 +152,18 @@ class Highway(nn.Module):
 
 
 class Fixup(PreActivation):
-    """x + a F(x) with a zero last layer and shrunken others, to train without normalization (Zhang et al. 2019).
+    """x + a F(x) with a zero last layer and scaled-down others, to train without normalization (Zhang et al. 2019).
 
-    Each branch has a learned multiplier a, from 1, and a learned bias, from 0, before each activation. The last weight
-    layer of a branch starts at 0, the other m - 1 are scaled by blocks^(-1 / (2m - 2)).
+    Each branch has a learned multiplier a, initially 1, and a learned bias before each activation, initially 0. The
+    last of a branch's m weight layers starts at 0; the other m - 1 are scaled by blocks^(-1 / (2m - 2)).
 
     Args:
         branch: Layers of F.
-        shortcut: What carries x.
+        shortcut: Carries x past the branch.
         index: Number of the block, from 0.
         blocks: Number of blocks.
-        zero_head: Also start the head at 0, as the paper does. Off by default: behind a zero head every gradient of
-            the first step is exactly zero, so there is nothing to look at.
+        zero_head: Also start the head at 0, as the paper does. Off by default: a zero head makes every other gradient
+            of the first step exactly zero, so the first recorded step would show nothing.
     """
 
     opens_layers = True
@@ -185,7 +185,7 @@ class Fixup(PreActivation):
     @staticmethod
     @torch.no_grad()
     def finish(model: nn.Module, batch: Tensor) -> None:
-        """Scale and zero the weights of every Fixup block of ``model``; ``batch`` is not looked at."""
+        """Scale and zero the weights of every Fixup block of ``model``; ``batch`` is unused."""
         for block in (module for module in model.modules() if isinstance(module, Fixup)):
             *inner, last = block_layers(block)
             for layer in inner:
@@ -196,7 +196,7 @@ class Fixup(PreActivation):
 
 
 class ScalarBias(nn.Module):
-    """One learned number, from 0, added to every entry."""
+    """One learned number, initially 0, added to every entry."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,7 +208,7 @@ class ScalarBias(nn.Module):
 
 
 def _gate_map(first: Any) -> Any:
-    """Return a map like the first of the branch, which alone may change the shape, with a weight of its own."""
+    """Return a new map of the shape of the branch's first, the only one that may change the signal's shape."""
     if isinstance(first, nn.Linear):
         return nn.Linear(first.in_features, first.out_features)
     return nn.Conv2d(
@@ -222,7 +222,7 @@ def _gate_map(first: Any) -> Any:
 
 
 def weight_scale(affine: Any) -> Tensor:
-    """Return what a layer's effective weight is proportional to: the weight, or under weight_norm its length g."""
+    """Return the tensor to scale a layer's effective weight by: the weight or, under weight_norm, its length g."""
     if nn.utils.parametrize.is_parametrized(affine, "weight"):
         return affine.parametrizations.weight.original0
     return affine.weight

@@ -1,4 +1,4 @@
-"""The recurrent networks by name: a plain RNN, an LSTM, a GRU."""
+"""Recurrent networks: a plain RNN, an LSTM and a GRU."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -48,7 +48,7 @@ def rnn(
         depth: Number of recurrent layers.
         width: Number of units in each.
         bias: Whether layers and head have biases.
-        activation: Factory of phi; for tanh and relu torch has a kernel, which trains several times as fast.
+        activation: Factory of phi; torch has kernels for tanh and relu, which train several times as fast.
         initializer: Rule that sets input matrices, the head, and the biases.
         recurrent_initializer: Rule that sets the recurrent matrices.
         normalization: Factory of the normalization of each layer's z.
@@ -107,9 +107,10 @@ def lstm(
         depth: Number of recurrent layers.
         width: Number of units in each.
         bias: Whether layers and head have biases.
-        forget_bias: Start of the forget gate's bias, the sum of torch's two bias vectors, unless ``initializer`` sets
+        forget_bias: Initial bias of the forget gate, the sum of torch's two bias vectors, unless ``initializer`` sets
             biases itself.
-        chrono: Chrono initialization in its place; its longest dependency is the data's length or, if a number, this.
+        chrono: Chrono initialization instead of ``forget_bias``; a number is its longest dependency, which is
+            otherwise the data's length.
         initializer: Rule that sets each gate's input matrix, the head, and the biases.
         recurrent_initializer: Rule that sets each gate's recurrent matrix.
         normalization: Factory of the normalization within the cell.
@@ -167,8 +168,8 @@ def gru(
         depth: Number of recurrent layers.
         width: Number of units in each.
         bias: Whether layers and head have biases.
-        chrono: Chrono initialization of the update gate, unless ``initializer`` sets biases itself; its longest
-            dependency is the data's length or, if a number, this.
+        chrono: Chrono initialization of the update gate, unless ``initializer`` sets biases itself; a number is its
+            longest dependency, which is otherwise the data's length.
         initializer: Rule that sets each gate's input matrix, the head, and the biases.
         recurrent_initializer: Rule that sets each gate's recurrent matrix.
         normalization: Factory of the normalization within the cell.
@@ -213,7 +214,7 @@ def _gated(
     recurrent_initializer: Initializer,
     set_biases: SetBiases,
 ) -> MakeLayer:
-    """Return what makes one layer of an LSTM or a GRU."""
+    """Return the factory of one LSTM or GRU layer."""
 
     def make(features: int, normalize: cells.Normalize) -> RecurrentLayer:
         weights = kernel(features, width, bias=bias, batch_first=True)
@@ -230,9 +231,9 @@ def _gated(
 
 
 def _longest(chrono: Chrono, input_shape: tuple[int, ...], *, bias: bool) -> float:
-    """Return the longest dependency that chrono initialization reckons with, 0 where it is off."""
+    """Return the longest dependency of chrono initialization in time steps, or 0 if it is off."""
     if chrono is False:
         return 0
     if not bias:
-        raise ValueError("chrono draws biases, and this model is to have none")
+        raise ValueError("chrono sets biases, but this model has none")
     return sequence_shape(input_shape)[0] if chrono is True else chrono

@@ -1,4 +1,4 @@
-"""Shortcuts: what carries a block's input past it where the block changes the shape of the map."""
+"""Shortcuts that change the shape of the map, for blocks between stages."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,13 +34,13 @@ def projection(
     initializer: Initializer,
     normalization: Normalization,
 ) -> nn.Sequential:
-    """Return a learned 1x1 convolution, normalized where nothing else is before the sum (He et al. 2015, option B).
+    """Return a learned 1x1 convolution, normalized if the branch ends normalized (He et al. 2015, option B).
 
     Args:
         channels: Number of channels of the block's input.
         out: Number of channels of its output.
         stride: Step between the pixels that are kept.
-        order: ``("affine", "normalization")``, or without the second.
+        order: ``("affine", "normalization")``, or ``("affine",)`` for no normalization.
         initializer: Rule that sets the weight.
         normalization: Factory of the normalization.
     """
