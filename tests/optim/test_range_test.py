@@ -120,7 +120,7 @@ def test_negative_losses_may_fall_for_ever():
 
 def test_what_cannot_be_tested_is_refused():
     weights = [torch.nn.Parameter(torch.ones(1))]
-    with pytest.raises(GradlabError, match="Rprop finds a step size for each weight"):
+    with pytest.raises(GradlabError, match="Rprop adapts a step size for each weight"):
         Rising(torch.optim.Rprop(weights), lowest=1e-3, highest=1.0, steps=20, stop=4.0)
     with pytest.raises(GradlabError, match=r"lr_range.highest must be above lr_range.lowest, 1.0; got 0.5"):
         Rising(torch.optim.SGD(weights), lowest=1.0, highest=0.5, steps=20, stop=4.0)

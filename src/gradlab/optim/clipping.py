@@ -1,8 +1,8 @@
 """Gradient clipping rules, called once a step between the backward pass and the update.
 
-A rule takes ``(name, parameter)`` pairs and changes their ``.grad`` in place. Parameters without a gradient are passed
-over, and what is not finite is left to be seen: a run that diverges is a result, not something to mend. No rule waits
-for the device. Rules that remember earlier steps are in ``clipping_history``.
+A rule takes ``(name, parameter)`` pairs and changes their ``.grad`` in place. It skips parameters without a gradient.
+Gradients that are not finite stay so, because a run that diverges is a result to record. No rule synchronizes with the
+device. Rules with memory of earlier steps are in ``clipping_history``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ NamedParameters = Sequence[tuple[str, Parameter]]
 
 
 def none(named_parameters: NamedParameters) -> None:
-    """Leave every gradient as it is."""
+    """Do not clip."""
 
 
 def clip_norm(named_parameters: NamedParameters, *, max_norm: Annotated[float, Gt(0)]) -> None:
@@ -30,34 +30,34 @@ def clip_norm(named_parameters: NamedParameters, *, max_norm: Annotated[float, G
 
     Args:
         named_parameters: Names and parameters, all on one device.
-        max_norm: Largest norm let through.
+        max_norm: Largest global norm after clipping.
     """
-    found = gradients(named_parameters)
-    norm = total_norm(found)
-    scale(found, torch.where(torch.isfinite(norm), max_norm / (norm + 1e-6), 1.0).clamp(max=1.0))
+    grads = gradients(named_parameters)
+    norm = total_norm(grads)
+    scale(grads, torch.where(torch.isfinite(norm), max_norm / (norm + 1e-6), 1.0).clamp(max=1.0))
 
 
 def clip_value(named_parameters: NamedParameters, *, max_value: Annotated[float, Gt(0)]) -> None:
-    """Cut every gradient entry to [-max_value, max_value] (Mikolov 2012); this changes the gradient's direction.
+    """Clamp every gradient entry to [-max_value, max_value] (Mikolov 2012); this changes the gradient's direction.
 
-    An infinite entry is cut too; nan stays nan.
+    Infinite entries are clamped too; nan stays nan.
 
     Args:
         named_parameters: Names and parameters.
-        max_value: Largest magnitude let through.
+        max_value: Largest magnitude of an entry after clipping.
     """
     for gradient in gradients(named_parameters):
         gradient.clamp_(-max_value, max_value)
 
 
 def clip_per_layer(named_parameters: NamedParameters, *, max_norm: Annotated[float, Gt(0)]) -> None:
-    """Shrink each gradient tensor by a factor of its own, so that its L2 norm is at most ``max_norm``.
+    """Shrink each gradient tensor by its own factor, so that its L2 norm is at most ``max_norm``.
 
-    One exploding layer then takes nothing from the others; the direction of the whole gradient changes.
+    An exploding layer does not shrink the gradients of the others, but the direction of the whole gradient changes.
 
     Args:
         named_parameters: Names and parameters.
-        max_norm: Largest norm of one tensor let through.
+        max_norm: Largest norm of one tensor after clipping.
     """
     for gradient in gradients(named_parameters):
         norm = total_norm([gradient])
@@ -69,14 +69,14 @@ def clip_adaptive(
 ) -> None:
     """Keep each unit's gradient norm at or below ``clip`` times its weights' norm (AGC, Brock et al. 2021, eq. 3).
 
-    A unit is a row of the weight: what feeds one output. A tensor with at most one dimension longer than 1, as biases
-    and gains are, counts as one unit, as in the authors' code. The last layer is left alone (section 4.1): the module
-    that owns the last of the parameters.
+    A unit is a row of the weight, which feeds one output. A tensor with at most one dimension longer than 1, such as a
+    bias or a gain, counts as one unit, as in the authors' code. The last layer, the module that owns the last
+    parameter, is not clipped (section 4.1).
 
     Args:
         named_parameters: Names and parameters, in the model's order.
-        clip: Largest ratio let through, lambda in the paper.
-        eps: Least norm that a unit's weights count with, so that weights that start at 0 can leave it.
+        clip: Largest ratio after clipping, lambda in the paper.
+        eps: Lower bound on the norm of a unit's weights, so that weights that start at 0 can change.
     """
     last = owner(named_parameters[-1][0]) if named_parameters else None
     for name, parameter in named_parameters:
@@ -91,43 +91,43 @@ def clip_adaptive(
 
 
 def normalize(named_parameters: NamedParameters) -> None:
-    """Divide all gradients by their global L2 norm, so that only their direction counts (Hazan et al. 2015).
+    """Divide all gradients by their global L2 norm, which keeps only their direction (Hazan et al. 2015).
 
     A gradient that is exactly zero stays zero.
 
     Args:
         named_parameters: Names and parameters, all on one device.
     """
-    found = gradients(named_parameters)
-    norm = total_norm(found)
-    scale(found, torch.where(torch.isfinite(norm) & (norm > 0), 1 / norm, 1.0))
+    grads = gradients(named_parameters)
+    norm = total_norm(grads)
+    scale(grads, torch.where(torch.isfinite(norm) & (norm > 0), 1 / norm, 1.0))
 
 
 def centralize(named_parameters: NamedParameters) -> None:
-    """Subtract from each unit's gradient its mean (gradient centralization, Yong et al. 2020, eq. 1).
+    """Subtract its mean from each unit's gradient (gradient centralization, Yong et al. 2020, eq. 1).
 
-    A unit is a row of the weight; biases and other vectors are left alone, as in the authors' code.
+    A unit is a row of the weight; biases and other vectors are unchanged, as in the authors' code.
 
     Args:
         named_parameters: Names and parameters.
     """
     for gradient in gradients(named_parameters):
         if gradient.dim() > 1:
-            wide = gradient.to(torch.float64)  # the sum of large float32 numbers is not one
+            wide = gradient.to(torch.float64)  # the sum of large float32 numbers may overflow float32
             gradient.copy_(wide - wide.mean(dim=tuple(range(1, wide.dim())), keepdim=True))
 
 
 def gradients(named_parameters: NamedParameters) -> list[Tensor]:
-    """Return the gradients that there are."""
+    """Return the gradients of all parameters that have one."""
     return [parameter.grad for _, parameter in named_parameters if parameter.grad is not None]
 
 
 def shrinkage(norm: Tensor, limit: Tensor | float) -> Tensor:
-    """Return the factors, at most 1, that take ``norm`` down to ``limit``; 1 where the norm is not finite.
+    """Return the factors, at most 1, that reduce ``norm`` to ``limit``; 1 where the norm is not finite.
 
     Args:
         norm: Norms, float64, any shape.
-        limit: Largest norms let through; one that is nan lets everything through.
+        limit: Largest norms after clipping; nan means no limit.
     """
     return torch.where(torch.isfinite(norm) & (norm > limit), limit / norm, 1.0)
 
@@ -139,8 +139,8 @@ def scale(tensors: Iterable[Tensor], factor: Tensor) -> None:
         tensors: Tensors of any floating dtype.
         factor: Positive, float64, on the tensors' device.
     """
-    # In two parts, because float32 would round a factor below 1e-38 to few digits or to zero, and one above 1e38 to
-    # inf. The second is a power of two, so the gradients are still rounded once.
+    # The factor is applied in two parts, because in float32 a factor below 1e-38 would lose digits or become zero, and
+    # one above 1e38 would become inf. The second part is a power of two, so the gradients are still rounded only once.
     power = torch.exp2((torch.log2(factor) / 2).ceil())
     for tensor in tensors:
         tensor.mul_(factor / power).mul_(power)

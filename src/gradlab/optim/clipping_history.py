@@ -1,7 +1,7 @@
-"""Clipping rules whose threshold follows from the gradient norms of the run so far.
+"""Clipping rules whose threshold depends on the gradient norms of the run so far.
 
-They are called like the rules of ``clipping`` and keep what they remember on the gradients' device, so that no step
-waits for it; ``state_dict`` goes into the checkpoint.
+They are called like the rules of ``clipping``. Their state stays on the gradients' device, so that no step waits for
+it; ``state_dict`` goes into the checkpoint.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from gradlab.optim.clipping import NamedParameters, gradients, scale, shrinkage
 
 
 class AutoClip:
-    """Clips the global norm to a percentile of all norms so far, the current one included (Seetharaman et al. 2020).
+    """Clips the global norm to a percentile of all norms so far, including the current one (Seetharaman et al. 2020).
 
     Args:
         percentile: Percentile, interpolated linearly between norms, from 0 (the smallest so far) to 100 (no clipping).
@@ -27,33 +27,33 @@ class AutoClip:
         self._norms = torch.empty(0, dtype=torch.float64)
 
     def __call__(self, named_parameters: NamedParameters) -> None:
-        """Clip the gradients in place; a norm that is not finite is left alone and forgotten."""
-        found = gradients(named_parameters)
-        norm = total_norm(found)
-        remembered = torch.where(torch.isfinite(norm), norm, torch.nan)
-        self._norms = torch.cat([self._norms.to(norm.device), remembered[None]])
-        scale(found, shrinkage(norm, torch.nanquantile(self._norms, self._quantile)))
+        """Clip the gradients in place; a norm that is not finite is neither clipped nor added to the history."""
+        grads = gradients(named_parameters)
+        norm = total_norm(grads)
+        finite_norm = torch.where(torch.isfinite(norm), norm, torch.nan)  # nan, which nanquantile skips: no host sync
+        self._norms = torch.cat([self._norms.to(norm.device), finite_norm[None]])
+        scale(grads, shrinkage(norm, torch.nanquantile(self._norms, self._quantile)))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the norms so far, [steps]."""
         return {"norms": self._norms}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self._norms = state["norms"]
 
 
 class ZClip:
-    """Clips a global norm that stands out from a running mean and variance of the norms (Kumar et al. 2025).
+    """Clips a global norm that is an outlier by the running mean and variance of the norms (Kumar et al. 2025).
 
-    A norm with z = (norm - mean) / sd above the threshold is clipped to mean + threshold sd / (z / threshold): the
-    farther out, the harder. Mean and variance start as those of the first steps, in which nothing is clipped, and then
-    take in the clipped norm, the variance about the new mean, as in the authors' code.
+    A norm with z = (norm - mean) / sd above the threshold is clipped to mean + threshold sd / (z / threshold), so a
+    larger outlier is clipped harder. Mean and variance are initialized from the first steps, in which nothing is
+    clipped. They are then updated with the clipped norm, the variance about the new mean, as in the authors' code.
 
     Args:
-        alpha: Share of the old mean and variance that each step keeps.
-        z_threshold: Largest z let through.
-        warmup_steps: Number of steps that the first mean and variance are taken from.
+        alpha: Weight of the old mean and variance in each update.
+        z_threshold: Largest z that is not clipped.
+        warmup_steps: Number of steps from which mean and variance are initialized.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class ZClip:
         self._mean = self._variance = torch.tensor(torch.nan, dtype=torch.float64)
 
     def __call__(self, named_parameters: NamedParameters) -> None:
-        """Clip the gradients in place; a norm that is not finite is left alone and forgotten."""
-        found = gradients(named_parameters)
-        norm = total_norm(found)
+        """Clip the gradients in place; a norm that is not finite is neither clipped nor added to the history."""
+        grads = gradients(named_parameters)
+        norm = total_norm(grads)
         if len(self._norms) < self._warmup_steps:
             self._warm_up(torch.where(torch.isfinite(norm), norm, torch.nan))
             return
@@ -78,8 +78,8 @@ class ZClip:
         deviation = variance.sqrt()
         z = (norm - mean) / deviation
         limit = torch.where(z > self._threshold, mean + self._threshold**2 * deviation / z, norm)
-        scale(found, shrinkage(norm, limit))
-        finite = torch.isfinite(norm)
+        scale(grads, shrinkage(norm, limit))
+        finite = torch.isfinite(norm)  # torch.where below, not `if`: no host synchronization
         new_mean = self._alpha * mean + (1 - self._alpha) * limit
         new_variance = self._alpha * variance + (1 - self._alpha) * (limit - new_mean) ** 2
         self._mean = torch.where(finite, new_mean, mean)
@@ -90,7 +90,7 @@ class ZClip:
         return {"norms": self._norms, "mean": self._mean, "variance": self._variance}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self._norms, self._mean, self._variance = state["norms"], state["mean"], state["variance"]
 
     def _warm_up(self, norm: Tensor) -> None:

@@ -1,8 +1,8 @@
 """Learning-rate schedules that follow the training loss.
 
-Beside ``step`` they define ``observe(loss, epoch)``, which the loop calls before each ``step`` with the loss of the
-optimizer step just done and the passes over the training set that end with it. A schedule without ``observe`` is never
-shown the loss, so a device is waited for only where one looks at it.
+Besides ``step`` they define ``observe(loss, epoch)``. The loop calls it before each ``step`` with the loss of the
+optimizer step just done and the number of passes over the training set so far. Only these schedules read the loss and
+so synchronize with the device.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
 class Plateau:
-    """Multiplies the learning rate by ``factor`` where the loss has stopped falling.
+    """Multiplies the learning rate by ``factor`` when the loss has stopped falling.
 
-    The loss is the mean training loss of an epoch, so that noise from batch to batch does not count as a fall; it is
-    summed where it is, so only the end of an epoch waits for a device. Torch's ``ReduceLROnPlateau`` decides.
+    The loss is the mean training loss of an epoch, so that noise between batches does not count as a fall. It is
+    summed on its device and read only at the end of an epoch. Torch's ``ReduceLROnPlateau`` makes the decision.
 
     Args:
-        optimizer: Optimizer whose learning rates are the start.
+        optimizer: Optimizer with the initial learning rates.
         factor: Factor on the learning rate.
-        patience: Epochs without a fall that are let pass; the next one reduces the learning rate.
-        threshold: A fall is one to below (1 - threshold) times the lowest loss so far.
-        cooldown: Epochs after a reduction in which none is counted.
-        min_lr: Learning rate that is not gone below.
+        patience: Number of epochs without a fall that are tolerated; the next one reduces the learning rate.
+        threshold: Least relative fall: the loss must be below (1 - threshold) times the lowest loss so far.
+        cooldown: Number of epochs after a reduction that are not counted.
+        min_lr: Lower bound of the learning rate.
     """
 
     def __init__(
@@ -47,35 +47,35 @@ class Plateau:
         self._sum: Tensor | float = 0.0
 
     def observe(self, loss: Tensor, epoch: float) -> None:
-        """Take in the loss of a step, 0-d, and decide where it is the last of its epoch."""
+        """Add the loss of a step, 0-d; at the end of an epoch update the learning rate."""
         self._sum, self._batches = self._sum + loss.double(), self._batches + 1
         if floor(epoch) > self._epochs:
             self._rule.step(float(self._sum) / self._batches)
             self._epochs, self._batches, self._sum = floor(epoch), 0, 0.0
 
     def step(self) -> None:
-        """Do nothing: `observe` has."""
+        """Do nothing: `observe` sets the learning rate."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return torch's state, and the sum of the epoch in progress."""
+        """Return torch's state, and the sum over the epoch in progress."""
         return {"rule": self._rule.state_dict(), "epochs": self._epochs, "batches": self._batches, "sum": self._sum}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self._rule.load_state_dict(state["rule"])
         self._epochs, self._batches, self._sum = state["epochs"], state["batches"], state["sum"]
 
 
 class LossRestart:
-    """Decays the learning rate as lr (1 - t/T)^power, and starts again each time the loss falls to a threshold.
+    """Decays the learning rate as lr (1 - t/T)^power, and restarts each time the loss falls to a threshold.
 
-    A fall is a batch's training loss at or below the threshold after one above it, so a loss that stays low lets the
-    learning rate decay to its end. t counts the steps since the last restart.
+    A restart needs a batch's training loss at or below the threshold after one above it; while the loss stays low, the
+    learning rate decays to 0. t counts the steps since the last restart.
 
     Args:
-        optimizer: Optimizer whose learning rates are the start.
-        threshold: Training loss at which the learning rate is reset to its start.
-        total_iters: T, the steps of a whole decay.
+        optimizer: Optimizer with the initial learning rates.
+        threshold: Training loss at which the learning rate is reset to its initial value.
+        total_iters: T, the number of steps of a full decay.
         power: Exponent of the decay.
     """
 
@@ -93,10 +93,10 @@ class LossRestart:
         self._t, self._above = 0, True
 
     def observe(self, loss: Tensor, epoch: float) -> None:
-        """Take in the loss of a step, 0-d; a device has to be waited for."""
+        """Compare the loss of a step, 0-d, with the threshold; this synchronizes with the device."""
         below = float(loss) <= self._threshold
         if self._above and below:
-            self._t = -1
+            self._t = -1  # `step`, which follows, makes it 0
         self._above = not below
 
     def step(self) -> None:
@@ -107,9 +107,9 @@ class LossRestart:
             group["lr"] = start * factor
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the steps since the last restart, whether the loss was above the threshold, and the first rates."""
+        """Return the steps since the last restart, whether the loss was above the threshold, and the initial rates."""
         return {"t": self._t, "above": self._above, "start": self._start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Resume from ``state``."""
         self._t, self._above, self._start = state["t"], state["above"], state["start"]

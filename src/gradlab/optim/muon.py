@@ -12,18 +12,18 @@ Beta = Annotated[float, Ge(0), Lt(1)]
 
 
 class Muon(Optimizer):
-    """Momentum whose matrix is made nearly orthogonal before each update (Jordan et al. 2024).
+    """Momentum that is orthogonalized, approximately, before each update (Jordan et al. 2024).
 
-    It is for the weight matrices between layers. The first and the last matrix (input and output layer), tensors of
-    another number of dimensions and matrices with one row or column are updated by AdamW, as Jordan et al. advise.
+    Muon updates the hidden weight matrices. AdamW updates all else, as Jordan et al. advise: the first and the last
+    matrix (input and output layer), matrices with one row or column, and tensors that are not matrices.
 
     Args:
         params: Parameters in the model's order, or parameter groups.
-        lr: Learning rate of both.
-        weight_decay: Decoupled weight decay of both.
+        lr: Learning rate of Muon and AdamW.
+        weight_decay: Decoupled weight decay of Muon and AdamW.
         momentum: Momentum of Muon.
-        nesterov: Whether Muon's momentum is Nesterov's.
-        ns_steps: Newton-Schulz iterations that orthogonalize.
+        nesterov: Whether Muon uses Nesterov momentum.
+        ns_steps: Number of Newton-Schulz iterations of the orthogonalization.
         adjust_lr_fn: Factor on Muon's learning rate: "match_rms_adamw" gives updates of AdamW's size, so that one
             learning rate serves both (Liu et al. 2025, eq. 4); "original" is Jordan's sqrt(max(1, rows / columns)).
         betas: Running-mean factors of AdamW.
@@ -47,7 +47,7 @@ class Muon(Optimizer):
         matrices = [tensor for group in groups for tensor in group["params"] if tensor.dim() == 2]
         hidden = {tensor for tensor in matrices[1:-1] if min(tensor.shape) > 1}
         self._muon = torch.optim.Muon(
-            _chosen(groups, lambda tensor: tensor in hidden),
+            _select(groups, lambda tensor: tensor in hidden),
             lr=lr,
             weight_decay=weight_decay,
             momentum=momentum,
@@ -56,7 +56,7 @@ class Muon(Optimizer):
             adjust_lr_fn=adjust_lr_fn,
         )
         self._adamw = AdamW(
-            _chosen(groups, lambda tensor: tensor not in hidden), lr=lr, weight_decay=weight_decay, betas=betas, eps=eps
+            _select(groups, lambda tensor: tensor not in hidden), lr=lr, weight_decay=weight_decay, betas=betas, eps=eps
         )
         super().__init__([*self._muon.param_groups, *self._adamw.param_groups], {})
 
@@ -64,10 +64,10 @@ class Muon(Optimizer):
         """Do one update.
 
         Args:
-            closure: Computes the loss anew and returns it, or None.
+            closure: Recomputes the loss and returns it, or None.
         """
         loss = None if closure is None else torch.enable_grad()(closure)()
-        # The groups and the state are this optimizer's, for schedules and checkpoints; its parts only borrow them.
+        # Schedules and checkpoints change the groups and the state of this optimizer, so its parts get them anew here.
         first_of_adamw = len(self._muon.param_groups)
         for part, groups in (
             (self._muon, self.param_groups[:first_of_adamw]),
@@ -78,11 +78,11 @@ class Muon(Optimizer):
         return loss
 
 
-def _chosen(groups: Iterable[dict[str, Any]], belongs: Callable[[Tensor], bool]) -> list[dict[str, Any]]:
-    """Return one group for each set of options, holding the tensors that belong; at least one, perhaps empty."""
+def _select(groups: Iterable[dict[str, Any]], belongs: Callable[[Tensor], bool]) -> list[dict[str, Any]]:
+    """Return one group per set of options, with the tensors for which ``belongs`` is true; a group may be empty."""
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in groups:
         options = {key: value for key, value in group.items() if key != "params"}
-        kept = merged.setdefault(tuple(options.items()), {"params": [], **options})
-        kept["params"] += [tensor for tensor in group["params"] if belongs(tensor)]
+        selected = merged.setdefault(tuple(options.items()), {"params": [], **options})
+        selected["params"] += [tensor for tensor in group["params"] if belongs(tensor)]
     return list(merged.values())

@@ -1,4 +1,4 @@
-"""The parameters as an optimizer takes them."""
+"""Parameter groups for an optimizer."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from torch import nn
 
 
 def parameter_groups(model: nn.Module, *, decay_biases: bool) -> list[Any]:
-    """Return what an optimizer is called with: the parameters, or two groups of which the second is not decayed.
+    """Return an optimizer's first argument: all parameters, or two groups of which the second has no weight decay.
 
-    Weights are tensors of two dimensions and more. The rest are biases, gains of normalizations and learned slopes, of
-    which He et al. 2019 ("Bag of tricks", section 3.1) and He et al. 2015 ("Delving deep", section 2.1) advise not to
-    decay any: decay would pull them to values that mean nothing.
+    Weights are tensors of at least two dimensions. The rest are biases, gains of normalizations and learned slopes.
+    He et al. 2019 ("Bag of tricks", section 3.1) and He et al. 2015 ("Delving deep", section 2.1) advise against
+    decaying them, because for them a value of 0 is not a neutral prior.
 
     Args:
         model: The model.
-        decay_biases: Whether weight decay acts on all parameters alike.
+        decay_biases: Whether weight decay applies to all parameters.
     """
     parameters = list(model.parameters())
     if decay_biases:

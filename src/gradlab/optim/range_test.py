@@ -1,9 +1,9 @@
-"""The learning-rate range test (Smith 2017, section 3.3): the loss while the rate rises, and the rate to take from it.
+"""The learning-rate range test (Smith 2017, section 3.3): record the loss while the rate rises, and suggest a rate.
 
-The suggestion is half the rate at which the loss is lowest, and at most a twelfth of the rate at which it blew
-up. The second bound is for problems without noise: there a direction that has shrunk to nothing while the rate was
-small has to grow back before the loss shows that the rate is too high. On a quadratic, whose loss starts to grow at a
-rate of 2 / lambda_max, it shows at 5 to 10 times that rate, however slowly the rate rises.
+The suggestion is half the rate at which the loss is lowest, and at most a twelfth of the rate at which the loss blew
+up. The second bound is for problems without noise. There the steepest direction has shrunk to nearly zero while the
+rate was small, and must grow back before the loss shows that the rate is too high. On a quadratic, whose loss starts to
+grow at a rate of 2 / lambda_max, the loss shows it only at 5 to 10 times that rate, however slowly the rate rises.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,25 +19,25 @@ from torch.optim import Optimizer, Rprop
 
 from gradlab.errors import GradlabError
 
-BELOW_LOWEST, BELOW_END = 2, 12  # what the rates of the lowest loss and of the end are divided by
-_REACH = 5  # neighbours on either side that the smoothed loss is a mean of
-_FLAT = 0.05  # losses within this share of the whole fall count as the lowest: on a flat floor noise would choose
-_NOISE = 4.0  # standard errors that a fall must be larger than
-_MEMORY = 0.7  # of the running mean that watches for the blow-up
+BELOW_LOWEST, BELOW_END = 2, 12  # divisors of the rate of the lowest loss and of the last rate
+_REACH = 5  # number of neighbours on either side that the smoothed loss averages over
+_FLAT = 0.05  # a loss within this share of the total fall counts as the lowest, or noise would choose on a flat floor
+_NOISE = 4.0  # a fall must exceed this many standard errors of the mean
+_MEMORY = 0.7  # weight of the old value in the running mean that detects the blow-up
 
 
 class Rising:
-    """A schedule whose learning rate rises exponentially until the loss blows up, and that remembers both.
+    """A schedule whose learning rate rises exponentially until the loss blows up; it records rates and losses.
 
     Args:
-        optimizer: Optimizer whose learning rates are set, all alike.
+        optimizer: Optimizer whose groups all get the same learning rate.
         lowest: First learning rate.
-        highest: Learning rate of step number ``steps``.
-        steps: Steps in which it rises from one to the other.
-        stop: The loss has blown up where its running mean is more than this many times the lowest so far.
+        highest: Learning rate of the last step.
+        steps: Number of steps from ``lowest`` to ``highest``.
+        stop: The loss has blown up once its running mean exceeds its lowest value so far by this factor.
 
     Raises:
-        GradlabError: If ``highest`` is not above ``lowest``, or the optimizer does not go by its learning rate.
+        GradlabError: If ``highest`` is not above ``lowest``, or the optimizer ignores its learning rate.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Rising:
         if highest <= lowest:
             raise GradlabError(f"lr_range.highest must be above lr_range.lowest, {lowest}; got {highest}")
         if isinstance(optimizer, Rprop):
-            raise GradlabError("Rprop finds a step size for each weight, whatever optimizer.lr: nothing to test")
+            raise GradlabError("Rprop adapts a step size for each weight and ignores optimizer.lr: no rate to test")
         self.rates: list[float] = []
         self.losses: list[float] = []
         self.blew_up = False
@@ -64,12 +64,12 @@ class Rising:
         self.step()
 
     def observe(self, loss: Tensor | float, epoch: float) -> None:
-        """Take in the loss of a step, 0-d, and call ``on_blow_up`` if it blew up; a device has to be waited for."""
+        """Record the loss of a step, 0-d, and call ``on_blow_up`` if it blew up; this synchronizes with the device."""
         self.rates.append(self._planned[len(self.rates)])
         self.losses.append(float(loss))
         self._sum = _MEMORY * self._sum + (1 - _MEMORY) * self.losses[-1]
         self._weight = _MEMORY * self._weight + 1 - _MEMORY
-        mean = self._sum / self._weight
+        mean = self._sum / self._weight  # corrected for the start from 0, as in Adam
         self._best = min(self._best, mean)
         if not mean - self._best <= (self._stop - 1) * abs(self._best):
             self.blew_up = True
@@ -91,11 +91,11 @@ class Rising:
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """What a range test says.
+    """The result of a range test.
 
     Attributes:
         rate: The learning rate to take, to three significant digits.
-        lowest_at: The learning rate at which the smoothed loss is lowest, or nearly so for the first time.
+        lowest_at: The first learning rate at which the smoothed loss is as good as lowest.
     """
 
     rate: float
@@ -103,23 +103,24 @@ class Suggestion:
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion | None:
-    """Return the learning rate that a range test speaks for.
+    """Return the learning rate that a range test suggests.
 
     Args:
-        rates: Rising learning rates.
-        losses: The loss at each, before the step with that rate; not finite where it broke.
+        rates: Learning rates, ascending.
+        losses: The loss at each rate, before the step with that rate; may be nan or inf at the end.
 
     Returns:
-        The suggestion, or None where the loss did not fall by more than its noise.
+        The suggestion, or None if the loss did not fall by more than its noise.
     """
-    edge = min(_REACH, (len(losses) - 1) // 2)  # where the mean is one of fewer losses, one lucky batch could be lowest
+    # near the edges the mean is over fewer losses, so a single lucky batch could be lowest there
+    edge = min(_REACH, (len(losses) - 1) // 2)
     smoothed = [(rate, mean) for rate, mean in zip(rates, smooth(losses), strict=True) if isfinite(mean)][edge:]
     smoothed = smoothed[: len(smoothed) - edge] or smoothed
     if not smoothed or not isfinite(losses[0]):
         return None
     lowest = min(mean for _, mean in smoothed)
     fall = fmean(losses[: _REACH + 1]) - lowest
-    # half the squared difference of neighbours: a noise that the trend between them hardly adds to (von Neumann 1941)
+    # noise from half the squared differences of neighbours, to which the trend adds little (von Neumann 1941)
     pairs = pairwise(loss for loss in losses[: max(2 * _REACH + 1, len(losses) // 10)] if isfinite(loss))
     noise = sqrt(fmean([(later - loss) ** 2 / 2 for loss, later in pairs] or [0.0]))
     if not isfinite(fall) or not fall > _NOISE * noise / sqrt(2 * _REACH + 1):
@@ -129,6 +130,6 @@ def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion | Non
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Return the mean of each loss and its neighbours, fewer of them towards the ends, so that nothing is shifted."""
-    reach = [min(_REACH, place, len(losses) - 1 - place) for place in range(len(losses))]
-    return [fmean(losses[place - most : place + most + 1]) for place, most in enumerate(reach)]
+    """Return the mean of each loss and its neighbours; fewer near the ends, so that the window stays centred."""
+    reaches = [min(_REACH, i, len(losses) - 1 - i) for i in range(len(losses))]
+    return [fmean(losses[i - reach : i + reach + 1]) for i, reach in enumerate(reaches)]

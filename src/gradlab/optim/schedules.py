@@ -1,9 +1,9 @@
 """Learning-rate schedules: rules called as ``lr_scheduler(optimizer)``, stepped once after every optimizer step.
 
-The optimizer's own learning rate is a schedule's start or its peak; most schedules multiply it by a factor of t, the
-number of steps done, that is written here as a plain function. Torch's classes let many numbers through that fail or
-misbehave in the middle of a run: here the annotations say what fits, and are checked before the run begins.
-Schedules that look at the training loss are in ``feedback``.
+The optimizer's own learning rate is a schedule's initial or peak value. Most schedules multiply it by a plain function
+of t, the number of steps done. Torch's classes accept many values that fail or misbehave in the middle of a run; here
+the annotations state the limits, which are checked before the run begins. Schedules that depend on the training loss
+are in ``feedback``.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,26 +28,26 @@ from torch.optim.lr_scheduler import (
 
 Steps = Annotated[int, Ge(1)]
 Span = Annotated[float, Gt(0)]  # a number of steps or, below 1, a fraction of the run; see `span`
-Warmup = Annotated[float, Ge(0)]  # the same, or none at all
+Warmup = Annotated[float, Ge(0)]  # a `Span`, or 0 for no warm-up
 Fraction = Annotated[float, Ge(0), Le(1)]
 Factor = Annotated[float, Gt(0)]
 
 
 def span(value: float, steps: int) -> int:
-    """Return a number of optimizer steps that is given as one, or, below 1, as a fraction of the run's steps.
+    """Return a number of optimizer steps, given as such or, below 1, as a fraction of the run's steps.
 
     Raises:
-        ValueError: If it is above 1 and not whole.
+        ValueError: If ``value`` is above 1 and not whole.
     """
     if value < 1:
         return round(value * steps)
     if value != int(value):
-        raise ValueError(f"{value} is neither a whole number nor a fraction, below 1, of the run")
+        raise ValueError(f"{value} is neither a whole number nor a fraction of the run below 1")
     return int(value)
 
 
 def constant(optimizer: Optimizer) -> LRScheduler:
-    """Keep the learning rate."""
+    """Keep the learning rate constant."""
     return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 
@@ -87,10 +87,10 @@ def warm_restarts(
     """Fall along half a cosine to ``eta_min`` and start again, each time more slowly (SGDR, Loshchilov & Hutter 2017).
 
     Args:
-        optimizer: Optimizer whose learning rates each cycle starts from.
+        optimizer: Optimizer whose learning rates are the start of each cycle.
         steps: Optimizer steps of the run.
         T_0: Length of the first cycle.
-        T_mult: How many times longer each next cycle is.
+        T_mult: Length of each cycle over that of the one before.
         eta_min: Learning rate at the end of a cycle.
     """
     return CosineAnnealingWarmRestarts(optimizer, T_0=max(1, span(T_0, steps)), T_mult=T_mult, eta_min=eta_min)
@@ -115,15 +115,15 @@ def one_cycle(
         pct_start: Share of the run in which the learning rate rises.
         div_factor: Peak over the learning rate at the start.
         final_div_factor: Learning rate at the start over that at the end.
-        cycle_momentum: Whether momentum, or beta1, falls while the learning rate rises, and the other way round.
+        cycle_momentum: Whether momentum, or beta1, falls while the learning rate rises, and rises while it falls.
         base_momentum: Momentum at the peak.
         max_momentum: Momentum at the start and the end.
 
     Raises:
-        ValueError: If the optimizer has no momentum to cycle, or the rise would take no time at all.
+        ValueError: If the optimizer has no momentum to cycle, or the rise has a length of 0.
     """
     if pct_start * steps == 1:  # torch divides by the length of the rise, pct_start * steps - 1
-        raise ValueError(f"pct_start={pct_start} of {steps} steps is a rise of no length; give it a little more")
+        raise ValueError(f"pct_start={pct_start} of {steps} steps is a rise of length 0; make it slightly larger")
     return OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
@@ -138,17 +138,17 @@ def one_cycle(
 
 
 def linear_factor(t: int, *, steps: int, start_factor: float, end_factor: float) -> float:
-    """Return the factor after ``t`` steps of a straight line over ``steps`` steps; it stays at its end."""
+    """Return the factor after ``t`` steps of a straight line over ``steps`` steps; constant afterwards."""
     return start_factor + (end_factor - start_factor) * min(t, steps) / steps
 
 
 def cosine_factor(t: int, *, steps: int, end_factor: float) -> float:
-    """Return the factor after ``t`` steps of half a cosine from 1 over ``steps`` steps; it stays at its end."""
+    """Return the factor after ``t`` steps of half a cosine from 1 over ``steps`` steps; constant afterwards."""
     return end_factor + (1 - end_factor) * (1 + cos(pi * min(1.0, t / steps))) / 2
 
 
 def warmup_factor(t: int, *, warmup_steps: int, start_factor: float, then: Callable[[int], float]) -> float:
-    """Return the factor of a linear rise from ``start_factor`` to 1, or after it that of ``then``, counted from 0."""
+    """Return the factor of a linear rise from ``start_factor`` to 1, then ``then(steps since the rise ended)``."""
     if t < warmup_steps:
         return linear_factor(t, steps=warmup_steps, start_factor=start_factor, end_factor=1.0)
     return then(t - warmup_steps)
@@ -160,14 +160,14 @@ def inverse_sqrt_factor(t: int, *, warmup_steps: int) -> float:
 
 
 def cyclic_factor(t: int, *, half: int, base_factor: float, decay: float) -> float:
-    """Return the factor of `cyclic` after ``t`` steps, ``half`` steps up and as many down."""
-    cycle, place = divmod(t, 2 * half)
-    height = 1 - abs(place / half - 1)
+    """Return the factor of `cyclic` after ``t`` steps, with ``half`` steps up and as many down."""
+    cycle, step_in_cycle = divmod(t, 2 * half)
+    height = 1 - abs(step_in_cycle / half - 1)
     return base_factor + (1 - base_factor) * height * decay**cycle
 
 
 def linear(optimizer: Optimizer, *, steps: Steps, start_factor: Fraction, end_factor: Fraction) -> LRScheduler:
-    """Go in a straight line from ``start_factor`` times the learning rate to ``end_factor`` times, at ``steps``."""
+    """Change linearly from ``start_factor`` to ``end_factor`` times the learning rate over ``steps`` steps."""
     return LambdaLR(optimizer, partial(linear_factor, steps=steps, start_factor=start_factor, end_factor=end_factor))
 
 
@@ -177,14 +177,14 @@ def warmup_cosine(
     """Rise linearly for ``warmup_steps``, then fall along half a cosine until ``steps``.
 
     Goyal et al. 2017, section 2.2 (warm-up); Loshchilov & Hutter 2017, eq. 5 (cosine). A run shorter than the warm-up
-    ends while the learning rate still rises.
+    ends while the learning rate is still rising.
 
     Args:
-        optimizer: Optimizer whose learning rates are the schedule's peak.
-        steps: Optimizer steps of the whole run, warm-up included.
-        warmup_steps: Step at which the peak is reached; 0 for none.
-        start_factor: Factor at step 0 of a warm-up.
-        end_factor: Factor at ``steps`` and after.
+        optimizer: Optimizer whose learning rates are the peak.
+        steps: Optimizer steps of the whole run, including the warm-up.
+        warmup_steps: Step at which the peak is reached; 0 for no warm-up.
+        start_factor: Factor at step 0 of the warm-up.
+        end_factor: Factor at step ``steps`` and after it.
     """
     warmup = span(warmup_steps, steps)
     fall = partial(cosine_factor, steps=max(1, steps - warmup), end_factor=end_factor)
@@ -222,12 +222,12 @@ def cyclic(
     base_factor: Fraction,
     decay: Annotated[float, Gt(0), Le(1)],
 ) -> LRScheduler:
-    """Go up and down in straight lines between ``base_factor`` times the learning rate and all of it (Smith 2017).
+    """Rise and fall linearly between ``base_factor`` times the learning rate and the learning rate (Smith 2017).
 
     Args:
         optimizer: Optimizer whose learning rates are the peak.
         steps: Optimizer steps of the run.
-        step_size_up: Steps up, and as many down.
+        step_size_up: Number of steps up, and of steps down.
         base_factor: Factor at the bottom.
         decay: Factor on the height from one cycle to the next: 1 for Smith's "triangular", 0.5 for "triangular2".
     """
