@@ -111,7 +111,7 @@ def test_crops_are_windows_of_the_padded_image_and_half_are_mirrored():
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_missing_files_are_told_by_folder_and_flag(tmp_path, name):
-    with pytest.raises(ValueError, match=rf"not all in {tmp_path}; .*data.download=true"):
+    with pytest.raises(ValueError, match=rf"are missing in {tmp_path}; .*data.download=true"):
         getattr(images, name)(root=str(tmp_path))
 
 
@@ -125,9 +125,9 @@ def test_a_failed_download_is_told_in_one_line(tmp_path, monkeypatch):
 
 
 def test_folders_without_images_or_with_other_classes_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"no images in .*/train; images belong in one folder for each class"):
+    with pytest.raises(ValueError, match=r"no images in .*/train; put the images in one folder per class"):
         folder.image_folder(root=str(tmp_path))
     write_folder(tmp_path)
     (tmp_path / "test" / "class0").rename(tmp_path / "test" / "another")
-    with pytest.raises(ValueError, match="folders of the same classes"):
+    with pytest.raises(ValueError, match="must have the same class folders"):
         folder.image_folder(root=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Random changes to the images of a batch, under random numbers of their own."""
+"""Data augmentation: random changes to the inputs of a batch, with a separate random generator."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,19 +13,19 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def unchanged(inputs: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the inputs of a training batch as they are: no augmentation."""
+    """Return the inputs unchanged: no augmentation."""
     return inputs
 
 
 def crop_and_flip(images: Tensor, generator: torch.Generator, *, padding: int = 4) -> Tensor:
-    """Cut each image at random out of itself surrounded by zeros, and mirror half of them.
+    """Take a random crop of each zero-padded image, and mirror images with probability 1/2.
 
     Source: He et al. 2015, "Deep residual learning", section 4.2.
 
     Args:
         images: Images [n, channels, height, width] on any device.
-        generator: Source of the random numbers, on the CPU, so that every device sees the same ones.
-        padding: Pixels of zeros on each side.
+        generator: Random generator on the CPU, so that every device gets the same crops.
+        padding: Width of the zero padding in pixels.
 
     Returns:
         Images of the same shape.
@@ -42,12 +42,12 @@ def crop_and_flip(images: Tensor, generator: torch.Generator, *, padding: int = 
 
 
 class Augmented:
-    """Mini-batches whose inputs are changed at random.
+    """Mini-batches with augmented inputs.
 
     Args:
-        batches: An iterator over (inputs, targets) with an ``epoch`` and a state.
+        batches: An iterator over (inputs, targets) with ``epoch``, ``state_dict`` and ``load_state_dict``.
         augment: Changes the inputs.
-        seed: Seed of the changes.
+        seed: Seed of the augmentation.
     """
 
     def __init__(self, batches: Any, augment: Augment, *, seed: int) -> None:
@@ -62,7 +62,7 @@ class Augmented:
 
     @property
     def plain(self) -> Any:
-        """The batches themselves, where nothing is changed about them; else None."""
+        """The underlying batches if there is no augmentation, else None."""
         return self._batches if self._augment is unchanged else None
 
     def __iter__(self) -> "Augmented":
@@ -74,10 +74,10 @@ class Augmented:
         return self._augment(inputs, self._generator), targets
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here."""
+        """Return the state from which `load_state_dict` resumes."""
         return {"batches": self._batches.state_dict(), "augment": self._generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state`` was taken."""
+        """Resume from ``state``."""
         self._batches.load_state_dict(state["batches"])
         self._generator.set_state(state["augment"])

@@ -1,4 +1,4 @@
-"""Mini-batches without end, out of tensors or through loader processes."""
+"""Endless mini-batches, from tensors in memory or through loader processes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,15 +18,17 @@ class Batches:
         targets: Targets [n, ...] on the same device.
         batch_size: Samples per batch, at least 1.
         seed: Seed of the order.
-        ordered: Whether to leave the samples in their order.
+        ordered: Whether to keep the samples in their order.
 
     Raises:
-        ValueError: If ``batch_size`` is below 1, or the set is empty or its parts differ in length.
+        ValueError: If ``batch_size`` is below 1, the set is empty, or inputs and targets differ in number.
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor, *, batch_size: int, seed: int, ordered: bool = False) -> None:
         if not 0 < len(inputs) == len(targets):
-            raise ValueError(f"need as many inputs as targets, at least one; got {len(inputs)} and {len(targets)}")
+            raise ValueError(
+                f"need equally many inputs and targets, at least one; got {len(inputs)} and {len(targets)}"
+            )
         self._inputs = inputs
         self._targets = targets
         self._order = Order(len(inputs), batch_size=batch_size, seed=seed, device=inputs.device, ordered=ordered)
@@ -49,34 +51,34 @@ class Batches:
         return self.at(self.choose())
 
     def choose(self) -> Tensor:
-        """Return the indices of the next batch, int64 [batch], and count it as drawn."""
+        """Draw the next batch and return its indices, int64 [batch]."""
         return next(self._order)
 
-    def at(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return inputs and targets at indices of any shape."""
-        return self._inputs[chosen], self._targets[chosen]
+        return self._inputs[indices], self._targets[indices]
 
     def shares(self, other: "Batches") -> bool:
-        """Return whether both draw from the very same tensors."""
+        """Return whether both draw from the same tensors."""
         return self._inputs is other._inputs and self._targets is other._targets
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""
+        """Return the state from which `load_state_dict` resumes: a uint8 tensor and an int."""
         return self._order.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state`` was taken, from the same samples with the same batch size."""
+        """Resume from ``state``, which must be of the same samples and batch size."""
         self._order.load_state_dict(state)
 
 
 class Stream:
-    """The same batches in the same `Order`, of samples that are read one by one, by processes that work ahead.
+    """An endless iterator over mini-batches of samples that worker processes read ahead, in the order of `Batches`.
 
     Args:
         samples: Sequence of (uint8 tensor, class index).
         batch_size: Samples per batch, at least 1.
         seed: Seed of the order.
-        prepare: Makes a batch of what was read: moves it to its device, as floating inputs and int64 targets.
+        prepare: Moves a batch to its device and converts it to floating inputs and int64 targets.
         **loading: Further arguments of torch's ``DataLoader``, such as ``num_workers``.
 
     Raises:
@@ -89,6 +91,7 @@ class Stream:
         self._samples = samples
         self._prepare = prepare
         self._loading = loading
+        # two orders, because the loader draws batches ahead of the ones returned, and only those count for a checkpoint
         self._order, self._ahead = (Order(len(samples), batch_size=batch_size, seed=seed) for _ in range(2))
         self._loader: Iterator[Any] | None = None
 
@@ -109,15 +112,15 @@ class Stream:
         return self._prepare(*next(self._loader))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""
+        """Return the state from which `load_state_dict` resumes: a uint8 tensor and an int."""
         return self._order.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state`` was taken, from the same samples with the same batch size."""
+        """Resume from ``state``, which must be of the same samples and batch size."""
         self._order.load_state_dict(state)
         self._loader = None
 
 
 def loader(samples: Any, **options: Any) -> DataLoader[Any]:
-    """Return a ``DataLoader`` that draws no number of torch's global generator, which belongs to the training."""
+    """Return a ``DataLoader`` that draws no numbers from torch's global generator, which training uses."""
     return DataLoader(samples, generator=torch.Generator(), **options)

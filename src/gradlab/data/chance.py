@@ -1,4 +1,4 @@
-"""What a model loses that does not look at its input: the scale on which a loss is small or large."""
+"""Loss and accuracy of the best constant prediction: the reference against which a loss is small or large."""
 
 from math import log
 from typing import Any
@@ -8,14 +8,13 @@ from torch import Tensor
 
 
 def chance(data: Any) -> dict[str, float | None]:
-    """Return what the best answer that is the same for every sample reaches: ``loss`` and, for classes, ``accuracy``.
+    """Return ``loss`` and, for classes, ``accuracy`` of the best prediction that is the same for every sample.
 
-    For classes the loss is the entropy of their frequencies in nats, for values their variance, a mean over values and
-    time steps. Data that is read as it is needed is taken to have classes of equal size. None where there is no such
-    scale.
+    For classes the loss is the entropy of their frequencies in nats. For values it is their variance, a mean over
+    values and time steps. Streamed data is assumed to have classes of equal size. A figure that is undefined is None.
 
     Args:
-        data: What a data option builds, such as `gradlab.data.dataset.Dataset`.
+        data: A data set, such as `gradlab.data.dataset.Dataset`.
     """
     if data.task == "linear":
         return {"loss": None, "accuracy": None}

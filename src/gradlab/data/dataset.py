@@ -17,15 +17,15 @@ class Dataset:
 
     Attributes:
         train_inputs: Training inputs [n, *input_shape], floating.
-        train_targets: Training targets: class indices [n], int64, or regression values [n, outputs], floating; class
-            indices [n, T] where every time step has a class of its own.
+        train_targets: Training targets: class indices [n] or, with one class per time step, [n, T], int64; or
+            regression values [n, outputs], floating.
         test_inputs: Test inputs [m, *input_shape].
-        test_targets: Test targets, shaped like those for training.
+        test_targets: Test targets, of the shape and type of the training targets.
         outputs: Number of classes, or of values to predict.
-        task: What the targets are, and so which loss fits: ``linear`` minimizes the mean of output times target.
-        ordered: Whether the training samples come in their own order, not shuffled.
-        augment: Changes the inputs of a training batch at random.
-        each_step: Whether a model must answer at every time step of its input, with logits [n, outputs, T].
+        task: Kind of the targets, which determines the loss; ``linear`` minimizes the mean of output times target.
+        ordered: Whether the training samples are used in their order, not shuffled.
+        augment: Augmentation of the inputs of a training batch.
+        each_step: Whether a model must return outputs for every time step of its input, as logits [n, outputs, T].
     """
 
     train_inputs: Tensor
@@ -44,7 +44,7 @@ class Dataset:
         return tuple(self.train_inputs.shape[1:])
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Dataset":
-        """Return the data set on ``device``, inputs and regression values as ``dtype``; class indices stay int64."""
+        """Return the data set on ``device``, inputs and regression values as ``dtype``, class indices as int64."""
 
         def move(x: Tensor) -> Tensor:
             return x.to(device, dtype if x.is_floating_point() else x.dtype)
@@ -58,7 +58,7 @@ class Dataset:
         )
 
     def batches(self, *, batch_size: int, seed: int) -> Augmented:
-        """Return training batches without end, in an order that ``seed`` fixes."""
+        """Return endless training batches, in an order determined by ``seed``."""
         batches = Batches(self.train_inputs, self.train_targets, batch_size=batch_size, seed=seed, ordered=self.ordered)
         return Augmented(batches, self.augment, seed=seed)
 

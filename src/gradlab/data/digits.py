@@ -18,9 +18,9 @@ _FILE = "sklearn/datasets/data/digits.csv.gz"
 def digits(*, standardize: bool = True, scale: Annotated[float, Gt(0)] = 1.0) -> Dataset:
     """Load 1797 images of digits (Alpaydin & Kaynak 1998), 1400 for training and 397 for testing.
 
-    The split is that of scikit-learn's ``train_test_split(test_size=397, random_state=0)``, whatever the run's seed, so
-    that test accuracies of different seeds are comparable: a permutation of ``numpy.random.RandomState(0)``, a stream
-    that numpy has frozen, with the test images first.
+    The split is that of scikit-learn's ``train_test_split(test_size=397, random_state=0)`` for every seed of a run, so
+    that test accuracies of different seeds are comparable. It is a permutation by ``numpy.random.RandomState(0)``,
+    whose stream numpy guarantees never to change, with the test images first.
 
     Args:
         standardize: Whether to standardise every pixel; otherwise pixels are counts from 0 to 16.
@@ -48,13 +48,13 @@ def digits(*, standardize: bool = True, scale: Annotated[float, Gt(0)] = 1.0) ->
 def _table() -> NDArray[np.float64]:
     """Return scikit-learn's digits, [1797, 65]: 64 pixels and the label.
 
-    Its file is read as its ``load_digits`` does, without the import of scikit-learn, which takes longer than a small
-    network's training.
+    The file is read like ``load_digits`` reads it, but without importing scikit-learn, which takes longer than training
+    a small network.
     """
     try:
         return np.loadtxt(str(distribution("scikit-learn").locate_file(_FILE)), delimiter=",")
-    except (FileNotFoundError, PackageNotFoundError):  # a scikit-learn that keeps it elsewhere, or was not installed
+    except (FileNotFoundError, PackageNotFoundError):  # the file has moved, or scikit-learn has no package metadata
         from sklearn.datasets import load_digits
 
-        columns: Any = load_digits(return_X_y=True)  # its type has one case for each argument
+        columns: Any = load_digits(return_X_y=True)  # typed as a union over its arguments
         return np.column_stack(columns)

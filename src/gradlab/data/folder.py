@@ -1,4 +1,4 @@
-"""Images in folders named after their classes: held in memory where they fit, read as they are needed elsewhere."""
+"""Images in one folder per class: kept in memory if they fit, otherwise read on demand."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,23 +14,23 @@ from gradlab.data.batches import Stream, loader
 from gradlab.data.dataset import Dataset
 from gradlab.data.pixels import Pixels, fit_pixels
 
-FITTED = 512  # training images, spread evenly, that the standardisation is computed from
+FITTED = 512  # number of training images, evenly spaced, from which the standardisation is computed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Streamed:
-    """A data set that does not fit in memory; it offers what `Dataset` offers.
+    """A data set read on demand, with the interface of `Dataset`.
 
     Attributes:
         train: Sequence of training samples (uint8 tensor [*input_shape], class index).
         test: Sequence of test samples.
         input_shape: Shape of one input.
         outputs: Number of classes.
-        pixels: Makes inputs of bytes.
-        augment: Changes training inputs at random.
-        workers: Number of processes that read ahead; 0 reads in this one.
-        device: Where batches are wanted.
-        dtype: Number type of their inputs.
+        pixels: Converts bytes to inputs.
+        augment: Augmentation of training inputs.
+        workers: Number of processes that read ahead; 0 reads in the main process.
+        device: Device of the batches.
+        dtype: Number type of the inputs.
     """
 
     train: Any
@@ -46,16 +46,16 @@ class Streamed:
     each_step: ClassVar[bool] = False
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Streamed":
-        """Return the data set with batches on ``device``, inputs as ``dtype``."""
+        """Return the data set with batches on ``device`` and inputs as ``dtype``."""
         return replace(self, device=device, dtype=dtype)
 
     def batches(self, *, batch_size: int, seed: int) -> Augmented:
-        """Return training batches without end."""
+        """Return endless training batches, in an order determined by ``seed``."""
         stream = Stream(self.train, batch_size=batch_size, seed=seed, prepare=self._prepare, **self._loading())
         return Augmented(stream, self.augment, seed=seed)
 
     def test_batches(self, *, batch_size: int = 256) -> Iterable[tuple[Tensor, Tensor]]:
-        """Return the test set in batches, read anew each time it is gone through."""
+        """Return the test set in batches; every iteration reads the files again."""
         return _Prepared(loader(self.test, batch_size=batch_size, **self._loading()), self._prepare)
 
     def _prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,22 +93,22 @@ def image_folder(
         root: The folder.
         train: Sub-folder of the training images.
         test: Sub-folder of the test images, with the same classes.
-        size: The shorter side is scaled to this many pixels and a square cut from the middle.
+        size: Length in pixels to which the shorter side is scaled; the central square of that size is used.
         augment: Whether training images are cropped and mirrored at random.
-        standardize: Whether to standardise each channel, over 512 training images; otherwise pixels lie in [0, 1].
-        scale: Factor on the inputs, after that.
-        memory: Size in GiB up to which a set, as float32, is held in memory; a larger one is read as it is needed.
-        workers: Number of processes that then read.
+        standardize: Whether to standardise each channel over 512 training images; otherwise pixels are in [0, 1].
+        scale: Factor on the inputs, after standardisation.
+        memory: Largest size in GiB, as float32, of a set that is kept in memory; a larger one is read on demand.
+        workers: Number of processes that read on demand.
 
     Returns:
         Inputs [n, 3, size, size] and the classes in alphabetical order.
 
     Raises:
-        ValueError: If a folder is not there or has no images in folders of classes, or the classes differ.
+        ValueError: If a folder is missing or has no images in class folders, or the classes differ.
     """
     parts = [_read(Path(root, part), size) for part in (train, test)]
     if parts[0].classes != parts[1].classes:
-        raise ValueError(f"{parts[0].root} and {parts[1].root} must have folders of the same classes")
+        raise ValueError(f"{parts[0].root} and {parts[1].root} must have the same class folders")
     count = len(parts[0])
     fitted = torch.stack([parts[0][i * count // min(count, FITTED)][0] for i in range(min(count, FITTED))])
     streamed = Streamed(
@@ -121,11 +121,11 @@ def image_folder(
         workers=workers,
     )
     gibibytes = sum(len(part) for part in parts) * 3 * size**2 * 4 / 2**30
-    return streamed if gibibytes > memory else _whole(streamed)
+    return streamed if gibibytes > memory else _in_memory(streamed)
 
 
-def _whole(streamed: Streamed) -> Dataset:
-    """Return a streamed set as one that is held in memory."""
+def _in_memory(streamed: Streamed) -> Dataset:
+    """Read a streamed set into memory."""
     halves = []
     for samples in (streamed.train, streamed.test):
         images, labels = zip(*samples, strict=True)
@@ -143,12 +143,12 @@ def _whole(streamed: Streamed) -> Dataset:
 
 
 def _read(folder: Path, size: int) -> Any:
-    """Return torchvision's ImageFolder of bytes."""
-    from torchvision import datasets, transforms  # a second or two that other data sets need not wait for
+    """Return torchvision's ImageFolder, with images as bytes."""
+    from torchvision import datasets, transforms  # here, because the import takes a second or two
 
     square = transforms.Compose([transforms.Resize(size), transforms.CenterCrop(size), transforms.PILToTensor()])
     try:
         return datasets.ImageFolder(folder, square)
     except OSError as error:
-        layout = "images belong in one folder for each class, such as data.root/train/cat/1.png"
+        layout = "put the images in one folder per class, such as data.root/train/cat/1.png"
         raise ValueError(f"no images in {folder.resolve()}; {layout}") from error

@@ -1,4 +1,4 @@
-"""Data without end: every training batch is drawn anew from a formula, and no sample is seen twice."""
+"""Endless data: every training batch is newly drawn from a formula, and no sample is used twice."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -15,18 +15,18 @@ Draw = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Fresh:
-    """A data set that is drawn as it is needed; it offers what `gradlab.data.dataset.Dataset` offers.
+    """A data set drawn on demand, with the interface of `gradlab.data.dataset.Dataset`.
 
     Attributes:
         draw: Draws n samples from a CPU generator: inputs [n, *input_shape], and targets.
-        seed: Seed of the test set, which is drawn once.
+        seed: Seed of the test set, which is fixed.
         test_samples: Number of test samples.
         epoch_samples: Number of training samples that count as an epoch.
         outputs: Number of classes, or of values to predict.
-        task: What the targets are, and so which loss fits.
-        each_step: Whether a model must answer at every time step of its input, with logits [n, outputs, T].
-        device: Where batches are wanted.
-        dtype: Number type of their inputs and regression values.
+        task: Kind of the targets, which determines the loss.
+        each_step: Whether a model must return outputs for every time step of its input, as logits [n, outputs, T].
+        device: Device of the batches.
+        dtype: Number type of the inputs and of regression values.
     """
 
     draw: Draw
@@ -45,11 +45,11 @@ class Fresh:
         return tuple(self.draw(1, torch.Generator())[0].shape[1:])
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Fresh":
-        """Return the data set with batches on ``device``, inputs and regression values as ``dtype``."""
+        """Return the data set with batches on ``device``, and inputs and regression values as ``dtype``."""
         return replace(self, device=device, dtype=dtype)
 
     def batches(self, *, batch_size: int, seed: int) -> "FreshBatches":
-        """Return training batches without end, which ``seed`` fixes."""
+        """Return endless training batches, determined by ``seed``."""
         return FreshBatches(self._draw, batch_size=batch_size, seed=seed, epoch_samples=self.epoch_samples)
 
     def test_batches(self, *, batch_size: int = 1024) -> Iterable[tuple[Tensor, Tensor]]:
@@ -58,14 +58,14 @@ class Fresh:
         return list(zip(inputs.split(batch_size), targets.split(batch_size), strict=True))
 
     def _draw(self, count: int, numbers: torch.Generator) -> tuple[Tensor, Tensor]:
-        # Drawn on the CPU, so that every device sees the same samples.
+        # drawn on the CPU, so that every device gets the same samples
         inputs, targets = self.draw(count, numbers)
         kind = self.dtype if targets.is_floating_point() else targets.dtype
         return send(inputs, self.device, self.dtype), send(targets, self.device, kind)
 
 
 class FreshBatches:
-    """An endless iterator over mini-batches of samples that are drawn for the occasion.
+    """An endless iterator over mini-batches of newly drawn samples.
 
     Args:
         draw: Draws n samples from a CPU generator.
@@ -88,7 +88,7 @@ class FreshBatches:
 
     @property
     def epoch(self) -> float:
-        """Samples drawn so far, in epochs."""
+        """Number of samples drawn so far, in epochs."""
         return self._drawn * self._size / self._epoch_samples
 
     def __iter__(self) -> "FreshBatches":
@@ -100,10 +100,10 @@ class FreshBatches:
         return self._draw(self._size, self._numbers)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""
+        """Return the state from which `load_state_dict` resumes: a uint8 tensor and an int."""
         return {"generator": self._numbers.get_state(), "drawn": self._drawn}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state`` was taken, with the same batch size."""
+        """Resume from ``state``, which must be of the same batch size."""
         self._numbers.set_state(state["generator"])
         self._drawn = state["drawn"]

@@ -1,4 +1,4 @@
-"""Published sets of small images, and images of noise, through torchvision; held in memory whole."""
+"""Published sets of small images, and images of noise, from torchvision; kept in memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ def mnist(*, root: str, download: bool = False, standardize: bool = True, scale:
     """Load 70,000 images of handwritten digits (LeCun et al. 1998), 60,000 of them for training.
 
     Args:
-        root: Folder with the files, as torchvision lays them out: ``root/MNIST/raw``.
-        download: Whether to fetch them where they are not there.
-        standardize: Whether to standardise the pixels over the training images; otherwise they lie in [0, 1].
-        scale: Factor on the inputs, after that.
+        root: Folder with the files in torchvision's layout: ``root/MNIST/raw``.
+        download: Whether to download missing files.
+        standardize: Whether to standardise the pixels over the training images; otherwise they are in [0, 1].
+        scale: Factor on the inputs, after standardisation.
 
     Returns:
         Inputs [n, 1, 28, 28] in float32 and ten classes.
 
     Raises:
-        ValueError: If the files are not there, or cannot be fetched.
+        ValueError: If files are missing or cannot be downloaded.
     """
     return _small_grey("MNIST", root, download=download, standardize=standardize, scale=scale)
 
@@ -36,7 +36,7 @@ def mnist(*, root: str, download: bool = False, standardize: bool = True, scale:
 def fashion_mnist(*, root: str, download: bool = False, standardize: bool = True, scale: Scale = 1.0) -> Dataset:
     """Load 70,000 images of articles of clothing (Xiao et al. 2017), 60,000 of them for training.
 
-    Arguments and result are those of `mnist`; the files lie in ``root/FashionMNIST/raw``.
+    Arguments and result are those of `mnist`; the files are in ``root/FashionMNIST/raw``.
     """
     return _small_grey("FashionMNIST", root, download=download, standardize=standardize, scale=scale)
 
@@ -47,17 +47,17 @@ def cifar10(
     """Load 60,000 colour photographs (Krizhevsky 2009), 50,000 of them for training.
 
     Args:
-        root: Folder with the files, as torchvision lays them out: ``root/cifar-10-batches-py``.
-        download: Whether to fetch them where they are not there.
+        root: Folder with the files in torchvision's layout: ``root/cifar-10-batches-py``.
+        download: Whether to download missing files.
         augment: Whether training images are cropped and mirrored at random (`gradlab.data.augment.crop_and_flip`).
-        standardize: Whether to standardise each channel over the training images; otherwise pixels lie in [0, 1].
-        scale: Factor on the inputs, after that.
+        standardize: Whether to standardise each channel over the training images; otherwise pixels are in [0, 1].
+        scale: Factor on the inputs, after standardisation.
 
     Returns:
         Inputs [n, 3, 32, 32] in float32 and ten classes.
 
     Raises:
-        ValueError: If the files are not there, or cannot be fetched.
+        ValueError: If files are missing or cannot be downloaded.
     """
     train, test = (
         (torch.from_numpy(part.data).permute(0, 3, 1, 2), part.targets)
@@ -76,7 +76,7 @@ def fake_images(
     standardize: bool = True,
     scale: Scale = 1.0,
 ) -> Dataset:
-    """Draw images of noise with random labels (torchvision's FakeData), a quarter as many again for the test.
+    """Draw images of noise with random labels (torchvision's FakeData); the test set is a quarter as large.
 
     Args:
         channels: 1 for grey, 3 for colour.
@@ -84,13 +84,13 @@ def fake_images(
         classes: Number of classes.
         samples: Number of training images.
         seed: Seed of images and labels.
-        standardize: Whether to standardise each channel over the training images; otherwise pixels lie in [0, 1].
-        scale: Factor on the inputs, after that.
+        standardize: Whether to standardise each channel over the training images; otherwise pixels are in [0, 1].
+        scale: Factor on the inputs, after standardisation.
     """
-    from torchvision import datasets, transforms  # a second or two that other data sets need not wait for
+    from torchvision import datasets, transforms  # here, because the import takes a second or two
 
     total = samples + max(1, samples // 4)
-    # FakeData seeds image i with i + offset: sets of different seeds must not share images.
+    # FakeData seeds image i with i + offset; the factor keeps sets of different seeds from sharing images
     drawn: Any = datasets.FakeData(
         total, (channels, size, size), classes, transforms.PILToTensor(), random_offset=seed * 2**28
     )
@@ -105,7 +105,7 @@ def _small_grey(name: str, root: str, *, download: bool, standardize: bool, scal
 
 
 def _published(name: str, root: str, *, download: bool) -> tuple[Any, Any]:
-    """Return torchvision's training and test set of a name."""
+    """Return torchvision's training and test set called ``name``."""
     from torchvision import datasets
 
     factory = getattr(datasets, name)
@@ -116,8 +116,8 @@ def _published(name: str, root: str, *, download: bool) -> tuple[Any, Any]:
         if download:
             reason = " ".join(str(error).split())
             raise ValueError(f"{name} could not be downloaded to {folder}: {reason}") from error
-        hint = "data.root names their folder, data.download=true fetches them"
-        raise ValueError(f"the files of {name} are not all in {folder}; {hint}") from error
+        hint = "set data.root to their folder, or data.download=true"
+        raise ValueError(f"files of {name} are missing in {folder}; {hint}") from error
 
 
 def _dataset(

@@ -1,4 +1,4 @@
-"""Problems of online convex optimization: losses that come one by one, in an order that matters."""
+"""Problems of online convex optimization: a sequence of losses whose order matters."""
 
 from typing import Annotated
 
@@ -14,19 +14,20 @@ def rare_cost(
     cost: Annotated[float, Gt(0)] = 1010.0,
     reward: Annotated[float, Gt(0)] = 10.0,
 ) -> Dataset:
-    """Give the losses on which Adam is led astray (Reddi et al. 2018, section 3): f_t(x) = cost x, then -reward x.
+    """Return losses on which Adam does not converge (Reddi et al. 2018, section 3; the numbers are from section 5).
 
-    The first of every ``period`` steps costs, the others reward. With 1010 and 10 a whole period is 10 x, so the best x
-    is the smallest; but the rare large gradient counts little once it is divided by its own size.
+    f_t(x) = cost x at the first of every ``period`` steps, -reward x at the others. With 1010 and 10 the losses of a
+    period of 101 add up to 10 x, so the best x is the smallest. Adam divides the rare large gradient by its own size,
+    so that it has too little effect.
 
     Args:
-        period: Steps from one cost to the next.
+        period: Number of steps from one cost to the next.
         cost: Slope of the loss at the first step of a period.
-        reward: Negative slope at the others.
+        reward: Negative slope at the other steps.
 
     Returns:
-        Inputs [period, 1], all 1, and targets [period, 1], the slopes, in their order. The test set has the one slope
-        1: its loss is x itself.
+        Inputs [period, 1], all 1, and targets [period, 1], the slopes, in their order. The test set has a single slope
+        of 1, so its loss is x.
     """
     slopes = torch.full((period, 1), -reward)
     slopes[0] = cost

@@ -1,4 +1,4 @@
-"""The order of the samples in mini-batches without end, which a seed fixes and a checkpoint can take up again."""
+"""The order of samples in endless mini-batches: determined by a seed, and resumable from a checkpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,18 +10,18 @@ from gradlab.data.transfer import send
 
 
 class Order:
-    """An endless iterator over the indices of mini-batches, shuffled anew every epoch, or always in the samples' order.
+    """An endless iterator over the indices of mini-batches, reshuffled every epoch or always in the samples' order.
 
-    The order is drawn on the CPU by a generator of its own, so every device sees the same one and nothing else that
-    draws random numbers can change it. The last batch of an epoch is dropped where it would be incomplete; a batch
-    size above the number of samples gives the whole set.
+    The order is drawn on the CPU by a separate generator, so it is the same on every device and independent of other
+    random numbers. An incomplete last batch of an epoch is dropped. A batch size above the number of samples gives the
+    whole set.
 
     Args:
         samples: Number of samples, at least 1.
         batch_size: Samples per batch, at least 1.
         seed: Seed of the order.
-        device: Where the indices are wanted.
-        ordered: Whether to leave the samples in their order.
+        device: Device of the indices.
+        ordered: Whether to keep the samples in their order.
 
     Raises:
         ValueError: If ``batch_size`` or ``samples`` is below 1.
@@ -58,24 +58,24 @@ class Order:
     def __next__(self) -> Tensor:
         """Return the indices of the next batch, int64 [batch]."""
         start = self._drawn % self.batches_per_epoch * self._size
-        chosen = self._indices[start : start + self._size]
+        batch = self._indices[start : start + self._size]
         self._drawn += 1
         if self._drawn % self.batches_per_epoch == 0:
             self._shuffle()
-        return chosen
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on from here: a uint8 tensor and an int."""
+        """Return the state from which `load_state_dict` resumes: a uint8 tensor and an int."""
         return {"generator": self._generator_at_shuffle.clone(), "drawn": self._drawn}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where ``state`` was taken, from as many samples with the same batch size."""
+        """Resume from ``state``, which must be of the same number of samples and batch size."""
         self._generator.set_state(state["generator"])
         self._drawn = state["drawn"]
         self._shuffle()
 
     def _shuffle(self) -> None:
-        # The state before the draw stands for the whole order, which is as long as the data set.
+        # a checkpoint saves the generator's state before the shuffle, not the order, which is as long as the data set
         self._generator_at_shuffle = self._generator.get_state()
         order = (
             torch.arange(self._samples) if self._ordered else torch.randperm(self._samples, generator=self._generator)

@@ -17,9 +17,9 @@ def sequential_digits(*, standardize: bool = True, scale: Scale = 1.0) -> Datase
     """Load scikit-learn's digits (`gradlab.data.digits.digits`), read row by row: 64 time steps of one pixel.
 
     Args:
-        standardize: Whether to standardise the pixels, all by one mean and one deviation, so that a brightness means
-            the same at every time step; otherwise they are counts from 0 to 16.
-        scale: Factor on the inputs, after that.
+        standardize: Whether to standardise the pixels, all by the same mean and standard deviation, so that equal
+            brightness gives equal inputs at every time step; otherwise they are counts from 0 to 16.
+        scale: Factor on the inputs, after standardisation.
 
     Returns:
         Inputs [n, 64, 1] in float32 and ten classes.
@@ -40,7 +40,7 @@ def sequential_mnist(*, root: str, download: bool = False, standardize: bool = T
         Inputs [n, 784, 1] in float32 and ten classes.
 
     Raises:
-        ValueError: If the files are not there, or cannot be fetched.
+        ValueError: If files are missing or cannot be downloaded.
     """
     images = mnist(root=root, download=download, standardize=standardize, scale=scale)
     return _mapped(images, lambda pixels: pixels.flatten(1).unsqueeze(2))
@@ -54,20 +54,20 @@ def permuted_mnist(
     standardize: bool = True,
     scale: Scale = 1.0,
 ) -> Dataset:
-    """Load MNIST, its pixels read in one random order, the same for every image: what is near may lie far apart.
+    """Load MNIST with its pixels in one random order for all images, so that neighbouring pixels are far apart in time.
 
     Args:
-        root: Folder with the files, as torchvision lays them out: ``root/MNIST/raw``.
-        download: Whether to fetch them where they are not there.
-        permutation_seed: Seed of the order, apart from the run's, so that runs of different seeds are comparable.
-        standardize: Whether to standardise the pixels over the training images; otherwise they lie in [0, 1].
-        scale: Factor on the inputs, after that.
+        root: Folder with the files in torchvision's layout: ``root/MNIST/raw``.
+        download: Whether to download missing files.
+        permutation_seed: Seed of the order, separate from the run's, so that runs of different seeds are comparable.
+        standardize: Whether to standardise the pixels over the training images; otherwise they are in [0, 1].
+        scale: Factor on the inputs, after standardisation.
 
     Returns:
         Inputs [n, 784, 1] in float32 and ten classes.
 
     Raises:
-        ValueError: If the files are not there, or cannot be fetched.
+        ValueError: If files are missing or cannot be downloaded.
     """
     images = sequential_mnist(root=root, download=download, standardize=standardize, scale=scale)
     order = torch.randperm(images.input_shape[0], generator=torch.Generator().manual_seed(permutation_seed))

@@ -1,4 +1,4 @@
-"""Pixels, bytes from 0 to 255, to the numbers that a network sees."""
+"""Conversion of pixels, bytes from 0 to 255, to a network's inputs."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ class Pixels:
     """An affine map of each channel: (pixel - mean) / std * scale.
 
     Attributes:
-        mean: Subtracted [channels, 1, 1].
-        std: Divided by [channels, 1, 1].
+        mean: Mean of each channel, [channels, 1, 1].
+        std: Divisor of each channel, [channels, 1, 1].
         scale: Factor on the result.
     """
 
@@ -31,7 +31,7 @@ class Pixels:
 def fit_pixels(images: Tensor, *, standardize: bool, scale: float) -> Pixels:
     """Return the map to mean 0 and variance 1 of each channel over all ``images``, or to [0, 1]; times ``scale``.
 
-    A channel that is constant says nothing, and becomes 0.
+    A constant channel carries no information and becomes 0.
 
     Args:
         images: Bytes [n, channels, height, width], of training images only.
@@ -42,7 +42,7 @@ def fit_pixels(images: Tensor, *, standardize: bool, scale: float) -> Pixels:
     if not standardize:
         return Pixels(mean=torch.zeros(channels, 1, 1), std=torch.full((channels, 1, 1), 255.0), scale=scale)
     values = torch.arange(256, dtype=torch.float64)
-    # Counts of each byte are exact and small, where float copies of a large set would fill the memory.
+    # counts of each byte: exact, and small, while a float copy of a large set could fill the memory
     shares = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in range(channels)]).double()
     shares /= shares.sum(1, keepdim=True)
     mean = shares @ values

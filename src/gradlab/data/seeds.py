@@ -1,16 +1,17 @@
-"""Generators of random numbers for data, away from those that the same seed gives a network's weights."""
+"""Random generators for data, independent of the network's weights under the same seed."""
 
 import torch
 
 
 def generator(seed: int, *, purpose: str = "data") -> torch.Generator:
-    """Return a CPU generator of its own for each seed and purpose.
+    """Return a separate CPU generator for each seed and purpose.
 
-    A network initialized under the same seed draws the same normal numbers: its first weights would equal the inputs.
+    With the plain seed, a network initialized under it would draw the same normal numbers: its first weights would
+    equal the inputs.
 
     Args:
         seed: A run's seed.
-        purpose: Four letters; other letters give other numbers.
+        purpose: Four ASCII letters; different letters give different numbers.
     """
-    # Only the low 32 bits of a seed count, so the offset must stand there.
+    # torch uses only the low 32 bits of a seed, so the offset must be within them
     return torch.Generator().manual_seed((seed + int.from_bytes(purpose.encode("ascii"))) % 2**32)

@@ -1,4 +1,4 @@
-"""Problems that a recurrent net can solve only if it remembers: the adding problem and the copy memory."""
+"""Tests of a recurrent net's memory: the adding problem and the copy memory problem."""
 
 from functools import partial
 from typing import Annotated
@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from gradlab.data.fresh import Fresh
 
-COPIED = 10  # symbols to remember
-SYMBOLS = 8  # the alphabet that they are drawn from
+COPIED = 10  # number of symbols to remember
+SYMBOLS = 8  # size of the alphabet from which they are drawn
 BLANK, DELIMITER = 8, 9
 
 
@@ -22,15 +22,16 @@ def adding(
     test_samples: Annotated[int, Ge(1)] = 1000,
     epoch_samples: Annotated[int, Ge(1)] = 10_000,
 ) -> Fresh:
-    """Add the two marked numbers of a sequence (Hochreiter & Schmidhuber 1997, as in Arjovsky et al. 2016).
+    """Return the adding problem: add two marked numbers (Hochreiter & Schmidhuber 1997, as in Arjovsky et al. 2016).
 
-    Numbers come from U[0, 1]; one is marked in each half. Always answering 1 costs the variance of their sum, 1/6.
+    The numbers are drawn from U[0, 1]; one in each half is marked. Always predicting 1 has a mean squared error of 1/6,
+    the variance of the sum.
 
     Args:
         length: Number T of time steps.
-        seed: Seed of the test set; training batches follow the run's.
+        seed: Seed of the test set; training batches depend on the run's seed.
         test_samples: Number of test samples.
-        epoch_samples: Number of training samples, always new ones, that count as an epoch.
+        epoch_samples: Number of training samples, always new, that count as an epoch.
 
     Returns:
         Inputs [n, T, 2], number and marker, and targets [n, 1].
@@ -52,16 +53,17 @@ def copy_memory(
     test_samples: Annotated[int, Ge(1)] = 1000,
     epoch_samples: Annotated[int, Ge(1)] = 10_000,
 ) -> Fresh:
-    """Repeat ten symbols after a pause, with an answer at each of T + 20 time steps (Arjovsky et al. 2016).
+    """Return the copy memory problem: repeat ten symbols after a pause (Arjovsky et al. 2016).
 
-    The input is ten of eight symbols, T - 1 blanks, a delimiter, and ten blanks; the answer is T + 10 blanks and the
-    ten symbols. Without memory the cross-entropy, a mean over the time steps too, cannot fall below 10 ln 8 / (T + 20).
+    The input is ten symbols of an alphabet of eight, T - 1 blanks, a delimiter, and ten blanks. The target is T + 10
+    blanks and the ten symbols, one output at each of T + 20 time steps. Without memory the cross-entropy, a mean over
+    time steps too, cannot fall below 10 ln 8 / (T + 20).
 
     Args:
         length: Length T of the pause.
-        seed: Seed of the test set; training batches follow the run's.
+        seed: Seed of the test set; training batches depend on the run's seed.
         test_samples: Number of test samples.
-        epoch_samples: Number of training samples, always new ones, that count as an epoch.
+        epoch_samples: Number of training samples, always new, that count as an epoch.
 
     Returns:
         Inputs [n, T + 20, 10], one-hot, and targets [n, T + 20] in nine classes: eight symbols and the blank.

@@ -1,4 +1,4 @@
-"""Inputs of mean 0 and variance 1."""
+"""Standardization of inputs to mean 0 and variance 1."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torch import Tensor
 def standardized(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     """Shift and scale every feature to mean 0 and variance 1 over the training samples.
 
-    A feature that is constant in training says nothing and becomes 0 throughout, in the test samples too.
+    A feature that is constant in training carries no information and becomes 0, in the test samples too.
 
     Args:
         train: Training inputs [n, ...].

@@ -1,4 +1,4 @@
-"""Data drawn from a formula; a quarter as many fresh samples again make the test set."""
+"""Data drawn from a formula; the test set is newly drawn and a quarter as large."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ def gaussian(
     seed: Annotated[int, Ge(0)] = 0,
     scale: Annotated[float, Gt(0)] = 1.0,
 ) -> Dataset:
-    """Draw N(0, 1) inputs and labels independent of them: for work at initialization, where nothing is to be learnt.
+    """Draw N(0, 1) inputs and independent labels: for studies at initialization, with nothing to learn.
 
     Args:
         features: Length of an input.
@@ -52,9 +52,9 @@ def linear_regression(
     seed: Annotated[int, Ge(0)] = 0,
     scale: Annotated[float, Gt(0)] = 1.0,
 ) -> Dataset:
-    """Draw points of a line with noise: y = slope x + intercept + noise e, with x and e from N(0, 1).
+    """Draw points of a noisy line: y = slope x + intercept + noise e, with x and e from N(0, 1).
 
-    A fit's mean squared error cannot be expected to fall below noise^2.
+    The expected squared error of any fit is at least noise^2.
 
     Args:
         slope: Slope of the line.
@@ -62,7 +62,7 @@ def linear_regression(
         noise: Standard deviation of the noise.
         samples: Number of training samples.
         seed: Seed of x and e.
-        scale: Factor on the inputs once the targets are drawn, so that the slope to be found is slope / scale.
+        scale: Factor on the inputs after the targets are computed, so that the slope to fit is slope / scale.
 
     Returns:
         Inputs [n, 1] and targets [n, 1] in float32.
@@ -84,22 +84,22 @@ def linear_regression(
 def grid(
     *, low: float = -2.0, high: float = 2.0, samples: Annotated[int, Ge(2)] = 256, scale: Annotated[float, Gt(0)] = 1.0
 ) -> Dataset:
-    """Lay points of a line at equal distances, in their order, and take the mean output for the loss.
+    """Return equally spaced points of a line, in order, with the mean output as the loss.
 
-    So n dL/dz of a sample is the gradient of the network's output there: how it changes from one point to the next is
-    what shatters in deep nets (Balduzzi et al. 2017, section 2.1, who take 256 points of [-2, 2]).
+    n dL/dz of a sample is then the gradient of the network's output at that point. In deep nets these gradients
+    "shatter": they change abruptly between neighbours (Balduzzi et al. 2017, section 2.1, with 256 points of [-2, 2]).
 
     Args:
         low: The first point.
         high: The last point.
-        samples: Number of points; take ``train.batch_size`` as large, to have them in one batch.
+        samples: Number of points; set ``train.batch_size`` to it, to have them all in one batch.
         scale: Factor on the points.
 
     Returns:
-        Inputs [n, 1] and targets [n, 1], all 1, for training and test alike.
+        Inputs [n, 1] and targets [n, 1], all 1; training and test set are equal.
 
     Raises:
-        ValueError: The last point is not above the first.
+        ValueError: If the last point is not above the first.
     """
     if not low < high:
         raise ValueError(f"high={high} must be above low={low}")

@@ -1,4 +1,4 @@
-"""A table of your own: a CSV file of which one column is to be predicted from the others."""
+"""A table of your own: a CSV file in which one column is to be predicted from the others."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,9 +16,9 @@ from gradlab.errors import closest, did_you_mean, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_CLASSES = 20  # whole numbers with more different values than this are values, not classes
-MOST_WORDS = 100  # different words in a column that is still turned into one input each
-LARGEST = 1e150  # the squares of larger numbers, which standardizing takes, overflow
+MOST_CLASSES = 20  # a column of whole numbers with more distinct values holds values, not classes
+MOST_WORDS = 100  # most distinct words in a column that is one-hot encoded
+LARGEST = 1e150  # standardizing squares the numbers, and the squares of larger ones overflow float64
 
 
 def table(
@@ -36,41 +36,41 @@ def table(
 ) -> Dataset:
     """Read a CSV file whose first line names the columns.
 
-    A column of words becomes one input for each word, 1 where it stands and 0 elsewhere.
+    A column of words is one-hot encoded.
 
     Args:
         path: The file.
         target: The column to predict.
-        task: What it holds; auto takes words, truth values, and whole numbers of at most 20 different values for
-            classes, other numbers for values.
-        drop: Columns to leave out, such as names or numbers of rows.
-        separator: What stands between two cells.
-        test_fraction: Share of the rows that is kept for the test.
-        split_seed: Seed of the choice of these rows, apart from the run's, so that runs of different seeds are
-            comparable.
-        standardize: Whether every input is shifted and scaled to mean 0 and variance 1 over the training rows.
-        standardize_target: Whether the values of a regression are too: a loss of 1 is then that of predicting the mean.
-        scale: Factor on the inputs, after that.
+        task: Kind of the target; auto takes words, truth values, and whole numbers with at most 20 distinct values for
+            classes, and other numbers for values.
+        drop: Columns to leave out, such as names or row numbers.
+        separator: Separator between two cells.
+        test_fraction: Share of the rows in the test set.
+        split_seed: Seed of the split, separate from the run's, so that runs of different seeds are comparable.
+        standardize: Whether to standardise every input to mean 0 and variance 1 over the training rows.
+        standardize_target: Whether to standardise the values of a regression, so that predicting the mean has a loss
+            of 1.
+        scale: Factor on the inputs, after standardisation.
 
     Returns:
         Inputs [n, features] in float32; class indices, in the order of the sorted classes, or values [n, 1].
 
     Raises:
-        ValueError: If the file or a column is not there, cells are empty, infinite or beyond 1e150, a column is the
-            same in every row or has too many different words, or there are too few rows.
+        ValueError: If the file or a column is missing, a cell is empty, infinite or beyond 1e150, a column is constant
+            or has too many distinct words, or there are too few rows.
     """
     frame = _read(path, separator)
     for name in (target, *drop):
         if name not in frame.columns:
-            tail = did_you_mean(closest(name, frame.columns)) or f"; its columns: {', '.join(frame.columns)}"
-            raise ValueError(f"{'target' if name == target else 'drop'}: {path} has no column '{name}'{tail}")
+            hint = did_you_mean(closest(name, frame.columns)) or f"; its columns: {', '.join(frame.columns)}"
+            raise ValueError(f"{'target' if name == target else 'drop'}: {path} has no column '{name}'{hint}")
     if target in drop:
         raise ValueError(f"drop: '{target}' is the target; leave it out of data.drop")
     frame = frame.drop(columns=list(drop))
     _check(frame, path, target)
     tests = max(1, round(test_fraction * len(frame)))
     if len(frame) - tests < 2:
-        raise ValueError(f"{path} has too few rows: {len(frame)}, of which test_fraction={test_fraction} keeps {tests}")
+        raise ValueError(f"{path} has too few rows: {len(frame)}, of which test_fraction={test_fraction} takes {tests}")
 
     targets, outputs = _targets(frame[target], task)
     order = torch.randperm(len(frame), generator=generator(split_seed))
@@ -92,7 +92,7 @@ def table(
 
 
 def _read(path: str, separator: str) -> "pd.DataFrame":
-    import pandas as pd  # a second that other data sets need not wait for
+    import pandas as pd  # here, because the import takes about a second
 
     if not separator:
         raise ValueError("separator must be at least one character, such as ',' or ';'")
@@ -101,14 +101,14 @@ def _read(path: str, separator: str) -> "pd.DataFrame":
     except FileNotFoundError as error:
         raise ValueError(f"path: there is no file {path}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"path: {path} is not UTF-8 text; save it as such") from error
+        raise ValueError(f"path: {path} is not UTF-8 text; save it as UTF-8") from error
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise ValueError(f"path: cannot read {path}: {one_line(error)}") from error
     return frame.rename(columns=lambda name: str(name).strip()).apply(_numbers)
 
 
 def _numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return whole numbers too large for 64 bits, which pandas leaves as words, as floats."""
+    """Return a column as floats if pandas read it as text although it holds numbers (integers beyond 64 bits)."""
     if column.dtype.kind in "iufb":
         return column
     try:
@@ -118,42 +118,46 @@ def _numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _check(frame: "pd.DataFrame", path: str, target: str) -> None:
-    """Refuse what would only show as numbers that are none, or as an input that says nothing."""
+    """Refuse data that would give nan, infinite or constant inputs."""
     if len(frame.columns) < 2:
-        raise ValueError(f"{path} has no column to predict {target} from; separator says what stands between two cells")
+        raise ValueError(f"{path} has only one column, so nothing to predict {target} from; check data.separator")
     for name, column in frame.items():
         empty = column.isna()
         if empty.any():
             line = int(empty.to_numpy().argmax()) + 2  # the header is line 1
             raise ValueError(f"{path}: {int(empty.sum())} empty cells in column '{name}', the first in line {line}")
         if column.dtype.kind == "f" and column.abs().max() > LARGEST:
-            raise ValueError(f"{path}: column '{name}' holds infinite values, or some beyond {LARGEST:g}; rescale it")
+            raise ValueError(
+                f"{path}: column '{name}' holds values that are infinite or beyond {LARGEST:g}; rescale it"
+            )
         if column.nunique() < 2:
             hint = "" if name == target else f"; leave it out: data.drop=[{name}]"
-            raise ValueError(f"{path}: column '{name}' is the same in every row{hint}")
+            raise ValueError(f"{path}: column '{name}' has the same value in every row{hint}")
 
 
 def _targets(column: "pd.Series[Any]", task: str) -> tuple[Tensor, int]:
     """Return class indices [n] and the number of classes, or values [n, 1] in float64 and 1."""
     numeric = column.dtype.kind in "iuf"
-    few = column.dtype.kind in "iu" and column.nunique() <= MOST_CLASSES
+    few_integers = column.dtype.kind in "iu" and column.nunique() <= MOST_CLASSES
     if task == "regression" and not (numeric or column.dtype.kind == "b"):
         raise ValueError(f"task: column '{column.name}' holds words, which cannot be predicted as numbers")
-    if task == "regression" or (task == "auto" and numeric and not few):
+    if task == "regression" or (task == "auto" and numeric and not few_integers):
         return torch.tensor(column.to_numpy(dtype="float64")).unsqueeze(1), 1
     classes, names = column.factorize(sort=True)
     if len(names) == len(column):
-        raise ValueError(f"task: column '{column.name}' is different in every row: no classes to learn")
+        raise ValueError(f"task: column '{column.name}' has a different value in every row, so no classes to learn")
     return torch.tensor(classes, dtype=torch.int64), len(names)
 
 
 def _inputs(frame: "pd.DataFrame", path: str) -> Tensor:
-    """Return the inputs [n, features] in float64, one for each number column and for each word of the others."""
+    """Return the inputs [n, features] in float64: one per column of numbers, one per word of the other columns."""
     import pandas as pd
 
     for name, column in frame.items():
         if column.dtype.kind not in "iufb" and column.nunique() > MOST_WORDS:
-            message = f"column '{name}' has {column.nunique()} different words, too many for one input each"
+            message = (
+                f"column '{name}' has {column.nunique()} distinct words, too many to encode (at most {MOST_WORDS})"
+            )
             raise ValueError(f"{path}: {message}; leave it out: data.drop=[{name}]")
     words = [name for name, column in frame.items() if column.dtype.kind not in "iufb"]
     return torch.tensor(pd.get_dummies(frame, columns=words).to_numpy(dtype="float64"))

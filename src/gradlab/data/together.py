@@ -1,4 +1,4 @@
-"""The next mini-batches of several runs, as one."""
+"""Mini-batches of several fused runs, concatenated."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,17 +11,18 @@ from gradlab.data.batches import Batches
 
 
 class Together:
-    """The batches of K runs, drawn from each run's own iterator, side by side.
+    """The batches of K runs, each drawn from the run's own iterator.
 
     Args:
-        batches: The runs' iterators; they move on as they would alone.
+        batches: The runs' iterators; each advances as it would in a single run.
     """
 
     def __init__(self, batches: Sequence[Any]) -> None:
         self._all = batches
-        plain = [each.plain for each in batches if isinstance(each, Augmented)]
-        whole = [each for each in plain if isinstance(each, Batches)]
-        self._shared = whole if len(whole) == len(batches) and all(one.shares(whole[0]) for one in whole) else []
+        plain = [augmented.plain for augmented in batches if isinstance(augmented, Augmented)]
+        in_memory = [run for run in plain if isinstance(run, Batches)]
+        shared = len(in_memory) == len(batches) and all(run.shares(in_memory[0]) for run in in_memory)
+        self._shared = in_memory if shared else []
 
     @property
     def epoch(self) -> float:
@@ -30,9 +31,9 @@ class Together:
 
     def next(self) -> tuple[Tensor, Tensor]:
         """Return the next batches: inputs [K * batch, ...], run by run, and targets [K, batch, ...]."""
-        if self._shared:  # one gathering in place of K
-            chosen = torch.stack([each.choose() for each in self._shared])
-            inputs, targets = self._shared[0].at(chosen)
+        if self._shared:  # all runs use the same tensors, so one gather replaces K
+            indices = torch.stack([run.choose() for run in self._shared])
+            inputs, targets = self._shared[0].at(indices)
             return inputs.flatten(0, 1), targets
-        inputs, targets = zip(*(next(each) for each in self._all), strict=True)
+        inputs, targets = zip(*(next(run) for run in self._all), strict=True)
         return torch.cat(inputs), torch.stack(targets)
