@@ -1,4 +1,4 @@
-"""The exceptions a user sees, and the wording of their messages."""
+"""The exceptions a user sees, and the wording of messages: suggestions, single lines, short numbers."""
 
 import re
 from collections.abc import Iterable
@@ -28,6 +28,13 @@ def closest(word: str, choices: Iterable[str]) -> str | None:
 def did_you_mean(suggestion: str | None) -> str:
     """The tail of a message about a wrong name."""
     return f"; did you mean {suggestion}?" if suggestion else ""
+
+
+def short(value: float, *, digits: int = 3) -> str:
+    """Return a number in a few significant digits: ``0.236``, ``1.9e-31``, ``1230``, ``nan``."""
+    text = f"{value:.{digits}g}"
+    # "1.2e+03" reads worse than "1200"
+    return f"{float(text):.0f}" if 1 <= abs(value) < 1e5 and "e" in text else text
 
 
 def one_line(text: object) -> str:

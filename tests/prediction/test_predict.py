@@ -13,7 +13,7 @@ from gradlab.prediction.activation import phi_of
 from gradlab.prediction.predict import peek, predict
 from gradlab.prediction.weights import affine_of
 from gradlab.run.assemble import assemble
-from gradlab.theory.forecast import TELLING
+from gradlab.theory.forecast import WIDEST
 from gradlab.theory.sentences import in_words
 
 SMALL = ("train=init", "train.checkpoint=false", "data=gaussian", "data.features=128", "model.width=128")
@@ -116,7 +116,7 @@ NOT_COVERED = {
     "Identity": ("residual=identity",),
     "weights of 0": ("initializer=zeros",),
     "linear": ("model=linear", "~model.depth", "~model.width"),
-    "a unit looks at one input": ("initializer=identity", "model.width=64", "data=gaussian", "data.features=64"),
+    "uses only one or two inputs": ("initializer=identity", "model.width=64", "data=gaussian", "data.features=64"),
     "loss of its own": ("model=rnn", "data=copy_memory", "model.depth=1"),
     "outgrow their batch": ("activation=silu", "normalization=batch_norm", "model.depth=30"),
     "stacked": ("model=rnn", "model.depth=2"),
@@ -149,8 +149,8 @@ class Centred(nn.Module):
 
 @pytest.mark.parametrize(
     ("module", "reason"),
-    [(Cube, "second moment"), (Centred, "each number alone"), (nn.Dropout, "random"), (nn.Softmax, "alone"),
-     (lambda: nn.PReLU(16), "single numbers")],
+    [(Cube, "second moment"), (Centred, "is not elementwise"), (nn.Dropout, "random"), (nn.Softmax, "not elementwise"),
+     (lambda: nn.PReLU(16), "vector of numbers")],
 )  # fmt: skip
 def test_strange_activations(module, reason):
     loop = assemble(compose_config("model.depth=3", "model.width=16"))
@@ -231,6 +231,6 @@ def test_nothing_recorded_is_nothing_to_compare(run):
 
 def test_what_is_too_narrow_to_tell_is_no_agreement(run):
     found = theory(run("model.depth=4", "model.width=8", "train=init"))
-    assert found["tolerance"] > max(TELLING, abs(found["prediction"]["log_growth"]), abs(found["difference"]))
+    assert found["tolerance"] > max(WIDEST, abs(found["prediction"]["log_growth"]), abs(found["difference"]))
     assert found["agreement"] is None
-    assert "too small a network to tell" in in_words(found)[1]
+    assert "network too small to decide" in in_words(found)[1]

@@ -9,7 +9,7 @@ from tests.support.theory import RELU, SIGMOID, TANH, linear, phi_of
 from torch import nn
 
 from gradlab.theory.mean_field import tolerance
-from gradlab.theory.profile import Network, outgrowing, profile
+from gradlab.theory.profile import Network, profile, size_growth
 
 ONE = np.ones((1, 1, 1))
 
@@ -37,9 +37,9 @@ def test_batch_norm_explodes_whatever_the_weights(weight_variance):
 
 def test_samples_outgrow_their_batch_under_some_activations():
     """A sample of variance q among many of 1: C(q) of relu is q/2 - sqrt(q)/pi + 1/(2 pi), so C'(1) = C(1)."""
-    assert outgrowing(RELU) == pytest.approx(1.0, abs=2e-4)
-    assert outgrowing(TANH) < 0.6
-    assert outgrowing(phi_of(nn.Softplus())) > 1.05
+    assert size_growth(RELU) == pytest.approx(1.0, abs=2e-4)
+    assert size_growth(TANH) < 0.6
+    assert size_growth(phi_of(nn.Softplus())) > 1.05
 
 
 def test_layer_norm_makes_relu_critical_whatever_the_weights():

@@ -1,4 +1,4 @@
-"""An activation of torch as the function of one number that theory integrates."""
+"""Conversion of a torch activation to the scalar function `Phi` that theory integrates."""
 
 from collections.abc import Hashable, Sequence
 from copy import deepcopy
@@ -10,72 +10,73 @@ from torch import Tensor, nn
 from gradlab.prediction.reasons import NoPredictionError
 from gradlab.theory.gaussian import Array, Phi
 
-_TRIED: Array = np.linspace(-4.1, 4.3, 64)
-_BARE = frozenset(vars(nn.Module()))  # what torch itself keeps in a module
-_HOLDING = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
-_LASTING = ("torch.", "gradlab.")
-_known: dict[Hashable, Phi] = {}
+_SAMPLES: Array = np.linspace(-4.1, 4.3, 64)  # numbers on which an activation is tried; 0, where kinks are, is not one
+_BARE = frozenset(vars(nn.Module()))  # attributes of every module
+_STATE = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
+_LIBRARIES = ("torch.", "gradlab.")  # packages whose classes do not change while the process runs
+_cache: dict[Hashable, Phi] = {}
 
 
 def phi_of(modules: Sequence[nn.Module]) -> Phi:
-    """Return the activation of a network, its slope by autograd.
+    """Return the activation of a network, with its slope by autograd.
 
-    Those that are alike in type and plain settings are tried once; of torch's and gradlab's own, what theory computes
-    is kept for the next network.
+    Activations of equal type and settings are checked only once. For classes of torch and gradlab the result, with its
+    table of moments, is cached for later networks.
 
     Args:
         modules: The activation of each layer, at least one.
 
     Raises:
-        NoPredictionError: It is not one deterministic function of one number, the same in every layer.
+        NoPredictionError: If it is not one deterministic elementwise function, the same in every layer.
     """
-    first, own = modules[0], _settings(modules[0])
-    if own is None or any(_settings(module) != own for module in modules[1:]):
-        return _tried(modules)
-    if not type(first).__module__.startswith(_LASTING):
-        return _tried(modules[:1])
-    if own not in _known:
-        _known[own] = _tried(modules[:1])
-    return _known[own]
+    first, key = modules[0], _cache_key(modules[0])
+    if key is None or any(_cache_key(module) != key for module in modules[1:]):
+        return _checked(modules)
+    if not type(first).__module__.startswith(_LIBRARIES):
+        return _checked(modules[:1])
+    if key not in _cache:
+        _cache[key] = _checked(modules[:1])
+    return _cache[key]
 
 
-def _settings(module: nn.Module) -> Hashable | None:
-    """Return what tells a module from others, where that is its type and plain settings alone, and else None."""
+def _cache_key(module: nn.Module) -> Hashable | None:
+    """Return type and settings of a module, or None if they do not determine its function (it has state or hooks)."""
     settings = {key: value for key, value in vars(module).items() if key not in _BARE}
     plain = all(isinstance(value, bool | int | float | str | None) for value in settings.values())
-    held = any(getattr(module, name) for name in _HOLDING)
-    return (type(module), repr(sorted(settings.items()))) if plain and not held else None
+    stateful = any(getattr(module, name) for name in _STATE)
+    return (type(module), repr(sorted(settings.items()))) if plain and not stateful else None
 
 
-def _tried(modules: Sequence[nn.Module]) -> Phi:
+def _checked(modules: Sequence[nn.Module]) -> Phi:
     first = modules[0]
-    phi = _wrapped(first)
-    seen = _values(phi, first)
-    if not np.array_equal(seen, phi.value(_TRIED)):
+    phi = _as_phi(first)
+    values = _values(phi, first)
+    if not np.array_equal(values, phi.value(_SAMPLES)):
         raise NoPredictionError(f"the activation {type(first).__name__} is random")
     for module in modules[1:]:
-        if type(module) is not type(first) or not np.array_equal(_values(_wrapped(module), module), seen):
+        if type(module) is not type(first) or not np.array_equal(_values(_as_phi(module), module), values):
             raise NoPredictionError("the activation is not the same in all layers")
-    parts = [float(phi.value(_TRIED[i : i + 1])[0]) for i in (3, 30, 60)]
-    if not np.allclose(parts, seen[[3, 30, 60]], rtol=1e-9, atol=1e-12):
-        raise NoPredictionError(f"the activation {type(first).__name__} does not act on each number alone")
+    # an activation that mixes its entries, such as softmax, gives another value for a number on its own
+    alone = [float(phi.value(_SAMPLES[i : i + 1])[0]) for i in (3, 30, 60)]
+    if not np.allclose(alone, values[[3, 30, 60]], rtol=1e-9, atol=1e-12):
+        raise NoPredictionError(f"the activation {type(first).__name__} is not elementwise")
     moments = phi.moments(np.array([0.1, 1.0, 10.0]))
     if not np.isfinite([moments.square, moments.slope_square]).all():
         raise NoPredictionError(f"the activation {type(first).__name__} has no second moment")
     return phi
 
 
-def _wrapped(module: nn.Module) -> Phi:
-    own = deepcopy(module).to("cpu", torch.float64).requires_grad_(False)
+def _as_phi(module: nn.Module) -> Phi:
+    copy = deepcopy(module).to("cpu", torch.float64).requires_grad_(False)
 
     def value(z: Array) -> Array:
         with torch.no_grad():
-            return own(torch.tensor(z)).numpy()
+            return copy(torch.tensor(z)).numpy()
 
     def slope(z: Array) -> Array:
         with torch.enable_grad():
             x = torch.tensor(z).requires_grad_()
-            y: Tensor = own(x * 1.0)  # a copy, for one that works in place
+            y: Tensor = copy(x * 1.0)  # not x itself, a leaf that an in-place activation could not modify
             return torch.autograd.grad(y.sum(), x)[0].numpy()
 
     return Phi(value, slope)
@@ -83,10 +84,10 @@ def _wrapped(module: nn.Module) -> Phi:
 
 def _values(phi: Phi, module: nn.Module) -> Array:
     try:
-        values = phi.value(_TRIED)
-        phi.slope(_TRIED)
+        values = phi.value(_SAMPLES)
+        phi.slope(_SAMPLES)
     except Exception as error:  # a user's module may raise anything
-        raise NoPredictionError(f"the activation {type(module).__name__} cannot be tried on single numbers") from error
-    if values.shape != _TRIED.shape or not np.isfinite(values).all():
-        raise NoPredictionError(f"the activation {type(module).__name__} does not give one finite number for each")
+        raise NoPredictionError(f"the activation {type(module).__name__} fails on a vector of numbers") from error
+    if values.shape != _SAMPLES.shape or not np.isfinite(values).all():
+        raise NoPredictionError(f"the activation {type(module).__name__} does not return one finite number per input")
     return values

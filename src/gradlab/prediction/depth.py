@@ -1,4 +1,4 @@
-"""The prediction over depth, of MLPs and CNNs."""
+"""Prediction over depth, for MLPs and CNNs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,12 +18,12 @@ from gradlab.prediction.weights import affine_of
 from gradlab.theory.forecast import Forecast, deep, growth, random_walk
 from gradlab.theory.gaussian import Array
 from gradlab.theory.mean_field import critical_line
-from gradlab.theory.profile import Network, outgrowing, profile
+from gradlab.theory.profile import Network, profile, size_growth
 from gradlab.theory.sensitivity import length_sensitivity
 
-_LINE = (1e-8, 100.0, 120)  # q* along the critical line: from, to, how many
-_APART, _UNSTABLE = 0.5, 1.005  # sizes of samples are no longer a small perturbation; the perturbation grows
-_GROUPS = 16  # samples of like size that are followed together
+_LINE = (1e-8, 100.0, 120)  # q* along the critical line: first, last, number
+_SPREAD, _UNSTABLE = 0.5, 1.005  # size spread that is no small perturbation any more; growth factor at which it grows
+_GROUPS = 16  # number of groups of samples of similar size, each followed as one
 
 
 def predict_depth(model: Model, inputs: Tensor) -> Forecast:
@@ -34,43 +34,44 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
         inputs: Its first batch [n, ...].
 
     Raises:
-        NoPredictionError: Theory does not cover it.
+        NoPredictionError: If theory does not cover the network.
     """
     network = network_of(model, inputs)
-    found = profile(network)
-    if found.apart > _APART and network.normalization == "batch" and outgrowing(network.phi) > _UNSTABLE:
-        raise NoPredictionError("batch norm under an activation with which single samples outgrow their batch")
+    result = profile(network)
+    if result.size_spread > _SPREAD and network.normalization == "batch" and size_growth(network.phi) > _UNSTABLE:
+        raise NoPredictionError("with batch norm and this activation single samples outgrow their batch")
     affines = [network.stem, *(affine for block in network.blocks for affine in block)]
-    silent = not all(affine.weight_variance for affine in affines[1:])
-    if silent or (network.scales is not None and not any(network.scales)):
-        return _closed(network, found.log_outputs)
+    blocked = not all(affine.weight_variance for affine in affines[1:])
+    if blocked or (network.scales is not None and not any(network.scales)):
+        return _skips_only(network, result.log_outputs)
     width = min(affine.width for affine in affines)
     groups = normalization_of(_layers(model)[-1].normalization)[2]
-    chi, q_star = deep(network, found)
-    sensitivity = _sensitivity(network, found.variances)
-    walk = random_walk(found.walk, width=width / groups, places=len(affines), sensitivity=sensitivity)
+    chi, q_star = deep(network, result)
+    sensitivity = _sensitivity(network, result.variances)
+    # the narrowest layer fluctuates most; group norm averages over the features of one group only
+    walk = random_walk(result.walk, width=width / groups, places=len(affines), sensitivity=sensitivity)
     return Forecast(
         places=range(1, len(affines) + 1),
-        log_gradients=found.log_gradients,
-        variances=found.variances,
-        entries=[affine.width * positions for affine, positions in zip(affines, found.positions, strict=True)],
+        log_gradients=result.log_gradients,
+        variances=result.variances,
+        entries=[affine.width * positions for affine, positions in zip(affines, result.positions, strict=True)],
         chi=chi,
         q_star=q_star,
-        tolerance=walk + _batch_margin(network, found.log_gradients, inputs),
+        tolerance=walk + _batch_margin(network, result.log_gradients, inputs),
     )
 
 
 def network_of(model: Model, inputs: Tensor) -> Network:
-    """Return what theory needs to know of an MLP or a CNN and its first batch.
+    """Return the properties of an MLP or a CNN, and of its first batch, from which theory predicts.
 
     Raises:
-        NoPredictionError: Theory does not cover it.
+        NoPredictionError: If theory does not cover the network.
     """
     if len(model.auxiliary):
         raise NoPredictionError("auxiliary heads add gradients of their own on the way")
     blocks = list(model.blocks)
     if not blocks:
-        raise NoPredictionError("one hidden layer has nothing to compare with")
+        raise NoPredictionError("a growth per layer needs at least two hidden layers")
     scales = [_scale(block) for block in blocks]
     layers = _layers(model)
     kinds = {normalization_of(layer.normalization) for layer in layers}
@@ -96,28 +97,28 @@ def network_of(model: Model, inputs: Tensor) -> Network:
 
 
 def _layers(model: Model) -> list[Any]:
-    """Return the layers that have an activation: in activation-first blocks the first layer has none."""
+    """Return the layers that have an activation; with activation-first blocks the first layer has none."""
     inner = [layer for block in model.blocks for layer in block_layers(block)]
     return [model.stem, *inner] if hasattr(model.stem, "activation") else inner
 
 
 def _scale(block: Any) -> float | None:
-    """Return a in x + a F(x), None where there is no skip."""
+    """Return a in x + a F(x), or None if there is no skip."""
     if isinstance(block, nn.Sequential):
         return None
     if isinstance(block, StochasticDepth) and block.survival < 1:
-        raise NoPredictionError("stochastic depth drops whole blocks at random: one draw is far from the mean")
+        raise NoPredictionError("stochastic depth drops whole blocks at random, so one draw is far from the mean")
     if not isinstance(block, PreActivation):
-        raise NoPredictionError(f"theory does not know residual blocks of type {type(block).__name__}")
+        raise NoPredictionError(f"residual blocks of type {type(block).__name__} are not covered")
     if not isinstance(block.shortcut, nn.Identity):
-        raise NoPredictionError("skips that change the shape of the map")
+        raise NoPredictionError("skips that change the shape of the map are not covered")
     return float(block.weigh(torch.ones(())).detach())
 
 
 def _squares(model: Model, inputs: Tensor) -> tuple[Array, float]:
-    """Return the mean square of the inputs over features or channels [groups, h, w], and its share that varies.
+    """Return the inputs' mean square over features or channels [groups, h, w], and the share of it that varies.
 
-    Samples are put into groups of like size: a large input saturates an activation that a small one does not.
+    Samples are grouped by size, because a large input may saturate an activation that a small one does not.
     """
     x = inputs.detach().double().cpu()
     x = x.flatten(1)[:, :, None, None] if isinstance(model.stem.affine, nn.Linear) else x
@@ -130,7 +131,7 @@ def _squares(model: Model, inputs: Tensor) -> tuple[Array, float]:
 
 
 def _sensitivity(network: Network, variances: Sequence[float]) -> float:
-    """Return how the growth depends on the lengths of a plain network's z; others keep theirs or add to it."""
+    """Return `length_sensitivity` of a plain network; 0 for others, whose signal is normalized or carried by skips."""
     if network.normalization != "none" or network.scales is not None:
         return 0.0
     weights = [affine.weight_variance for affine in network.blocks[0]]
@@ -138,10 +139,11 @@ def _sensitivity(network: Network, variances: Sequence[float]) -> float:
 
 
 def _batch_margin(network: Network, log_gradients: Sequence[float], inputs: Tensor) -> float:
-    """Return by how much the growth would change if the samples that batch norm sees were unequally far apart.
+    """Return the change of the growth if the distances between a batch's samples are unequal; 0 without batch norm.
 
-    They are: the inputs are, and so does each layer's finite width make them. Theory knows by how much, but not whether
-    the gradients, unequal as well, make up for what that does to the units' variances: for odd activations they do.
+    They are unequal, because those of the inputs are and each layer's finite width adds to it. By how much is known.
+    The unequal gradients may compensate for the effect on the units' variances, and for odd activations they do. So
+    the change is a margin of the tolerance, not a correction.
     """
     if network.normalization != "batch":
         return 0.0
@@ -150,13 +152,13 @@ def _batch_margin(network: Network, log_gradients: Sequence[float], inputs: Tens
     gram = centred @ centred.T
     trace = float(gram.trace())
     unequal = (len(gram) - 1) * float(gram.square().sum()) / trace**2 - 1 if trace else 0.0
-    other = profile(replace(network, unequal=unequal)).log_gradients
-    places = range(len(other))
-    return abs(growth(places, other) - growth(places, log_gradients))
+    changed = profile(replace(network, unequal=unequal)).log_gradients
+    places = range(len(changed))
+    return abs(growth(places, changed) - growth(places, log_gradients))
 
 
-def _closed(network: Network, log_outputs: Sequence[float]) -> Forecast:
-    """Return the prediction for blocks whose branches give nothing back: the skip carries the gradient unchanged."""
+def _skips_only(network: Network, log_outputs: Sequence[float]) -> Forecast:
+    """Return the prediction for blocks whose branches return no gradient: the skips carry it back unchanged."""
     if network.scales is None:
         raise NoPredictionError("weights of 0 send no gradient back")
     places = [1]
@@ -168,7 +170,7 @@ def _closed(network: Network, log_outputs: Sequence[float]) -> Forecast:
         log_gradients=log_outputs,
         chi=1.0,
         tolerance=random_walk(0.0, width=1, places=len(places)),
-        assumes=["branches that are closed at the start"],
+        assumes=["branches that return no gradient at initialization"],
     )
 
 
@@ -176,7 +178,7 @@ def critical_rows(model: nn.Module, inputs: Tensor) -> list[tuple[float, float, 
     """Return the critical line of a plain network's activation as rows of q*, weight variance, bias variance.
 
     Args:
-        model: The network; for one that theory does not cover, or that has skips or normalization, there are no rows.
+        model: The network. One that theory does not cover, or that has skips or normalization, gives no rows.
         inputs: Its first batch.
     """
     try:
@@ -187,6 +189,6 @@ def critical_rows(model: nn.Module, inputs: Tensor) -> list[tuple[float, float, 
         return []
     squares = np.geomspace(*_LINE)
     weights, biases = critical_line(network.phi, squares)
-    # Rounding puts relu's biases, which are 0 at every q*, on either side of it.
+    # relu's bias variance is 0 at every q*; rounding makes it slightly positive or negative
     rows = zip(squares, weights, np.where(np.abs(biases) < 1e-9 * squares, 0.0, biases), strict=True)
     return [(float(q), float(w), float(b)) for q, w, b in rows if b >= 0 and np.isfinite(w)]

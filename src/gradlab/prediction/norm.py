@@ -1,4 +1,4 @@
-"""What a normalization module is to theory."""
+"""Kind and parameters of a normalization module, for theory."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from gradlab.theory.profile import Normalization
 
 
 def normalization_of(module: Any) -> tuple[Normalization, float, int]:
-    """Return the kind, what is added to the variance, and into how many groups the features are divided.
+    """Return the kind, the epsilon added to the variance, and the number of groups of features.
 
     Raises:
-        NoPredictionError: Theory does not know it, or it does more than to normalize.
+        NoPredictionError: If theory does not cover the module, or its scales and shifts are not 1 and 0.
     """
     if isinstance(module, nn.Sequential) and isinstance(shift := module[-1], ScalarBias):
         if bool(shift.bias != 0):
@@ -38,4 +38,4 @@ def normalization_of(module: Any) -> tuple[Normalization, float, int]:
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return "batch", module.eps, 1
         case _:
-            raise NoPredictionError(f"theory does not know the normalization {type(module).__name__}")
+            raise NoPredictionError(f"the normalization {type(module).__name__} is not covered")

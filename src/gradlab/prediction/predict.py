@@ -1,4 +1,4 @@
-"""From a network as it was built to the plain numbers that theory works on, and theory beside what was measured."""
+"""Prediction of a network's gradients at initialization, and comparison with the recorded ones."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,18 +22,18 @@ Row = Sequence[Any]
 
 
 def predict(model: nn.Module, inputs: Tensor) -> Forecast | str:
-    """Predict the gradient's way through a network at initialization, from its weights and the size of its inputs.
+    """Predict the gradients of a network at initialization from its weights and the size of its inputs.
 
-    Nothing is passed through the network, and no random number is used up.
+    There is no forward pass, and the global random state is unchanged.
 
     Args:
         model: The network, initialized.
         inputs: Its first batch [n, ...].
 
     Returns:
-        The prediction, or ``no prediction: …`` and why.
+        The prediction, or ``no prediction: REASON``.
     """
-    with _unnoticed():
+    with _isolated():
         try:
             match model:
                 case Network():
@@ -41,27 +41,28 @@ def predict(model: nn.Module, inputs: Tensor) -> Forecast | str:
                 case Recurrent():
                     return predict_time(model, inputs)
                 case _:
-                    raise NoPredictionError(f"theory knows mlp, cnn, rnn, lstm and gru, not a {type(model).__name__}")
+                    raise NoPredictionError(f"{type(model).__name__} is not covered; mlp, cnn, rnn, lstm and gru are")
         except NoPredictionError as reason:
             return f"no prediction: {reason}"
 
 
 def critical_rows(model: nn.Module, inputs: Tensor) -> list[tuple[float, float, float]]:
-    """Return the critical line of a plain network's activation (`depth.critical_rows`), using up no random number."""
-    with _unnoticed():
+    """Return `depth.critical_rows`, the critical line of a plain network, with the random state unchanged."""
+    with _isolated():
         return depth_critical_rows(model, inputs)
 
 
 @contextmanager
-def _unnoticed() -> Iterator[None]:
-    """Build no graph, and draw random numbers that are the same each time and are missed by nobody."""
+def _isolated() -> Iterator[None]:
+    """Build no graph, use a fixed seed within the block, and restore the random state after it."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.default_generator.manual_seed(0)  # and no device's: that would be missed
+        # not torch.manual_seed, which would also reseed the devices, whose state fork_rng does not restore here
+        torch.default_generator.manual_seed(0)
         yield
 
 
 def peek(batches: Any) -> Tensor:
-    """Return the inputs of the first batch, and leave the batches as they are."""
+    """Return the inputs of the first batch without advancing the batches."""
     state = batches.state_dict()
     inputs, _ = next(batches)
     batches.load_state_dict(state)
@@ -71,13 +72,13 @@ def peek(batches: Any) -> Tensor:
 def compare_rows(
     forecast: Forecast | str, rows: Sequence[Row], times: Sequence[Row], *, samples: int
 ) -> dict[str, Any] | str:
-    """Return what run.json says under ``theory``: prediction, measurement, tolerance and agreement.
+    """Return the content of run.json under ``theory``: prediction, measurement, tolerance and agreement.
 
     Args:
-        forecast: What `predict` returned.
-        rows: The first recorded rows of gradients.csv; none where nothing was recorded.
-        times: The same of timesteps.csv.
-        samples: Number of samples that they are over.
+        forecast: Result of `predict`.
+        rows: Rows of gradients.csv of the first recorded step; empty if nothing was recorded.
+        times: Rows of timesteps.csv of that step.
+        samples: Number of samples in the batch.
     """
     if isinstance(forecast, str):
         return forecast

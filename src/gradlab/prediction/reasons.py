@@ -1,5 +1,5 @@
-"""Why there is no prediction."""
+"""The exception for a network without a prediction."""
 
 
 class NoPredictionError(Exception):
-    """Theory does not cover a network; the message says what of it."""
+    """Theory does not cover a network; the message gives the reason."""

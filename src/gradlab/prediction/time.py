@@ -1,4 +1,4 @@
-"""The prediction over time, of plain and gated recurrent nets of one layer."""
+"""Prediction over time, for plain and gated recurrent nets of one layer."""
 
 from math import exp, isfinite, nan, sqrt
 from typing import Any
@@ -26,15 +26,15 @@ def predict_time(model: Recurrent, inputs: Tensor) -> Forecast:
         inputs: Its first batch.
 
     Raises:
-        NoPredictionError: Theory does not cover it.
+        NoPredictionError: If theory does not cover the network.
     """
     if len(model.blocks):
-        raise NoPredictionError("stacked recurrent layers: each time step of one receives from the next layer, too")
+        raise NoPredictionError("in stacked recurrent layers each time step also gets a gradient from the next layer")
     if model.each_step:
         raise NoPredictionError("every time step has a loss of its own")
     sequence = as_sequence(inputs).detach().double().cpu()
     if sequence.shape[1] < 2:
-        raise NoPredictionError("one time step has nothing to compare with")
+        raise NoPredictionError("a growth per time step needs at least two of them")
     layer: Any = model.stem
     match layer.cell:
         case Elman():
@@ -44,51 +44,53 @@ def predict_time(model: Recurrent, inputs: Tensor) -> Forecast:
         case GRU():
             return _gated(layer, sequence, gate=UPDATE, column="hidden_grad_norm")
         case _:
-            raise NoPredictionError(f"theory does not know the cell {type(layer.cell).__name__}")
+            raise NoPredictionError(f"the cell {type(layer.cell).__name__} is not covered")
 
 
 def _elman(layer: Any, sequence: Tensor) -> Forecast:
-    below, beside = (matrix.weight.detach().double().cpu() for matrix in (layer.input, layer.recurrent))
-    check_random(below, first=True)
-    check_random(beside)
-    units = len(beside)
-    variance = float(beside.square().sum()) / units
+    input_weight, recurrent_weight = (
+        matrix.weight.detach().double().cpu() for matrix in (layer.input, layer.recurrent)
+    )
+    check_random(input_weight, first=True)
+    check_random(recurrent_weight)
+    units = len(recurrent_weight)
+    variance = float(recurrent_weight.square().sum()) / units
     kind, epsilon, _ = normalization_of(layer.cell.normalization)
-    driven = float(below.square().sum()) / below.numel() * sequence.square().sum(2).mean(0)
+    driven = float(input_weight.square().sum()) / input_weight.numel() * sequence.square().sum(2).mean(0)
     for matrix in (layer.input, layer.recurrent):
         driven = driven + bias_variance(matrix.bias, max(variance, float(driven.mean())))
-    found = recurrent.follow(
+    result = recurrent.follow(
         recurrent.Elman(
             phi=phi_of([layer.cell.activation]),
             recurrent_variance=variance,
             driven=driven.numpy(),
-            orthogonal=is_orthogonal(beside),
+            orthogonal=is_orthogonal(recurrent_weight),
             normalization=kind,
             epsilon=epsilon,
         )
     )
-    if not all(found.factors):
+    if not all(result.factors):
         raise NoPredictionError("weights of 0 send no gradient back")
     steps = sequence.shape[1]
     return Forecast(
         over="time",
         column="hidden_grad_norm",
         places=range(steps),
-        log_gradients=found.log_gradients,
-        variances=found.variances,
-        chi=found.factors[-1],
-        q_star=found.variances[-1],
-        # One matrix at every step: what it does to a direction does not average out over the steps.
-        tolerance=random_walk(found.walk, width=units, places=steps) + 4 * sqrt(1 / units),
-        assumes=["the gradient meets the same recurrent matrix as if it were a new one at every time step"],
+        log_gradients=result.log_gradients,
+        variances=result.variances,
+        chi=result.factors[-1],
+        q_star=result.variances[-1],
+        # the second term: all steps share one matrix, so its effect on a direction does not average out over them
+        tolerance=random_walk(result.walk, width=units, places=steps) + 4 * sqrt(1 / units),
+        assumes=["a new random recurrent matrix at every time step, where the net has one"],
     )
 
 
 def _gated(layer: Any, sequence: Tensor, *, gate: int, column: str) -> Forecast:
-    """Predict what a gate hands on: exactly where its layer's weights are zero, else as if it stayed at its bias."""
+    """Predict the decay through a gate: exact if the layer's weights are zero, else with the gate fixed at its bias."""
     matrices = (layer.input, layer.recurrent)
     if not isinstance(layer.input.normalization, nn.Identity):
-        raise NoPredictionError("gates behind a normalization")
+        raise NoPredictionError("gates with a normalization are not covered")
     units = layer.weights.hidden_size
     biases = torch.zeros(units, dtype=torch.float64)
     for matrix in matrices:
@@ -96,7 +98,7 @@ def _gated(layer: Any, sequence: Tensor, *, gate: int, column: str) -> Forecast:
             biases += matrix.bias.detach().double().cpu()[gate * units : (gate + 1) * units]
     exact = not any(matrix.weight.any() for matrix in matrices)
     steps = sequence.shape[1]
-    logs = recurrent.handed_on(biases.numpy(), steps)
+    logs = recurrent.gate_log_gradients(biases.numpy(), steps)
     factor = exp(logs[0] / (steps - 1)) if isfinite(logs[0]) else nan
     return Forecast(
         over="time",
@@ -105,13 +107,13 @@ def _gated(layer: Any, sequence: Tensor, *, gate: int, column: str) -> Forecast:
         log_gradients=logs,
         chi=factor,
         tolerance=_spread(biases, steps) if exact else nan,
-        assumes=[] if exact else ["gates that stay at their biases, and no way back but the state itself"],
+        assumes=[] if exact else ["gates fixed at their biases, and a gradient that flows through the state only"],
     )
 
 
 def _spread(biases: Tensor, steps: int) -> float:
-    """Return how far units of unequal biases may lie from their mean, because the loss weighs them unequally."""
+    """Return the tolerance for units with different biases: the loss weights the units unequally, the mean does not."""
     if not len(biases.unique()) > 1:
         return ROUNDING
-    ends = np.array(recurrent.handed_on(biases.numpy(), steps))
-    return float(4 * np.ptp(ends) / (steps - 1) / sqrt(len(biases))) + ROUNDING
+    logs = np.array(recurrent.gate_log_gradients(biases.numpy(), steps))
+    return float(4 * np.ptp(logs) / (steps - 1) / sqrt(len(biases))) + ROUNDING

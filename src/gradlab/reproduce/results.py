@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import isinf
 from typing import Any
 
+from gradlab.errors import short
 from gradlab.reproduce.claims import UNSEEN, Claim, Expectation
 
 
@@ -113,7 +114,7 @@ def expected(claim: Claim) -> str:
 
 def number(value: float) -> str:
     """Return a number with as many digits as a reader wants."""
-    return "never" if value == float("inf") else f"{value:.5g}" if 0.001 <= abs(value) < 1e5 else f"{value:.2g}"
+    return "never" if value == float("inf") else short(value, digits=5 if 0.001 <= abs(value) < 1e5 else 2)
 
 
 def _section(result: Result) -> list[str]:

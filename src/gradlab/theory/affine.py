@@ -1,4 +1,4 @@
-"""What an affine map does to the variances of a signal, position by position of its map; a Linear has one position."""
+"""The effect of an affine map on a signal's variances, at each position of the map; a Linear layer has one position."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +13,13 @@ class Affine:
     """One affine map, Linear or convolution, with random weights.
 
     Attributes:
-        taps: Second moment of a weight times the number of channels that come in, for each tap of the kernel [kh, kw];
-            their sum is the weight variance times fan_in. A Linear has one tap.
+        taps: Second moment of a weight times the number of input channels, for each tap of the kernel [kh, kw]; their
+            sum is the weight variance times fan_in. A Linear layer has one tap.
         bias_variance: Second moment of the biases.
-        width: Number of units or channels that come out.
-        orthogonal: Whether it keeps lengths, up to a factor, rather than having independent weights.
+        width: Number of output units or channels.
+        orthogonal: Whether the map preserves lengths, up to a factor, instead of having independent weights.
         stride: Step between the positions that are kept, in both directions.
-        padding: What surrounds a map.
+        padding: Padding of a map.
     """
 
     taps: Array
@@ -35,11 +35,11 @@ class Affine:
         return float(self.taps.sum())
 
     def forward(self, squares: Array) -> Array:
-        """Return E[z^2] at each position [..., h, w], given the mean square of what comes in [..., h', w']."""
+        """Return E[z^2] at each position [..., h, w], given the inputs' mean square [..., h', w']."""
         return self.linear(squares) + self.bias_variance
 
     def linear(self, squares: Array) -> Array:
-        """Return the part of `forward` that comes through the weights."""
+        """Return the part of `forward` that is due to the weights."""
         if self.taps.size == 1:
             return self.taps[0, 0] * squares[..., :: self.stride[0], :: self.stride[1]]
         padded = np.pad(squares, _widths(squares, self.taps), mode="wrap" if self.padding == "circular" else "constant")
@@ -50,21 +50,21 @@ class Affine:
         return np.asarray(whole)[..., :: self.stride[0], :: self.stride[1]]
 
     def back(self, squares: Array, shape: tuple[int, ...]) -> Array:
-        """Return E||dL/dh||^2 at each position of what came in, given E||dL/dz||^2 at each that came out.
+        """Return E||dL/dh||^2 at each input position, given E||dL/dz||^2 at each output position.
 
-        The adjoint of `linear`: each position receives from all that it was sent to.
+        This is the adjoint of `linear`: each input position receives from every output position it contributed to.
 
         Args:
-            squares: Sums over the channels, [..., h, w].
-            shape: [..., h', w'].
+            squares: E||dL/dz||^2, summed over the channels, [..., h, w].
+            shape: Shape of the result, [..., h', w'].
         """
         whole = np.zeros(shape)
         whole[..., :: self.stride[0], :: self.stride[1]] = squares
         if self.taps.size == 1:
             return self.taps[0, 0] * whole
-        # With odd kernels the adjoint is the same sum with the kernel turned round.
-        turned = Affine(taps=self.taps[::-1, ::-1], padding=self.padding)
-        return turned.linear(whole)
+        # for odd kernels the adjoint is the same sum with the kernel flipped
+        flipped = Affine(taps=self.taps[::-1, ::-1], padding=self.padding)
+        return flipped.linear(whole)
 
 
 def _widths(squares: Array, taps: Array) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""A prediction beside what was measured: growth per layer, ratio, tolerance, agreement."""
+"""Comparison of a prediction with a measurement: growth per layer, ratio, tolerance, agreement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,28 +10,28 @@ import numpy as np
 from gradlab.theory.mean_field import chi, depth_scale, fixed_point, tolerance
 from gradlab.theory.profile import Network, Profile
 
-ROUNDING = 1e-5  # what float32 may add to a slope of ln ||g||^2
-# A tolerance above this, a factor 1.3 of the norm at every layer, and above the predicted growth itself too, would call
-# anything an agreement: of very narrow networks, and of few layers.
-TELLING = 0.5
+ROUNDING = 1e-5  # error of a slope of ln ||g||^2 that float32 may cause
+# A tolerance above both this (a factor 1.3 of the norm per layer) and the predicted growth is too wide: nearly any
+# measurement would agree. It occurs in very narrow networks and with few layers.
+WIDEST = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What theory says of a network at initialization.
+    """A prediction for a network at initialization.
 
     Attributes:
         over: ``depth`` or ``time``.
-        column: The recorded column of norms that it is about.
+        column: The recorded column of norms that is predicted.
         places: depth_index of each layer, or each time step, ascending.
-        log_gradients: Natural log of the squared norm at each, over the last one's.
-        variances: Second moment of z at each; empty where it is not about z.
-        entries: Number of numbers in a sample's z at each, as far as known.
-        chi: Factor on the squared norm for one layer, or time step, back, deep in the network; nan where there is none.
-        q_star: Variance of z that deep layers settle on; nan where there is none.
-        tolerance: How far the measured growth may lie from the predicted one; nan where theory does not vouch for it,
-            because it assumes more than it can know.
-        assumes: What it assumes.
+        log_gradients: Natural log of the squared norm at each place, relative to the last.
+        variances: Second moment of z at each place; empty if z is not predicted.
+        entries: Number of entries of a sample's z at each place; empty if unknown.
+        chi: Factor on the squared norm for one layer, or time step, back, deep in the network; nan if there is none.
+        q_star: Variance of z at its fixed point in deep layers; nan if there is none.
+        tolerance: Largest expected distance of the measured growth from the predicted one; nan if the prediction rests
+            on assumptions that may not hold.
+        assumes: These assumptions, in words.
     """
 
     over: str = "depth"
@@ -51,7 +51,7 @@ def growth(places: Sequence[int], log_squares: Sequence[float]) -> float:
 
     Args:
         places: depth_index of each layer, or each time step.
-        log_squares: ln ||g||^2 at each; with fewer than two, or one that is not finite, the slope is nan.
+        log_squares: ln ||g||^2 at each place; with fewer than two, or one that is not finite, the slope is nan.
     """
     if len(places) < 2 or not np.isfinite(log_squares).all():
         return nan
@@ -59,27 +59,28 @@ def growth(places: Sequence[int], log_squares: Sequence[float]) -> float:
 
 
 def random_walk(walk: float, *, width: float, places: int, sensitivity: float = 0.0) -> float:
-    """Return the tolerance of a growth: `tolerance`, and the rounding of float32."""
+    """Return the tolerance of a growth: `mean_field.tolerance` plus the rounding of float32."""
     return tolerance(max(walk, 0.0), width=width, depth=places, sensitivity=sensitivity) + ROUNDING
 
 
-def deep(network: Network, found: Profile) -> tuple[float, float]:
+def deep(network: Network, profile: Profile) -> tuple[float, float]:
     """Return (chi, q*) deep in a network.
 
-    A plain network without normalization has them at its fixed point; others have the factor of their last block, for
-    each of its layers, and no fixed point that is looked for.
+    For a plain network without normalization they are those of its fixed point. For others chi is the factor of the
+    last block, per layer of it, and q* is nan.
     """
     if network.scales is None and network.normalization == "none":
         affines = [affine for block in network.blocks for affine in block]
         weight = float(np.mean([affine.weight_variance for affine in affines]))
         bias = float(np.mean([affine.bias_variance for affine in affines]))
-        # The measured variance of n random weights is off by sqrt(2 / n): a length that drifts by less stays.
+        # the measured variance of n random weights has a relative error of sqrt(2 / n), so a smaller drift is none
         count = sum(affine.width**2 for affine in affines)
         close = 4 * (2 / count) ** 0.5
-        q = fixed_point(network.phi, weight_variance=weight, bias_variance=bias, start=found.variances[0], close=close)
-        there = min(max(q, 1e-10), 1e12)
-        return chi(network.phi, there, weight_variance=weight), q
-    last = found.log_gradients if network.scales is None else found.log_outputs
+        start = profile.variances[0]
+        q = fixed_point(network.phi, weight_variance=weight, bias_variance=bias, start=start, close=close)
+        bounded = min(max(q, 1e-10), 1e12)  # q may be 0 or inf, where chi has a limit but no value
+        return chi(network.phi, bounded, weight_variance=weight), q
+    last = profile.log_gradients if network.scales is None else profile.log_outputs
     layers = 1 if network.scales is None else max(len(network.blocks[-1]), 1)
     back = (last[-2] - last[-1]) / layers if len(last) > 1 else nan
     return (exp(back) if isfinite(back) and back < 700 else nan), nan
@@ -88,63 +89,66 @@ def deep(network: Network, found: Profile) -> tuple[float, float]:
 def compare(
     forecast: Forecast, norms: Sequence[float | None] | None, *, z_norms: Sequence[float | None] = (), samples: int = 1
 ) -> dict[str, Any]:
-    """Return what run.json says under ``theory``.
+    """Return the content of run.json under ``theory``.
 
-    Layers whose gradient was not measured, is zero or is not finite are left out of both growths, because float32 ends
-    there and theory does not.
+    Layers whose gradient was not measured, is zero or is not finite are left out of both growths, because the
+    measurement is limited by float32's range and the prediction is not.
 
     Args:
         forecast: The prediction.
-        norms: The recorded norms at its places; None where nothing was recorded.
-        z_norms: Norms of z over the batch at its places.
-        samples: Number of samples that they are over.
+        norms: The recorded norms at the prediction's places; None if nothing was recorded.
+        z_norms: Norms of z over the batch at the same places.
+        samples: Number of samples in the batch.
     """
-    measured = None if norms is None else [nan if norm is None else norm for norm in norms]
-    seen = [i for i, norm in enumerate(measured or ()) if norm > 0 and isfinite(norm)]
-    kept = seen if len(seen) > 1 else list(range(len(forecast.places)))
-    places = [forecast.places[i] for i in kept]
-    predicted = growth(places, [forecast.log_gradients[i] for i in kept])
+    values = None if norms is None else [nan if norm is None else norm for norm in norms]
+    valid = [i for i, norm in enumerate(values or ()) if norm > 0 and isfinite(norm)]
+    compared = valid if len(valid) > 1 else list(range(len(forecast.places)))
+    places = [forecast.places[i] for i in compared]
+    predicted = growth(places, [forecast.log_gradients[i] for i in compared])
     places_name = "depth_index" if forecast.over == "depth" else forecast.over
-    found = None
+    measurement = None
     difference = nan
-    if measured is not None and len(seen) > 1:
-        logs = [2 * log(measured[i]) for i in kept]
-        found = {"log_growth": growth(places, logs), "gradient_ratio": _ratio(measured), places_name: places}
-        found |= {"factor": _exp(found["log_growth"]), "log_gradients": [value - logs[-1] for value in logs]}
-        if len(z_norms) == len(forecast.entries) == len(measured):
+    if values is not None and len(valid) > 1:
+        logs = [2 * log(values[i]) for i in compared]
+        measurement = {"log_growth": growth(places, logs), "gradient_ratio": _ratio(values), places_name: places}
+        measurement |= {
+            "factor": _exp(measurement["log_growth"]),
+            "log_gradients": [value - logs[-1] for value in logs],
+        }
+        if len(z_norms) == len(forecast.entries) == len(values):
             pairs = zip(z_norms, forecast.entries, strict=True)
-            found["variances"] = [None if z is None else z**2 / (samples * entries) for z, entries in pairs]
-        difference = found["log_growth"] - predicted
+            measurement["variances"] = [None if z is None else z**2 / (samples * entries) for z, entries in pairs]
+        difference = measurement["log_growth"] - predicted
     first = forecast.log_gradients[0]
     return {
         "over": forecast.over,
         "column": forecast.column,
         "prediction": {
-            "log_growth": _known(predicted),
-            "factor": _known(_exp(predicted)),
+            "log_growth": _none_if_nan(predicted),
+            "factor": _none_if_nan(_exp(predicted)),
             "gradient_ratio": _exp(first / 2),
-            "chi": _known(forecast.chi),
-            "q_star": _known(forecast.q_star),
+            "chi": _none_if_nan(forecast.chi),
+            "q_star": _none_if_nan(forecast.q_star),
             "depth_scale": depth_scale(forecast.chi) if isfinite(forecast.chi) else None,
             places_name: list(forecast.places),
             "log_gradients": list(forecast.log_gradients),
             "variances": list(forecast.variances),
         },
-        "measurement": found,
-        "difference": _known(difference),
-        "tolerance": _known(forecast.tolerance),
+        "measurement": measurement,
+        "difference": _none_if_nan(difference),
+        "tolerance": _none_if_nan(forecast.tolerance),
         "agreement": _agreement(difference, forecast.tolerance, predicted),
         "assumes": list(forecast.assumes),
     }
 
 
 def _agreement(difference: float, tolerance: float, predicted: float) -> bool | None:
-    """Return whether prediction and measurement agree; None where the tolerance is unknown, or too wide to tell."""
+    """Return whether prediction and measurement agree; None if the tolerance is unknown or too wide to decide."""
     if not isfinite(difference + tolerance):
         return None
     if abs(difference) > tolerance:
         return False
-    return True if tolerance < max(TELLING, abs(predicted)) else None
+    return True if tolerance < max(WIDEST, abs(predicted)) else None
 
 
 def _ratio(norms: Sequence[float]) -> float:
@@ -153,8 +157,8 @@ def _ratio(norms: Sequence[float]) -> float:
 
 
 def _exp(value: float) -> float:
-    return inf if value > 700 else exp(value)
+    return inf if value > 700 else exp(value)  # `exp` raises OverflowError above 709
 
 
-def _known(value: float) -> float | None:
+def _none_if_nan(value: float) -> float | None:
     return None if value != value else value

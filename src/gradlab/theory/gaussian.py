@@ -1,4 +1,4 @@
-"""Means over a Gaussian pre-activation, by quadrature: every activation, whether it has a closed form or not."""
+"""Means over a Gaussian pre-activation, by quadrature, so that an activation needs no closed form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Trapezoids converge exponentially on smooth integrands. They stand on z = FINEST sinh(t), closer together towards 0,
-# so that what an activation does there is seen at large variances too. An even number of nodes leaves none on a kink
-# at 0, where the errors left and right of it cancel.
+# The trapezoidal rule converges exponentially on smooth integrands. Its nodes are z = FINEST sinh(t), denser towards 0,
+# to resolve an activation near 0 at large variances too. With an even number of nodes none is on a kink at 0, where the
+# errors on both sides then cancel.
 _FINEST = 1e-3
 _T: Array = np.linspace(-np.arcsinh(12 / _FINEST), np.arcsinh(12 / _FINEST), 40_000)
 _NODES: Array = _FINEST * np.sinh(_T)
 _WEIGHTS: Array = np.exp(-(_NODES**2) / 2) / sqrt(2 * pi) * _FINEST * np.cosh(_T) * (_T[1] - _T[0])
 
-# The table of `Phi.moments`: variances whose logarithms lie so far apart, and polynomials through so many of them.
+# Interpolation table of `Phi.moments`: spacing of its variances in ln q, and number of points of one polynomial.
 _STRIDE, _POINTS = 0.25, 8
-_LOW, _HIGH = 1e-10, 1e30
+_LOW, _HIGH = 1e-10, 1e30  # range of q in the table
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Phi:
-    """An activation as theory sees it: it acts on every number alone.
+    """An elementwise activation.
 
     Attributes:
         value: Maps an array to phi of its entries.
@@ -59,7 +59,7 @@ class Phi:
     def moments(self, q: Array | float) -> Moments:
         """Return the means over z ~ N(0, q), interpolated between quadratures to about eight digits.
 
-        A deep network asks for thousands of them; a table in ln q answers each in microseconds.
+        A deep network needs thousands of them, and a table in ln q gives each in microseconds.
 
         Args:
             q: Variances, at least 0, of any shape.
@@ -70,33 +70,34 @@ class Phi:
             return Moments(mean * np.sqrt(q), square * q, *(np.full_like(q, value) for value in slopes))
         inside = np.clip(q, _LOW, _HIGH)
         mean, square, *slopes = np.moveaxis(self._interpolated(np.log(inside) / _STRIDE), -1, 0)
-        # Below the table the mean and the square are straight lines to phi(0), and the slopes have their limits.
-        still = float(self.value(np.zeros(2))[0])
+        # below the table mean and square go linearly to phi(0) and phi(0)^2; the slopes are constant there
+        at_zero = float(self.value(np.zeros(2))[0])
         share = np.minimum(q / _LOW, 1.0)
-        return Moments(still + share * (mean - still), still**2 + share * (square - still**2), *slopes)
+        return Moments(at_zero + share * (mean - at_zero), at_zero**2 + share * (square - at_zero**2), *slopes)
 
     @cached_property
     def _homogeneous(self) -> bool:
-        """Whether phi(c z) = c phi(z) for c > 0, as for relu: then one quadrature says it all."""
+        """Whether phi(c z) = c phi(z) for c > 0, as for relu; one quadrature then gives the moments at every q."""
         return bool((self.value(4 * _NODES) == 4 * self.value(_NODES)).all())
 
     @cached_property
     def _rows(self) -> dict[int, Array]:
         return {}
 
-    def _row(self, place: int) -> Array:
-        """Return the six moments at ln q = place * stride."""
-        if place not in self._rows:
-            z = np.exp(place * _STRIDE / 2) * _NODES
-            value, slope = (np.asarray(each(z), dtype=np.float64) for each in (self.value, self.slope))
+    def _row(self, index: int) -> Array:
+        """Return the six moments at ln q = index * stride."""
+        if index not in self._rows:
+            z = np.exp(index * _STRIDE / 2) * _NODES
+            value, slope = (np.asarray(function(z), dtype=np.float64) for function in (self.value, self.slope))
             with np.errstate(over="ignore", invalid="ignore"):  # a mean that does not exist is inf or nan
                 square = slope**2
                 columns = (value, value**2, slope, square, square**2, square * _NODES**2)
-                self._rows[place] = np.array([np.dot(_WEIGHTS, column) for column in columns])
-        return self._rows[place]
+                self._rows[index] = np.array([np.dot(_WEIGHTS, column) for column in columns])
+        return self._rows[index]
 
     def _interpolated(self, x: Array) -> Array:
-        """Return the moments at ln q = x * stride by Lagrange's polynomial through the rows around it."""
+        """Return the moments at ln q = x * stride by Lagrange interpolation of the nearest rows."""
+        # second barycentric form: numerically stable, and x may be on a row, where its quotient would be 0 / 0
         base = np.floor(x).astype(np.int64) - _POINTS // 2 + 1
         first, inverse = np.unique(base, return_inverse=True)
         rows = np.stack([[self._row(int(start) + i) for i in range(_POINTS)] for start in first])

@@ -1,4 +1,4 @@
-"""Wide plain networks at initialization: how the signal's size and the gradient's change from layer to layer.
+"""Wide plain networks at initialization: how the sizes of signal and gradient change from layer to layer.
 
 z(l+1) = W phi(z(l)) + b with W ~ N(0, s / fan_in), b ~ N(0, t), where s is the weight variance and t the bias variance.
 Sources: Poole et al. 2016, "Exponential expressivity in deep neural networks through transient chaos"; Schoenholz et
@@ -11,9 +11,9 @@ import numpy as np
 
 from gradlab.theory.gaussian import Array, Phi
 
-CLOSE = 1e-9
-WINDOW, ROUNDS = 10.0, 8  # a fixed point is looked for in factors of ten, then narrowed down 63-fold so often
-TINY, HUGE = 1e-30, 1e30  # beyond them the length dies out or explodes
+CLOSE = 1e-9  # relative change of the variance per layer that counts as none
+WINDOW, ROUNDS = 10.0, 8  # search in factors of ten for a window with a fixed point, then narrow it 63-fold 8 times
+TINY, HUGE = 1e-30, 1e30  # a variance beyond these counts as 0 or inf
 
 
 def length_map(phi: Phi, q: float, *, weight_variance: float, bias_variance: float) -> float:
@@ -24,16 +24,16 @@ def length_map(phi: Phi, q: float, *, weight_variance: float, bias_variance: flo
 def fixed_point(
     phi: Phi, *, weight_variance: float, bias_variance: float, start: float = 1.0, close: float = CLOSE
 ) -> float:
-    """Return q*, the variance of z that deep layers settle on; 0 where the signal dies out, inf where it explodes.
+    """Return q*, the limit of z's variance in deep layers; 0 if the signal dies out, inf if it explodes.
 
-    It is looked for in the direction in which the first layer's variance moves, so a fall by a power law, as on the
-    critical line of an odd activation, ends at 0 as well.
+    The search goes in the direction in which the first layer's variance changes. It therefore also ends at 0 if the
+    variance falls only by a power law, as on the critical line of an odd activation.
 
     Args:
         phi: The activation.
         weight_variance: s, variance of a weight times fan_in.
         bias_variance: t.
-        start: Variance of the first layer's z. Where every q is a fixed point (relu, s = 2, t = 0) it is returned.
+        start: Variance of the first layer's z. It is returned if every q is a fixed point (relu, s = 2, t = 0).
         close: Relative change of the variance in one layer that counts as none.
     """
 
@@ -74,7 +74,7 @@ def depth_scale(factor: float) -> float:
 def critical_line(phi: Phi, q: Array) -> tuple[Array, Array]:
     """Return the (weight variances, bias variances) for which chi = 1 at each fixed point q.
 
-    A bias variance below 0 means that no network of this activation is critical at that q.
+    A negative bias variance means that no network with this activation is critical at that q.
     """
     moments = phi.moments(q)
     with np.errstate(divide="ignore"):
@@ -91,27 +91,27 @@ def critical_point(phi: Phi, q: float) -> tuple[float, float]:
 def critical_weight_variance(phi: Phi, *, bias_variance: float, largest: float = 1e4) -> float:
     """Return the weight variance for which chi = 1 at the fixed point, given the bias variance.
 
-    The critical line is a curve with the parameter q; the bias variance is looked for along it.
+    The critical line is a curve parametrized by q, along which the bias variance is searched for.
 
     Args:
         phi: The activation.
         bias_variance: t, at least 0.
-        largest: Greatest q that is looked at.
+        largest: Largest q of the search.
 
     Returns:
-        s, or nan where the activation has no critical network with this bias variance.
+        s, or nan if the activation has no critical network with this bias variance.
     """
     grid = np.geomspace(1e-10, largest, 401)
-    misses = critical_line(phi, grid)[1] - bias_variance
-    # of the order of rounding: relu is critical at any q, without a bias
-    touching = np.flatnonzero(np.abs(misses) <= 1e-7 * grid)
-    if touching.size:
-        return critical_point(phi, float(grid[touching[0]]))[0]
-    crossings = np.flatnonzero((misses[:-1] < 0) != (misses[1:] < 0))
+    differences = critical_line(phi, grid)[1] - bias_variance
+    # zero up to rounding: relu without a bias is critical at every q
+    roots = np.flatnonzero(np.abs(differences) <= 1e-7 * grid)
+    if roots.size:
+        return critical_point(phi, float(grid[roots[0]]))[0]
+    crossings = np.flatnonzero((differences[:-1] < 0) != (differences[1:] < 0))
     if not crossings.size:
         return nan
     low, high = grid[crossings[0]], grid[crossings[0] + 1]
-    rising = misses[crossings[0] + 1] > 0
+    rising = differences[crossings[0] + 1] > 0
     for _ in range(60):
         middle = sqrt(low * high)
         if (critical_point(phi, middle)[1] > bias_variance) == rising:
@@ -131,31 +131,32 @@ def slope_kurtosis(phi: Phi, q: float) -> float:
 
 
 def tolerance(v: float, *, width: float, depth: int, seeds: int = 1, sensitivity: float = 0.0) -> float:
-    """Return how far the measured slope of ln ||dL/dz||^2 against depth may lie from ln chi at finite width.
+    """Return the largest expected distance of the measured slope of ln ||dL/dz||^2 from ln chi at finite width.
 
-    A bias of v / (2 width), and four standard deviations of a random walk of ``depth`` steps over ``seeds`` networks.
+    It is a bias of v / (2 width) plus four standard deviations of a random walk of ``depth`` steps, averaged over
+    ``seeds`` networks.
 
     Args:
         v: `slope_kurtosis` at the fixed point.
-        width: Units in a layer.
-        depth: Layers the slope was taken over.
-        seeds: Networks the slope was averaged over.
-        sensitivity: Sum over layers of (d slope / d ln q)^2; counts where the walk of the signal's length matters more
-            than that of the gradient itself.
+        width: Number of units in a layer.
+        depth: Number of layers over which the slope was fitted.
+        seeds: Number of networks over which the slope was averaged.
+        sensitivity: Sum over layers of (d slope / d ln q)^2; it replaces 1 / depth if the random walk of the signal's
+            length has the larger effect.
     """
     return v / (2 * width) + 4 * sqrt(v / (width * seeds) * max(1 / depth, sensitivity))
 
 
 def decades(log_factor: float) -> float:
-    """Return the change of log10 of a NORM for a change of the natural log of its SQUARE."""
+    """Convert a change of the natural log of a SQUARED norm to a change of log10 of the NORM."""
     return log_factor / (2 * log(10))
 
 
 def gate_decay(bias: float, steps: int) -> float:
-    """Return sigmoid(bias)^steps: what is left of dL/dc after ``steps`` steps of an LSTM whose weights are zero.
+    """Return sigmoid(bias)^steps, the factor on dL/dc for ``steps`` steps back through an LSTM with zero weights.
 
     Args:
         bias: The forget gate's bias, in torch the SUM of its two bias vectors.
-        steps: Time steps.
+        steps: Number of time steps.
     """
     return (1 / (1 + exp(-bias))) ** steps

@@ -1,6 +1,6 @@
-"""The size of the gradient at every layer of one network at initialization, from its layers' variances alone.
+"""The size of the gradient at every layer of one network at initialization, computed from its layers' variances.
 
-Plain networks (`mean_field`), normalized ones (batch norm: Yang et al. 2019, "A mean field theory of batch
+Covered are plain networks (`mean_field`), normalized ones (batch norm: Yang et al. 2019, "A mean field theory of batch
 normalization"), and residual blocks with nothing after the sum, x + a F(x) (Yang & Schoenholz 2017; De & Smith 2020).
 All figures are second moments over the units of a layer, at each position of its map: [samples, h, w].
 """
@@ -19,22 +19,22 @@ Normalization = Literal["none", "position", "sample", "batch"]
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What theory needs to know of a network.
+    """The properties of a network from which its gradients are predicted.
 
     Attributes:
         phi: The activation.
         stem: The first affine map.
-        blocks: The affine maps of each block behind it; a plain network may be one block.
+        blocks: The affine maps of each block after it; a plain network may be one block.
         scales: Factor a on each block's branch F in x + a F(x); None for a plain network, whose last z goes through
             one more normalization and activation.
         normalization: None, over the features at each position of a sample (RMS norm), over the whole sample (layer
             norm), or over the batch.
-        epsilon: What the normalization adds to the variance.
-        inputs: Mean square of the inputs' entries [samples, h, w]; samples of like size may stand for others.
-        spread: Share of the inputs' mean square that varies over the batch, for batch norm.
-        batch: Number of samples that batch norm sees; inf for very many.
-        unequal: For batch norm, how unequally far the samples are from one another: the variance of the eigenvalues of
-            the inputs' centred Gram matrix over their squared mean. None takes all layers' samples to be equally far.
+        epsilon: Number that the normalization adds to the variance.
+        inputs: Mean square of the inputs' entries [samples, h, w]; one entry may represent a group of samples.
+        spread: For batch norm, share of the inputs' mean square that varies over the batch.
+        batch: For batch norm, number of samples; inf for the limit of many.
+        unequal: For batch norm, how much the distances between samples differ: the variance of the eigenvalues of the
+            inputs' centred Gram matrix over their squared mean. None takes all distances to be equal in every layer.
     """
 
     phi: Phi
@@ -51,16 +51,17 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What theory says of each hidden layer on the main path, from the first to the last.
+    """The prediction for each hidden layer on the main path, from the first to the last.
 
     Attributes:
-        log_gradients: Natural log of E||dL/dz||^2, over that of the last hidden layer; -inf where nothing arrives.
-        log_outputs: The same of dL/dh, behind the first layer and behind each block.
+        log_gradients: Natural log of E||dL/dz||^2, relative to the last hidden layer; -inf where no gradient arrives.
+        log_outputs: Natural log of E||dL/dh||^2 after the first layer and after each block, relative to the last.
         variances: Second moment of z.
-        positions: Number of positions of its map.
+        positions: Number of positions of the layer's map.
         walk: Mean over the layers of the variance that a layer of width 1 adds to ln ||dL/dz||^2.
-        apart: Under batch norm, variance of the samples' sizes over their squared mean in the last layer, as a small
-            perturbation grows; it is not small where some samples have outgrown the others, and then nothing holds.
+        size_spread: Under batch norm, variance of the samples' sizes over their squared mean in the last layer, by the
+            growth of a small perturbation. Where it is not small, single samples dominate the batch, and the prediction
+            does not hold.
     """
 
     log_gradients: list[float]
@@ -68,31 +69,38 @@ class Profile:
     variances: list[float]
     positions: list[int]
     walk: float
-    apart: float = 0.0
+    size_spread: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """What batch norm sees of a signal.
+    """Statistics of a signal over the batch, for batch norm.
 
     Attributes:
-        varying: How much it varies over the batch.
-        unequal: How unequally far the samples are from one another (`Network.unequal`).
-        apart: How unequal in size they are (`Profile.apart`).
+        varying: Part of the signal's mean square that varies over the batch.
+        unequal: How much the distances between samples differ (`Network.unequal`).
+        size_spread: How much the samples' sizes differ (`Profile.size_spread`).
     """
 
     varying: float
     unequal: float
-    apart: float
+    size_spread: float
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One normalization, activation and affine map, on the way forward."""
+    """Forward pass through one normalization, activation and affine map, as far as `back` needs it.
+
+    Attributes:
+        affine: The affine map.
+        moments: Moments of the activation at the normalized signal.
+        rate: Squared slope of the normalization, with its corrections for a finite batch.
+        shape: Shape of the signal before the step, [samples, h, w].
+    """
 
     affine: Affine
     moments: Moments
-    rate: Array  # squared slope of the normalization and of what stands in its way
+    rate: Array
     shape: tuple[int, ...]
 
     @property
@@ -104,62 +112,71 @@ class _Step:
 
     @property
     def walk(self) -> float:
-        """3 E[phi'^4]/E[phi'^2]^2 - 1, of which 2 is the length of W^T g, which an orthogonal W keeps."""
+        """3 E[phi'^4]/E[phi'^2]^2 - 1; 2 of it is due to the length of W^T g, which an orthogonal W preserves."""
         square = float(self.moments.slope_square.mean())
         kurtosis = float(self.moments.slope_fourth.mean()) / square**2 if square > 0 else 1.0
         return 3 * kurtosis - (3 if self.affine.orthogonal else 1)
 
 
 def profile(network: Network) -> Profile:
-    """Follow the signal forward and the gradient back.
+    """Propagate the signal's variances forward and the gradient's squared norm back.
 
-    In residual blocks the terms of the skip and of the branch add up in square, because the branch's last weights have
-    mean 0 and know nothing of the skip.
+    In residual blocks the squares of skip and branch add up, without a cross term, because the branch's last weights
+    have mean 0 and are independent of the skip.
     """
     signal = network.stem.forward(network.inputs)
     varying = float(network.stem.linear(network.inputs).mean()) * network.spread  # a bias is the same for all samples
     sizes = network.inputs.mean((-2, -1))
-    apart = float(sizes.var() / sizes.mean() ** 2) if sizes.any() else 0.0
-    seen = _Batch(varying, (network.unequal or 0.0) + _noise(network, network.stem), apart)
+    size_spread = float(sizes.var() / sizes.mean() ** 2) if sizes.any() else 0.0
+    batch = _Batch(varying, (network.unequal or 0.0) + _noise(network, network.stem), size_spread)
     variances, positions = [float(signal.mean())], [_positions(signal)]
     blocks: list[list[_Step]] = []
     for index, affines in enumerate(network.blocks):
-        branch, within, steps = signal, seen, []
+        branch, branch_batch, steps = signal, batch, []
         for affine in affines:
-            step = _step(network, affine, branch, within)
+            step = _step(network, affine, branch, branch_batch)
             branch = affine.forward(step.moments.square)
-            within = _passed(network, step, within) if network.normalization == "batch" else within
+            branch_batch = _passed(network, step, branch_batch) if network.normalization == "batch" else branch_batch
             variances.append(float(branch.mean()))
             positions.append(_positions(branch))
             steps.append(step)
         if network.scales is None:
-            signal, seen = branch, within
+            signal, batch = branch, branch_batch
         else:
             scale = network.scales[index] ** 2
-            signal, seen = signal + scale * branch, _sum(seen, within, scale)
+            signal, batch = signal + scale * branch, _sum(batch, branch_batch, scale)
         blocks.append(steps)
+    # Only ratios between layers are returned, so the loss's gradient at the last layer is taken to be 1 everywhere. In
+    # a plain network it passes the last normalization and activation on its way to the last z.
     totals = np.ones_like(signal)
-    if network.scales is None:  # the loss's gradient comes in through the last normalization and activation
-        totals = _step(network, network.stem, signal, seen).slope
-    return replace(_back(network, blocks, totals, (variances, positions)), apart=seen.apart)
+    if network.scales is None:
+        totals = _step(network, network.stem, signal, batch).slope
+    return replace(_back(network, blocks, totals, (variances, positions)), size_spread=batch.size_spread)
 
 
 def _back(
     network: Network, blocks: Sequence[list[_Step]], totals: Array, forward: tuple[list[float], list[int]]
 ) -> Profile:
+    """Propagate the gradient back, block by block.
+
+    Args:
+        network: The network.
+        blocks: The forward steps of each block.
+        totals: E||dL/dh||^2 after the last block, summed over the units, [samples, h, w].
+        forward: Variances and positions of each layer, from the first to the last.
+    """
     scales = [1.0] * len(blocks) if network.scales is None else network.scales
     gradients, walks, log_scale = [], [], 0.0
     outputs = [_log(totals)]
     for steps, scale in zip(reversed(blocks), reversed(scales), strict=True):
         inner = scale**2 * totals
-        found = []
         for step in reversed(steps):
-            found.append(log_scale + _log(inner))
+            gradients.append(log_scale + _log(inner))
             inner = step.back(inner)
         through = inner if network.scales is None else totals + inner
         walks.append(_block_walk(steps, float(inner.sum() / totals.sum()), skip=network.scales is not None))
-        gradients += found
-        size = float(through.mean())  # so that neither a long way up nor down leaves float64
+        # rescaled to mean 1 after each block, because the product over thousands of layers may leave float64's range
+        size = float(through.mean())
         totals, log_scale = through / (size or 1.0), log_scale + (np.log(size) if size > 0 else -np.inf)
         outputs.append(log_scale + _log(totals))
     gradients.append(log_scale + _log(totals))
@@ -176,35 +193,41 @@ def _back(
 def _block_walk(steps: Sequence[_Step], branch: float, *, skip: bool) -> float:
     """Return the variance that a block of width 1 adds to ln ||dL/dx||^2.
 
-    Behind a skip only a part of the gradient fluctuates: a share b / (1 + b) of its square came through the branch,
-    which adds b (4 + b v) / (1 + b)^2, the first term of the product of skip and branch.
+    With a skip only the part of the gradient that came through the branch fluctuates, a share b / (1 + b) of its
+    square. It adds b (4 + b v) / (1 + b)^2, where the 4 comes from the cross term of skip and branch.
+
+    Args:
+        steps: The block's steps; v is the sum of their variances.
+        branch: b, squared gradient through the branch over that through the skip.
+        skip: Whether the block has a skip.
     """
     inner = sum(step.walk for step in steps)
     return branch * (4 + branch * inner) / (1 + branch) ** 2 if skip else inner
 
 
-def _passed(network: Network, step: _Step, within: _Batch) -> _Batch:
-    """Return what is left of the differences between samples after a normalization, an activation and an affine map.
+def _passed(network: Network, step: _Step, batch: _Batch) -> _Batch:
+    """Return the statistics over the batch after a normalization, an activation and an affine map.
 
-    Samples whose sum is 0 after batch norm have a correlation of -1 / (batch - 1) with one another. Other correlations
-    shrink by E[phi']^2 / Var[phi], and the width's finite number of units adds new ones.
+    Samples sum to 0 after batch norm, so any two have a correlation of -1 / (batch - 1). Deviations from that shrink by
+    E[phi']^2 / Var[phi], and each layer's finite width adds new ones.
     """
     slope = step.moments.slope**2
     varying = step.moments.square - step.moments.mean**2 + slope / max(network.batch - 1, 1)
-    kept = float((slope / np.maximum(varying, 1e-300)).mean())
-    unequal = min(kept, 1.0) ** 2 * within.unequal + _noise(network, step.affine)
-    apart = outgrowing(network.phi) ** 2 * within.apart + 2 / step.affine.width
-    return _Batch(float(step.affine.linear(varying).mean()), unequal, min(apart, 1e9))
+    remaining = float((slope / np.maximum(varying, 1e-300)).mean())
+    unequal = min(remaining, 1.0) ** 2 * batch.unequal + _noise(network, step.affine)
+    size_spread = size_growth(network.phi) ** 2 * batch.size_spread + 2 / step.affine.width
+    return _Batch(float(step.affine.linear(varying).mean()), unequal, min(size_spread, 1e9))
 
 
-def outgrowing(phi: Phi) -> float:
-    """Return by what a layer with batch norm multiplies the difference of a sample's size from the others'.
+def size_growth(phi: Phi) -> float:
+    """Return the factor by which a layer with batch norm multiplies a sample's deviation in size from the others.
 
-    With C(q) = E[phi^2] - 2 E[phi] m + m^2, the centred second moment of a sample of variance q among others of 1 and
-    mean m, that is C'(1) / C(1): 1 for relu and linear maps, below for tanh, above for softplus, gelu and silu, under
-    which single samples outgrow the rest of their batch (Yang et al. 2019 on the fixed points' stability).
+    It is C'(1) / C(1), where C(q) = E[phi^2] - 2 E[phi] m + m^2 is the centred second moment of a sample of variance q
+    among samples of variance 1 and mean m. It is 1 for relu and linear maps and below 1 for tanh. Above 1, as for
+    softplus, gelu and silu, single samples outgrow the rest of their batch (Yang et al. 2019 on the fixed points'
+    stability).
     """
-    step = 0.02
+    step = 0.02  # for the central difference; the moments are interpolated, so a much smaller step would lose digits
     moments = phi.moments(np.array([1 - step, 1.0, 1 + step]))
     middle = moments.mean[1]
     centred = moments.square - 2 * moments.mean * middle + middle**2
@@ -212,35 +235,39 @@ def outgrowing(phi: Phi) -> float:
 
 
 def _noise(network: Network, affine: Affine) -> float:
-    """Return how unequal a random map to a finite width makes samples that were equally far from one another."""
+    """Return by how much a random map to finitely many units makes equal distances between samples unequal."""
     return 0.0 if network.unequal is None else network.batch / affine.width
 
 
 def _sum(skip: _Batch, branch: _Batch, scale: float) -> _Batch:
-    """Return what batch norm sees of x + a F(x), a^2 = scale."""
+    """Return the statistics over the batch of x + a F(x), a^2 = scale."""
     varying = skip.varying + scale * branch.varying
     share = scale * branch.varying / varying if varying else 0.0
-    unequal, apart = (
-        ((1 - share) * ours**0.5 + share * theirs**0.5) ** 2
-        for ours, theirs in ((skip.unequal, branch.unequal), (skip.apart, branch.apart))
+    # skip and branch are taken to deviate in the same samples, so standard deviations add up, not variances
+    unequal, size_spread = (
+        ((1 - share) * of_skip**0.5 + share * of_branch**0.5) ** 2
+        for of_skip, of_branch in ((skip.unequal, branch.unequal), (skip.size_spread, branch.size_spread))
     )
-    return _Batch(varying, unequal, apart)
+    return _Batch(varying, unequal, size_spread)
 
 
-def _step(network: Network, affine: Affine, signal: Array, within: _Batch) -> _Step:
-    argument, rate = _normalized(network, signal, within.varying)
+def _step(network: Network, affine: Affine, signal: Array, batch: _Batch) -> _Step:
+    """Return the forward step through normalization, activation and ``affine`` of a signal [samples, h, w]."""
+    argument, rate = _normalized(network, signal, batch.varying)
     moments = network.phi.moments(argument)
     if network.normalization == "batch" and network.batch < np.inf:
-        # The gradient loses its parts along the ones and along the normalized unit; a unit's variance over the batch is
-        # a chi square whose inverse has mean 1 / (n - 2), n fewer than the samples where these are unequally far apart.
+        # Two corrections for a finite batch. Batch norm's backward pass projects out two directions of a unit's
+        # gradient over the batch: the constant vector and the normalized unit itself. And a unit's variance over the
+        # batch is a chi square with n degrees of freedom, whose inverse has a mean of 1 / (n - 2). n is batch - 1, or
+        # less if the distances between samples differ.
         lost = 1 + moments.slope_square_z / np.maximum(moments.slope_square, 1e-300)
-        free = (network.batch - 1) / (1 + within.unequal)
-        rate = rate * (1 - lost / network.batch) * network.batch / (network.batch - 1) * free / max(free - 2, 1)
+        degrees = (network.batch - 1) / (1 + batch.unequal)
+        rate = rate * (1 - lost / network.batch) * network.batch / (network.batch - 1) * degrees / max(degrees - 2, 1)
     return _Step(affine, moments, rate, signal.shape)
 
 
 def _normalized(network: Network, signal: Array, varying: float) -> tuple[Array, Array]:
-    """Return the variance of the activation's argument, and the squared slope of the normalization before it."""
+    """Return the variance of the activation's argument, and the normalization's squared slope, each [samples, h, w]."""
     if network.normalization == "none":
         return signal, np.ones_like(signal)
     if network.normalization == "batch":
@@ -252,8 +279,8 @@ def _normalized(network: Network, signal: Array, varying: float) -> tuple[Array,
 
 
 def _relative(logs: Sequence[float]) -> list[float]:
-    """Return logs, from the last layer to the first, over the last one's, from the first layer to the last."""
-    return [0.0 if value == logs[0] else float(value - logs[0]) for value in reversed(logs)]
+    """Return logs relative to the last layer, from first to last, given logs from the last layer to the first."""
+    return [0.0 if value == logs[0] else float(value - logs[0]) for value in reversed(logs)]  # -inf - -inf is nan
 
 
 def _positions(signal: Array) -> int:

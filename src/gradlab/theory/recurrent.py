@@ -1,8 +1,8 @@
-"""How the gradient travels back through the time steps of a recurrent net at initialization.
+"""The gradient through the time steps of a recurrent net at initialization.
 
-A plain net, h_t = phi(W x_t + U h_(t-1) + b), is a deep one whose layers are the time steps (Poole et al. 2016;
-Pennington et al. 2017): q_t = g2 E[phi^2] + s2_t, and one step back multiplies E||dL/dh||^2 by g2 E[phi'(z)^2]. Behind
-gates whose weights are zero, the state is handed on times sigmoid(bias): exactly.
+A plain net, h_t = phi(W x_t + U h_(t-1) + b), is a deep net whose layers are the time steps (Poole et al. 2016;
+Pennington et al. 2017): q_t = g2 E[phi^2] + s2_t, and one step back multiplies E||dL/dh||^2 by g2 E[phi'(z)^2]. With
+gates whose weights are zero, each step multiplies the state by sigmoid(bias) exactly.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from gradlab.theory.profile import Normalization
 
 @dataclass(frozen=True, kw_only=True)
 class Elman:
-    """What theory needs to know of a plain recurrent layer.
+    """The properties of a plain recurrent layer from which its gradients are predicted.
 
     Attributes:
         phi: The activation.
         recurrent_variance: g2, variance of a recurrent weight times the number of units.
-        driven: s2 at each time step [T]: second moment of what inputs and biases bring to z.
+        driven: s2 at each time step [T]: second moment of the contribution of inputs and biases to z.
         orthogonal: Whether the recurrent matrix is orthogonal.
         normalization: None, or over the units.
-        epsilon: What the normalization adds to the variance.
+        epsilon: Number that the normalization adds to the variance.
     """
 
     phi: Phi
@@ -37,12 +37,12 @@ class Elman:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """What theory says of each time step, from the first to the last.
+    """The prediction for each time step, from the first to the last.
 
     Attributes:
-        log_gradients: Natural log of E||dL/dh_t||^2, over that of the last time step.
+        log_gradients: Natural log of E||dL/dh_t||^2, relative to the last time step.
         variances: Second moment of z.
-        factors: By what E||dL/dh_t||^2 is E||dL/dh_(t-1)||^2, for each step back but to the state before the first.
+        factors: E||dL/dh_(t-1)||^2 over E||dL/dh_t||^2, for t from the second time step to the last.
         walk: Mean over the steps of the variance that a step of width 1 adds to ln ||dL/dh||^2.
     """
 
@@ -53,7 +53,7 @@ class Steps:
 
 
 def follow(net: Elman) -> Steps:
-    """Follow the state through time and the gradient back, from a state of zeros and a loss at the last time step."""
+    """Propagate the state's variance forward from a zero state, and the gradient back from a loss at the last step."""
     square, variances, factors, walks = 0.0, [], [], []
     for driven in net.driven.tolist():
         variance = net.recurrent_variance * square + driven
@@ -68,22 +68,22 @@ def follow(net: Elman) -> Steps:
     return Steps(log_gradients=logs, variances=variances, factors=factors[1:], walk=float(np.mean(walks)))
 
 
-def handed_on(biases: Array, steps: int) -> list[float]:
+def gate_log_gradients(biases: Array, steps: int) -> list[float]:
     """Return ln of the mean square over the units of sigmoid(bias)^(T - 1 - t), at each of T time steps t.
 
-    What is left of dL/dc_T in an LSTM whose weights are zero, given its forget biases (in torch the SUM of its two
-    bias vectors), and of dL/dh_T in such a GRU, given its update biases.
+    This is ln ||dL/dc_t||^2 relative to the last step in an LSTM with zero weights, given its forget biases (in torch
+    the SUM of its two bias vectors), and ln ||dL/dh_t||^2 in a GRU with zero weights, given its update biases.
 
     Args:
-        biases: Bias of the gate that keeps, of each unit.
+        biases: Bias of the gate that keeps the state, of each unit.
         steps: Number T of time steps.
     """
-    logs = -np.logaddexp(0.0, -biases)  # of the sigmoid
-    powers = 2 * np.arange(steps - 1, -1, -1)[:, None] * logs
-    top = powers.max(1, keepdims=True)
-    return (top[:, 0] + np.log(np.exp(powers - top).mean(1))).tolist()
+    log_gates = -np.logaddexp(0.0, -biases)  # ln sigmoid(bias), without overflow
+    powers = 2 * np.arange(steps - 1, -1, -1)[:, None] * log_gates
+    largest = powers.max(1, keepdims=True)  # factored out (log-sum-exp): over long sequences the powers underflow
+    return (largest[:, 0] + np.log(np.exp(powers - largest).mean(1))).tolist()
 
 
 def backwards(log_factors: Sequence[float] | Array) -> Array:
-    """Return sums of the factors' logs from each place to the last, with 0 at the last."""
+    """Return the sums of the factors' logs from each time step to the last, with 0 at the last."""
     return np.append(np.cumsum(np.asarray(log_factors)[::-1])[::-1], 0.0)

@@ -1,15 +1,17 @@
-"""What run.json says under ``theory``, in two lines."""
+"""The content of run.json under ``theory`` in two lines of text."""
 
 from collections.abc import Mapping
 from math import sqrt
 from typing import Any
 
+from gradlab.errors import short
+
 
 def in_words(theory: Mapping[str, Any] | str | None) -> list[str]:
-    """Return the prediction and the measurement, a line each; or why there is no prediction; or nothing.
+    """Return one line for the prediction and one for the measurement, or the reason why there is no prediction.
 
     Args:
-        theory: Content of run.json under that key.
+        theory: Content of run.json under ``theory``; None or "" gives no lines.
     """
     if theory is None or isinstance(theory, str):
         return [theory] if theory else []
@@ -26,15 +28,15 @@ def in_words(theory: Mapping[str, Any] | str | None) -> list[str]:
         f"{place} {ends[-1]}'s gradient ({', '.join(details)})"
     )
     if theory["assumes"]:
-        first += f"; it assumes {' and '.join(theory['assumes'])}"
+        first += f"; assumes {' and '.join(theory['assumes'])}"
     if measured is None:
-        return [first, "measured: nothing to compare with"]
+        return [first, "measured: nothing was recorded to compare with"]
     second = f"measured: {_rate(measured, place)}, {_short(measured['gradient_ratio'])}"
     if theory["agreement"] is None and tolerance is None:
-        return [first, f"{second}: not compared, because of what theory assumes"]
-    verdict = {True: "agrees", False: "does NOT agree", None: "too small a network to tell"}[theory["agreement"]]
-    off = f"the growth of ln |g|^2 is off by {theory['difference']:.2g}, theory allows {tolerance:.2g}"
-    return [first, f"{second}: {verdict} ({off})"]
+        return [first, f"{second}: not compared, because the assumption may not hold"]
+    verdict = {True: "agrees", False: "does NOT agree", None: "network too small to decide"}[theory["agreement"]]
+    distance = f"the growth of ln |g|^2 differs by {theory['difference']:.2g}, tolerance {tolerance:.2g}"
+    return [first, f"{second}: {verdict} ({distance})"]
 
 
 def _rate(figures: Mapping[str, Any], place: str) -> str:
@@ -43,4 +45,4 @@ def _rate(figures: Mapping[str, Any], place: str) -> str:
 
 
 def _short(value: Any) -> str:
-    return value if isinstance(value, str) else f"{float(f'{value:.3g}'):g}"
+    return value if isinstance(value, str) else short(value)  # run.json has "inf" and "nan" as strings

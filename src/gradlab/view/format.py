@@ -6,14 +6,10 @@ from math import isfinite
 
 from numpy import ma
 
+from gradlab.errors import short as short
+
 _PLAIN = {"none", "true", "false", "null", ""}  # values that say nothing without their key
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def short(value: float, *, digits: int = 3) -> str:
-    """Return a number in a few significant digits: ``0.236``, ``1.9e-31``, ``1230``, ``nan``."""
-    text = f"{value:.{digits}g}"
-    return f"{float(text):.0f}" if 1 <= abs(value) < 1e5 and "e" in text else text
 
 
 def power_of_ten(exponent: float) -> str:
