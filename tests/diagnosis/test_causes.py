@@ -182,7 +182,7 @@ def test_memory_is_measured_against_the_lag():
     asks = replace(PLAIN, lag=40)
     verdicts = diagnose(make(hidden=1, times=times, setting=asks), LIMITS)
     assert [verdict.name for verdict in verdicts][:2] == ["short_memory", "vanishing"]
-    assert "over 21 time steps" in verdicts[0].sentence
+    assert "within 21 time steps" in verdicts[0].sentence
     assert "short_memory" not in found(make(hidden=1, times=times, setting=replace(PLAIN, lag=15)))
     assert found(make(hidden=1, times=times, losses=LEARNED, setting=asks)) == []
 

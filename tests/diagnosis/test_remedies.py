@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from gradlab.config import build, schema
 from gradlab.config.paths import CONFIGS
 from gradlab.diagnosis.catalogue import CATALOGUE
-from gradlab.diagnosis.facts import CRITICAL
+from gradlab.diagnosis.config_facts import CRITICAL
 from gradlab.diagnosis.overrides import combined, exclusive
 from gradlab.diagnosis.recommendations import ANSWERS
 from gradlab.diagnosis.remedies import applicable, read_facts, remedies_for
@@ -105,7 +105,7 @@ def test_the_order_is_the_configs_own():
     first = remedies_for("vanishing", facts_of("activation=sigmoid", "initializer=uniform"))[0]
     assert first.overrides == ("activation=relu", "initializer=kaiming_normal")
     assert first.reason.startswith(
-        "sigmoid's slope is at most 1/4: each layer can pass a quarter of the gradient at most; "
+        "sigmoid's slope is at most 1/4, so each layer passes at most a quarter of the gradient; "
     )
     assert first.source
     assert remedies_for("vanishing", facts_of("initializer=xavier_normal"))[0].overrides == (

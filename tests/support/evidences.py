@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from gradlab.diagnosis.config_facts import Setting
 from gradlab.diagnosis.evidence import Evidence
-from gradlab.diagnosis.setting import Setting
 
 PLAIN = Setting(activation="relu", normalization="none", residual="none", lr=0.1, chance=2.3, chance_accuracy=0.1)
 

@@ -21,7 +21,7 @@ from gradlab.cli import main
 from gradlab.config import schema
 from gradlab.config.paths import CONFIGS
 from gradlab.config.run_name import run_name
-from gradlab.diagnosis.facts import Facts
+from gradlab.diagnosis.config_facts import Facts
 from gradlab.diagnosis.overrides import combined, exclusive
 from gradlab.diagnosis.remedies import Remedy, applicable
 from gradlab.sweep.rebuild import rebuild

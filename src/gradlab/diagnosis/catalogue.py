@@ -1,13 +1,13 @@
-"""The remedies gradlab knows, as data: what each one overrides, why it helps, who published it, and what it is against.
+"""The remedies as data: what each one overrides, why it helps, and who published it.
 
-A new remedy is one entry of `CATALOGUE` and its name in `answers.ANSWERS`. Overrides and reasons are templates that are
-filled in with `Facts.words`.
+A new remedy needs an entry in `CATALOGUE` and its name in `recommendations.ANSWERS`. Overrides and reasons are
+templates, filled in from `Facts.words`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gradlab.diagnosis.facts import CRITICAL, LAYERED, RECURRENT, Facts
+from gradlab.diagnosis.config_facts import CRITICAL, LAYERED, RECURRENT, Facts
 
 RECTIFIERS = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish", "celu")
 SQUASHING = ("sigmoid", "tanh", "erf", "softsign", "hardtanh", "softplus")
@@ -15,17 +15,17 @@ _EVERY = LAYERED | RECURRENT | {"other"}
 
 
 def always(facts: Facts) -> bool:
-    """Whatever the config."""
+    """Return true for every config."""
     return True
 
 
 def activation_in(*names: str) -> Callable[[Facts], bool]:
-    """Return whether a config's activation is one of these."""
+    """Return a condition: the config's activation is one of ``names``."""
     return lambda facts: facts.activation in names
 
 
 def deeper_than(depth: int) -> Callable[[Facts], bool]:
-    """Return whether a config has more hidden layers than that."""
+    """Return a condition: the config has more than ``depth`` hidden layers."""
     return lambda facts: facts.depth > depth
 
 
@@ -34,15 +34,15 @@ class Entry:
     """One remedy of the catalogue.
 
     Attributes:
-        name: Its name in tables.
-        strategy: What kind of remedy it is.
-        overrides: What switches it on.
+        name: Name in tables.
+        strategy: Kind of remedy.
+        overrides: Overrides that apply it.
         reason: Why it helps, in a sentence.
         source: Who published it.
-        models: Kinds of models that can take it.
-        fits: Whether a config of such a model can take it.
-        advised: Whether it is worth advising; the remedies sweep tries also what is not.
-        swept: Whether the sweep tries it: it changes neither the number of steps nor what is measured.
+        models: Kinds of models it works with.
+        fits: Whether it can be applied to a config of such a model.
+        advised: Whether it is worth advising; the remedies sweep tries it in any case.
+        swept: Whether the remedies sweep tries it. Not if it changes the number of steps or what is measured.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Entry:
 CATALOGUE = (
     Entry(
         name="relu", strategy="activation", overrides=("activation=relu", "initializer=kaiming_normal"),
-        reason="{slope}; relu's is 1 for positive inputs, and these weights make up for the half it cuts off",
+        reason="{slope}; relu's is 1 for positive inputs, and He's weights compensate for the half it sets to 0",
         source="Nair & Hinton 2010; He et al. 2015", fits=lambda facts: facts.activation != "relu",
         advised=activation_in(*SQUASHING, "identity"),
     ),
@@ -70,7 +70,7 @@ CATALOGUE = (
     ),
     Entry(
         name="elu", strategy="activation", overrides=("activation=elu", "initializer=kaiming_normal"),
-        reason="{slope}; elu passes gradient below 0 too, and its outputs have a mean nearer 0",
+        reason="{slope}; elu also passes gradients for negative inputs, and its outputs have a mean nearer 0",
         source="Clevert et al. 2016", fits=lambda facts: facts.activation != "elu",
     ),
     Entry(
@@ -80,7 +80,7 @@ CATALOGUE = (
     ),
     Entry(
         name="selu", strategy="activation", overrides=("activation=selu", "initializer=lecun_normal"),
-        reason="{slope}; selu with these weights draws every layer's outputs to mean 0 and variance 1",
+        reason="{slope}; selu with LeCun's weights drives every layer's outputs towards mean 0 and variance 1",
         source="Klambauer et al. 2017", fits=lambda facts: facts.activation != "selu",
     ),
     Entry(
@@ -95,18 +95,18 @@ CATALOGUE = (
     ),
     Entry(
         name="he", strategy="initialization", overrides=("initializer=kaiming_normal",),
-        reason="Var[w] = gain^2 / fan_in makes up for what {activation} does to the signal's size",
+        reason="Var[w] = gain^2 / fan_in compensates for {activation}'s effect on the signal's size",
         source="He et al. 2015", advised=activation_in(*RECTIFIERS),
     ),
     Entry(
         name="orthogonal", strategy="initialization", overrides=("initializer=orthogonal", "initializer.gain={gain}"),
-        reason="orthogonal weights stretch and shrink no direction, so a product of {depth} of them does not either",
+        reason="orthogonal weights stretch or shrink no direction, and neither does a product of {depth} of them",
         source="Saxe et al. 2014", models=frozenset({"mlp"}), fits=activation_in(*CRITICAL),
     ),
     Entry(
         name="delta_orthogonal", strategy="initialization",
         overrides=("initializer=delta_orthogonal", "initializer.gain={gain}"),
-        reason="a convolution that starts as an orthogonal 1x1 map keeps every norm through {depth} layers",
+        reason="a convolution that starts as an orthogonal 1x1 map preserves norms through {depth} layers",
         source="Xiao et al. 2018", models=frozenset({"cnn"}), fits=activation_in(*CRITICAL),
     ),
     Entry(
@@ -120,12 +120,12 @@ CATALOGUE = (
     ),
     Entry(
         name="recurrent_orthogonal", strategy="initialization", overrides=("recurrent_initializer=orthogonal",),
-        reason="orthogonal recurrent weights keep the state's norm from time step to time step",
+        reason="orthogonal recurrent weights preserve the state's norm from time step to time step",
         source="Saxe et al. 2014; Arjovsky et al. 2016", models=RECURRENT,
     ),
     Entry(
         name="irnn", strategy="activation", overrides=("activation=relu", "recurrent_initializer=identity"),
-        reason="{slope}; a relu state that starts as a copy of the last one passes the gradient on whole",
+        reason="{slope}; a relu state that starts as a copy of the previous one passes the gradient unchanged",
         source="Le et al. 2015", models=frozenset({"rnn"}),
     ),
     Entry(
@@ -135,17 +135,17 @@ CATALOGUE = (
     ),
     Entry(
         name="layer_norm", strategy="normalization", overrides=("normalization=layer_norm",),
-        reason="each sample's signal keeps one size in every layer, whatever the batch", source="Ba et al. 2016",
+        reason="each sample's signal has the same size in every layer, whatever the batch", source="Ba et al. 2016",
         models=LAYERED | RECURRENT,
     ),
     Entry(
         name="no_normalization", strategy="normalization", overrides=("normalization=none",),
-        reason="batch norm multiplies a plain net's gradient from layer to layer, whatever the weights",
+        reason="without skips, batch norm makes the gradient grow from layer to layer, whatever the weights",
         source="Yang et al. 2019", swept=False,
     ),
     Entry(
         name="identity", strategy="residual", overrides=("residual=identity",),
-        reason="the skip passes the gradient on whole: d(F(x) + x)/dx = F' + 1", source="He et al. 2015",
+        reason="the skip passes the gradient unchanged: d(F(x) + x)/dx = F' + 1", source="He et al. 2015",
         models=LAYERED | RECURRENT, fits=lambda facts: facts.depth > 1 and facts.choices.get("residual") == "none",
         advised=activation_in(*RECTIFIERS),
     ),
@@ -156,7 +156,7 @@ CATALOGUE = (
     ),
     Entry(
         name="clip_norm", strategy="clipping", overrides=("clipping=norm",),
-        reason="a gradient that explodes is cut to length 1 and keeps its direction", source="Pascanu et al. 2013",
+        reason="an exploding gradient is scaled to norm 1 and keeps its direction", source="Pascanu et al. 2013",
         models=_EVERY,
     ),
     Entry(
@@ -165,13 +165,13 @@ CATALOGUE = (
     ),
     Entry(
         name="wider_clipping", strategy="clipping", overrides=("clipping.max_norm={wider:g}",),
-        reason="a limit of {max_norm} cuts every step: ten times as much leaves ordinary gradients alone",
+        reason="a limit of {max_norm} clips nearly every step; ten times as much leaves ordinary gradients unclipped",
         source="Pascanu et al. 2013", models=_EVERY, fits=lambda facts: "clipping.max_norm" in facts.values,
         swept=False,
     ),
     Entry(
         name="lstm", strategy="gated cells", overrides=("model=lstm",),
-        reason="the cell state is added to, not multiplied by weights: its gradient shrinks by the forget gate alone",
+        reason="the cell state is updated by addition, so its gradient shrinks only by the forget gate",
         source="Hochreiter & Schmidhuber 1997; Gers et al. 2000", models=frozenset({"rnn"}),
     ),
     Entry(
@@ -181,18 +181,18 @@ CATALOGUE = (
     ),
     Entry(
         name="chrono", strategy="gated cells", overrides=("model.chrono=true",),
-        reason="gates that start at all time scales up to the length remember that long from the first step on",
+        reason="gates initialized to all time scales up to the sequence length remember that long from the start",
         source="Tallec & Ollivier 2018", models=frozenset({"lstm", "gru"}),
         fits=lambda facts: facts.values.get("model.bias") is True and not facts.values.get("model.chrono"),
     ),
     Entry(
         name="adagrad", strategy="optimizer", overrides=("optimizer=adagrad",),
-        reason="each weight's step is divided by its past gradients: small gradients still make steps",
+        reason="each weight's step is divided by the size of its past gradients, so small gradients still move it",
         source="Duchi et al. 2011", models=_EVERY,
     ),
     Entry(
         name="rmsprop", strategy="optimizer", overrides=("optimizer=rmsprop",),
-        reason="each weight's step is divided by its recent gradients: small gradients still make steps",
+        reason="each weight's step is divided by the size of its recent gradients, so small gradients still move it",
         source="Hinton 2012", models=_EVERY,
     ),
     Entry(
@@ -202,37 +202,37 @@ CATALOGUE = (
     ),
     Entry(
         name="warmup", strategy="schedule", overrides=("lr_scheduler=warmup_cosine",),
-        reason="the first steps, in which gradients are largest, are small ones", source="Goyal et al. 2017",
+        reason="the first steps, where gradients are largest, are small", source="Goyal et al. 2017",
         models=_EVERY,
     ),
     Entry(
         name="decay", strategy="schedule", overrides=("lr_scheduler=polynomial",),
-        reason="lr (1 - t/T)^2: large steps at first, small ones where the loss would swing", source="Liu et al. 2015",
-        models=_EVERY,
+        reason="lr (1 - t/T)^2: large steps at first, small ones when the loss would oscillate",
+        source="Liu et al. 2015", models=_EVERY,
     ),
     Entry(
         name="restart", strategy="schedule", overrides=("lr_scheduler=warm_restarts",),
-        reason="a rate that decays and starts again leaves flat regions", source="Loshchilov & Hutter 2017",
+        reason="a rate that decays and restarts gets out of flat regions", source="Loshchilov & Hutter 2017",
         models=_EVERY,
     ),
     Entry(
         name="range_test", strategy="learning rate", overrides=("optimizer.lr=auto",),
-        reason="a range test finds the rate that this net can take", source="Smith 2017", models=_EVERY,
+        reason="a range test finds a learning rate that suits this net", source="Smith 2017", models=_EVERY,
         fits=lambda facts: facts.lr is not None and facts.choices.get("optimizer") != "rprop",
     ),
     Entry(
         name="lower_rate", strategy="learning rate", overrides=("optimizer.lr={lower}",),
-        reason="steps a tenth of {lr}'s stay where the gradient still tells the way", source="Bengio 2012",
-        models=_EVERY, fits=lambda facts: facts.lr is not None,
+        reason="with a tenth of {lr} the steps stay within the range in which the gradient is valid",
+        source="Bengio 2012", models=_EVERY, fits=lambda facts: facts.lr is not None,
     ),
     Entry(
         name="higher_rate", strategy="learning rate", overrides=("optimizer.lr={higher}",),
-        reason="at {lr} the weights hardly move: ten times as much", source="Bengio 2012", models=_EVERY,
+        reason="at {lr} the weights hardly move; this rate is ten times as high", source="Bengio 2012", models=_EVERY,
         fits=lambda facts: facts.lr is not None,
     ),
     Entry(
         name="deep_supervision", strategy="deep supervision", overrides=("model.auxiliary_every={every}",),
-        reason="heads at every {every} layers put a loss near the early ones", source="Lee et al. 2015",
+        reason="an auxiliary head every {every} layers puts a loss near the early layers", source="Lee et al. 2015",
         fits=lambda facts: (
             facts.depth > 3 and not facts.values.get("model.auxiliary_every") and facts.values["train.accumulate"] == 1
         ),
@@ -259,12 +259,12 @@ CATALOGUE = (
     ),
     Entry(
         name="float64", strategy="precision", overrides=("train.dtype=float64", "train.autocast=none"),
-        reason="float64 holds numbers down to 1e-308; float32 ends at 1e-38", source="IEEE 754", models=_EVERY,
+        reason="float64 has numbers down to 1e-308, float32 only to 1e-38", source="IEEE 754", models=_EVERY,
         fits=lambda facts: not facts.values.get("train.tf32"), swept=False,
     ),
     Entry(
         name="bf16", strategy="precision", overrides=("train.autocast=bf16",),
-        reason="bfloat16 reaches as far as float32, float16 only to 65504", source="Kalamkar et al. 2019",
+        reason="bfloat16 has the range of float32, while float16 ends at 65504", source="Kalamkar et al. 2019",
         models=_EVERY, fits=lambda facts: facts.values.get("train.autocast") == "fp16", swept=False,
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Does the gradient reach the first layer, or time step? Its size on the way, and the verdict in one sentence."""
+"""The gradient flow of one step: how the gradient's size changes over depth or time, and a verdict in one sentence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,19 +9,19 @@ from statistics import NormalDist, linear_regression, stdev
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict, places, short
 
-FLOW = ("healthy", "shallow", "vanishing", "exploding", "zero", "not_finite")  # what is said of every run
-FLOAT32_SMALLEST = 1.1754943508222875e-38
+FLOW = ("healthy", "shallow", "vanishing", "exploding", "zero", "not_finite")  # names of the verdicts on the flow
+FLOAT32_SMALLEST = 1.1754943508222875e-38  # smallest normal number
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """What a gradient travels along, in words.
+    """Words for the axis along which a gradient is followed.
 
     Attributes:
         name: ``depth`` or ``time``.
-        place: One place on the way.
-        every: All places that are compared.
-        title: How a sentence begins that is not about depth.
+        place: Word for one place on the axis.
+        every: Word for one of the compared places.
+        title: Start of a sentence about this axis; empty for depth.
     """
 
     name: str
@@ -39,11 +39,11 @@ class Flow:
     """How the gradient's size changes with depth, or time, at one step.
 
     Attributes:
-        ratio: Norm at the first place over that at the last; nan where there is none.
+        ratio: Norm at the first place over the norm at the last; nan if there is none.
         decades_per_layer: Least-squares slope of log10 of the norm against depth: POSITIVE where the gradient shrinks
-            on its way back to layer 1. Over the layers whose norm is neither zero nor infinite; nan below two.
+            on its way back to layer 1. Layers whose norm is zero or not finite are left out; nan with fewer than two.
         low: Lower end of the slope's 95% interval.
-        high: Its upper end.
+        high: Upper end of the slope's 95% interval.
     """
 
     ratio: float
@@ -55,13 +55,13 @@ class Flow:
 def measure_flow(depths: Sequence[int], norms: Sequence[float]) -> Flow:
     """Measure the growth of the gradient's norm with depth, or time.
 
-    log10 of the norm is a random walk in depth: each layer multiplies it by a random factor. The interval is therefore
-    built from the scatter of the steps between neighbours; the least-squares slope of a random walk of n steps has 6/5
-    the variance of their mean. Residuals of the straight line would understate it.
+    Each layer multiplies the norm by a random factor, so log10 of the norm is a random walk in depth. The interval is
+    therefore computed from the scatter of the steps between neighbours: the least-squares slope of a random walk of n
+    steps has 6/5 times the variance of their mean. Residuals of the straight line would understate it.
 
     Args:
-        depths: depth_index of each hidden layer, or each time step, rising.
-        norms: Gradient norm at each.
+        depths: depth_index of each hidden layer, or each time step, ascending.
+        norms: Gradient norm at each place.
     """
     points = [(d, log10(g)) for d, g in zip(depths, norms, strict=True) if isfinite(g) and g > 0]
     ratio = _quotient(norms[0], norms[-1]) if norms else nan
@@ -84,14 +84,14 @@ def diagnose_flow(
     smallest: float = FLOAT32_SMALLEST,
     axis: Axis = DEPTH,
 ) -> Verdict:
-    """Say in one sentence whether the gradient reaches the first hidden layer, or time step.
+    """Return a verdict on whether the gradient reaches the first hidden layer, or time step.
 
     Args:
-        depths: depth_index of each hidden layer, or each time step, rising.
+        depths: depth_index of each hidden layer, or each time step, ascending.
         norms: dL/dz norm of each layer (dL/dh in a network with skips); dL/dh_t or dL/dc_t of each time step.
-        thresholds: What counts as vanishing and exploding.
-        smallest: Smallest normal number of the gradients' type, near which zeros mean underflow.
-        axis: What the gradient travels along.
+        thresholds: Ratios below and above which the gradient vanishes or explodes.
+        smallest: Smallest normal number of the gradients' type; zeros next to gradients near it mean underflow.
+        axis: Depth or time.
     """
     verdict = _diagnose(depths, norms, thresholds, smallest=smallest, axis=axis)
     return replace(verdict, sentence=axis.title + verdict.sentence)
@@ -109,6 +109,7 @@ def _diagnose(
     if len(zeros) == len(norms):
         return Verdict(name="zero", sentence=f"no gradient: it is exactly zero in every {axis.every}")
     if 0 in (norms[0], norms[-1]):
+        # the norm of a whole tensor is above its largest entry, hence the margin
         underflow = min(g for g in norms if g > 0) < 1e4 * smallest
         return _zero_verdict(
             _places(zeros, axis), vanished=norms[0] == 0, underflow=underflow, wide=smallest < FLOAT32_SMALLEST
@@ -128,7 +129,7 @@ def _diagnose(
 def _zero_verdict(where: str, *, vanished: bool, underflow: bool, wide: bool) -> Verdict:
     why = "nothing gets through"
     if underflow:
-        why = "float64 underflow" if wide else "float32 underflow: train.dtype=float64 shows it"
+        why = "float64 underflow" if wide else "float32 underflow; train.dtype=float64 shows their size"
     return Verdict(
         name="vanishing" if vanished else "zero",
         sentence=f"gradients {'vanish' if vanished else 'are missing'}: exactly zero in {where} ({why})",

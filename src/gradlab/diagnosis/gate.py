@@ -1,4 +1,4 @@
-"""Is the gradient flow good enough to pass? Limits for a CI job, and what a run's figures say to them."""
+"""Limits that a finished run must meet to pass, for CI jobs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from pydantic import AllowInfNan
 from gradlab.diagnosis.causes import FAULTS
 
 RATIOS = {"gradient ratio": "gradient_ratio_final", "gradient ratio over time": "time_gradient_ratio_final"}
-_STATUS = "diverged"  # a status as well as a verdict: one reason is enough
+_STATUS = "diverged"  # both a status and a verdict, but reported once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """Limits that a finished run must keep; the defaults let everything pass.
+    """Limits that a finished run must meet; with the defaults every run passes.
 
     Attributes:
-        min_gradient_ratio: Least first over last hidden layer's gradient norm at the last recorded step, in recurrent
-            networks first over last time step's, too; 0 for any.
-        max_gradient_ratio: Greatest; inf for any.
-        min_accuracy: Least final accuracy on the test set, in [0, 1]; 0 for any.
-        fail_on: Verdicts at the last recorded step, and ``diverged``, that do not pass.
-        junit: File to write the outcome to as JUnit XML, relative to the working directory; empty for none.
+        min_gradient_ratio: Smallest ratio that passes: the gradient norm of the first hidden layer over the last at the
+            last recorded step and, in recurrent networks, of the first time step over the last; 0 for no limit.
+        max_gradient_ratio: Largest such ratio that passes; inf for no limit.
+        min_accuracy: Smallest final accuracy on the test set that passes, in [0, 1]; 0 for no limit.
+        fail_on: Verdicts at the last recorded step, and the status ``diverged``, with which a run fails.
+        junit: File for the outcome as JUnit XML, relative to the working directory; empty for none.
 
     Raises:
-        ValueError: If a limit can never be kept or a name in ``fail_on`` is unknown.
+        ValueError: If a limit can never be met or a name in ``fail_on`` is unknown.
     """
 
     min_gradient_ratio: float = 0.0
@@ -43,35 +43,37 @@ class Gate:
             raise ValueError(f"min_accuracy must lie between 0 and 1, got {self.min_accuracy}")
         unknown = [name for name in self.fail_on if name not in FAULTS]
         if unknown:
-            raise ValueError(f"fail_on does not know {', '.join(unknown)}; it knows {', '.join(sorted(FAULTS))}")
+            raise ValueError(
+                f"fail_on has unknown verdicts {', '.join(unknown)}; known are {', '.join(sorted(FAULTS))}"
+            )
 
     def reasons(self, record: Mapping[str, Any]) -> list[str]:
-        """Return why a run does not pass, one sentence each; none where it does.
+        """Return the reasons why a run does not pass, one sentence each; empty if it passes.
 
-        A figure with a limit that was not measured, or is not a number, does not pass.
+        A limited figure that was not measured, or is nan, does not pass.
 
         Args:
-            record: Content of the run's run.json, as written (infinities and nan may be words).
+            record: Content of the run's run.json as written, where infinities and nan may be strings.
         """
-        metrics, found = record["metrics"], []
+        metrics, reasons = record["metrics"], []
         if self.min_gradient_ratio > 0 or self.max_gradient_ratio < inf:
             limits = f"[{self.min_gradient_ratio:g}, {self.max_gradient_ratio:g}]"
             measured = {name: metrics.get(key) for name, key in RATIOS.items() if metrics.get(key) is not None}
             if not measured:
-                found.append(f"gradient ratio was not measured; it must lie in {limits}")
+                reasons.append(f"gradient ratio was not measured; it must lie in {limits}")
             for name, ratio in measured.items():
                 if not self.min_gradient_ratio <= float(ratio) <= self.max_gradient_ratio:
-                    found.append(f"{name} {float(ratio):.3g} lies outside {limits}")
+                    reasons.append(f"{name} {float(ratio):.3g} lies outside {limits}")
         accuracy = metrics["eval_accuracy"]
         if self.min_accuracy > 0 and accuracy is None:
-            found.append(f"accuracy was not measured; it must be at least {self.min_accuracy:g}")
+            reasons.append(f"accuracy was not measured; it must be at least {self.min_accuracy:g}")
         elif self.min_accuracy > 0 and not float(accuracy) >= self.min_accuracy:
-            found.append(f"accuracy {float(accuracy):.3g} is below {self.min_accuracy:g}")
+            reasons.append(f"accuracy {float(accuracy):.3g} is below {self.min_accuracy:g}")
         if record["status"] in self.fail_on:
-            found.append(f"the run {record['status']}")
+            reasons.append(f"the run {record['status']}")
         last = [verdict for verdict in record["verdicts"] if verdict["when"] == "final"]
         if set(self.fail_on) - {_STATUS} and not last:
-            found.append("no gradient was recorded (probe.every=0, or a range test): there is nothing to judge")
-        told = {_STATUS} if record["status"] == _STATUS else set()
-        found += [verdict["sentence"] for verdict in last if verdict["name"] in set(self.fail_on) - told]
-        return found
+            reasons.append("no gradient was recorded (probe.every=0, or a range test), so there is nothing to judge")
+        reported = {_STATUS} if record["status"] == _STATUS else set()
+        reasons += [verdict["sentence"] for verdict in last if verdict["name"] in set(self.fail_on) - reported]
+        return reasons

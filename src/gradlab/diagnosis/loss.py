@@ -1,4 +1,4 @@
-"""Rules about the loss itself: symptoms, for which a cause is looked for elsewhere first."""
+"""Rules about the loss itself: symptoms, reported as the root cause only if no other rule applies."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _SOURCE = "AutoTrainer (Zhang et al. 2021)"
 
 
 def diverged(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find a loss that is not finite, or ended far above where it began."""
+    """Detect a loss that became infinite or nan, or ended far above its initial value."""
     losses = evidence.losses
     bad = ~np.isnan(losses) & ~np.isfinite(losses)
     if progress.state == "diverged":
@@ -22,31 +22,31 @@ def diverged(evidence: Evidence, progress: Progress, limits: Thresholds) -> list
     if progress.state != "stuck" or not progress.last > limits.loss_jump * start:
         return []
     rise = progress.last / start
-    sentence = f"training diverged: the loss rose to {short(rise)} times its start and stayed there"
+    sentence = f"training diverged: the loss rose to {short(rise)} times its initial value and stayed there"
     return [_verdict("diverged", sentence, int(evidence.loss_steps[-1]), rise, limits.loss_jump)]
 
 
 def oscillating_loss(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find a loss that jumps up and down instead of falling."""
+    """Detect a loss that goes up and down instead of falling."""
     losses = evidence.losses[np.isfinite(evidence.losses)]
-    losses = losses[len(losses) // 3 :]  # a fall from a bad start is no oscillation
+    losses = losses[len(losses) // 3 :]  # skip the start, where a steep fall would count as a large change
     if progress.state not in ("falling", "stuck") or len(losses) < limits.history:
         return []
     changes = np.diff(losses)
     swing = float(np.median(np.abs(changes)) / np.median(losses)) if np.median(losses) > 0 else 0.0
     turns = float((changes[1:] * changes[:-1] < 0).mean())
-    if swing < limits.loss_swing or turns < 1 / 3:  # noise turns at two of three points, a trend at none
+    if swing < limits.loss_swing or turns < 1 / 3:  # noise reverses at two of three points, a trend at none
         return []
-    sentence = f"the loss oscillates: from one recorded step to the next it changes by {short(swing)} of itself"
+    sentence = f"the loss oscillates: between recorded steps it typically changes by {100 * swing:.0f}%"
     return [_verdict("oscillating_loss", sentence, int(evidence.loss_steps[-1]), swing, limits.loss_swing)]
 
 
 def loss_not_falling(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Say that the loss does not fall, which is all that is known where no other rule finds a cause."""
+    """Detect a loss that does not fall; this is the verdict if no other rule gives a cause."""
     if progress.state != "stuck":
         return []
     share = progress.last / progress.reference
-    sentence = f"the loss does not fall: {progress.words} after {evidence.loss_steps[-1] + 1:.0f} steps"
+    sentence = f"the loss does not fall: after {evidence.loss_steps[-1] + 1:.0f} steps {progress.words}"
     return [_verdict("loss_not_falling", sentence, int(evidence.loss_steps[-1]), share, limits.falling_share)]
 
 

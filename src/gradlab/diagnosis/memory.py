@@ -1,4 +1,4 @@
-"""Does the gradient reach back in time as far as the task asks to remember?"""
+"""Rule about memory: whether the gradient reaches back in time as far as the task needs."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from gradlab.diagnosis.verdict import Verdict
 
 
 def short_memory(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find a recurrent net whose gradient is spent before it has gone back over the task's lag."""
+    """Detect a recurrent net whose gradient vanishes before it has gone back over the task's lag."""
     lag, steps = evidence.setting.lag, evidence.times.shape[1]
     if progress.learned or lag is None or not 0 < lag < steps:
         return []
@@ -17,13 +17,13 @@ def short_memory(evidence: Evidence, progress: Progress, limits: Thresholds) -> 
     whole = float(np.nanmax(norms, initial=0.0))
     if not np.isfinite(norms).all() or whole == 0:
         return []
-    enough = np.flatnonzero(norms >= limits.vanishing_ratio * whole)
-    reach, ratio = steps - 1 - int(enough[0]), float(norms[steps - 1 - lag] / whole)
+    reached = np.flatnonzero(norms >= limits.vanishing_ratio * whole)
+    reach, ratio = steps - 1 - int(reached[0]), float(norms[steps - 1 - lag] / whole)
     if reach >= lag:
         return []
     sentence = (
-        f"memory is too short: over {reach + 1} time steps back the gradient falls below {limits.vanishing_ratio:g} "
-        f"of its largest, and the task asks for {lag}"
+        f"memory is too short: within {reach + 1} time steps back the gradient falls below {limits.vanishing_ratio:g} "
+        f"of its largest value, but the task needs {lag}"
     )
     return [
         Verdict(

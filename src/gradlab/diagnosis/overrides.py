@@ -1,40 +1,40 @@
-"""Putting overrides together: which of them exclude each other, and what a remedy replaces on a command line."""
+"""Combination of overrides: which exclude each other, and which a remedy replaces on a command line."""
 
 from collections.abc import Iterable, Sequence
 
-# Groups whose options are not exchanged for one another key by key: another model keeps depth and width.
+# Groups whose overridden keys stay when another option is chosen: another model keeps depth and width.
 _KEPT = frozenset({"model", "data", "train", "probe"})
 
 
 def combined(base: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """Return a command line with some of its overrides replaced.
+    """Return a command line with further overrides added and those that they replace removed.
 
-    What ``overrides`` sets anew goes, and with a group's option the keys of the option before: ``optimizer.lr=0.5`` was
-    said of another optimizer.
+    Replaced overrides are dropped. Choosing another option of a group also drops the keys of the old option, because
+    ``optimizer.lr=0.5``, for example, was meant for another optimizer.
 
     Args:
         base: The command line.
-        overrides: What comes on top of it.
+        overrides: Overrides to add.
     """
     keys = {_key(text) for text in overrides}
-    gone = keys | {f"{key}." for key in keys if "." not in key and key not in _KEPT}
-    return [*(text for text in base if not _falls_under(_key(text), gone)), *overrides]
+    replaced = keys | {f"{key}." for key in keys if "." not in key and key not in _KEPT}
+    return [*(text for text in base if not _is_replaced(_key(text), replaced)), *overrides]
 
 
 def exclusive(first: Iterable[str], second: Iterable[str]) -> bool:
-    """Whether two remedies set the same group or key, or one a key of the other's group.
+    """Return whether two remedies set the same group or key, or one sets a key of the other's group.
 
-    Another model and another activation exclude each other, too: gated cells have activations of their own.
+    A model and an activation also exclude each other, because gated cells have fixed activations.
     """
-    ours, theirs = ({_key(text) for text in some} for some in (first, second))
-    if "model" in ours | theirs and "activation" in ours | theirs:
+    first_keys, second_keys = ({_key(text) for text in overrides} for overrides in (first, second))
+    if {"model", "activation"} <= first_keys | second_keys:
         return True
-    return any(a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.") for a in ours for b in theirs)
+    return any(a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.") for a in first_keys for b in second_keys)
 
 
 def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~").partition("@")[0]
 
 
-def _falls_under(key: str, gone: Iterable[str]) -> bool:
-    return any(key == each or (each.endswith(".") and key.startswith(each)) for each in gone)
+def _is_replaced(key: str, replaced: Iterable[str]) -> bool:
+    return any(key == item or (item.endswith(".") and key.startswith(item)) for item in replaced)

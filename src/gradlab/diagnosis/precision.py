@@ -1,4 +1,4 @@
-"""Rules about numbers that do not fit their type."""
+"""Rules about numbers that are too small or too large for their type."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from gradlab.diagnosis.progress import Progress
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict, places, short
 
-_NEAR = 1e4  # times the smallest normal number: the norm of a whole tensor is above its largest entry
-_LARGE = 1e30  # what no sound signal reaches: the next products overflow float32
+_NEAR = 1e4  # margin over the smallest normal number, because the norm of a whole tensor is above its largest entry
+_LARGE = 1e30  # a size that no healthy signal has, and at which the next products overflow float32
 _SOURCE = "IEEE 754; Micikevicius et al. 2018"
 
 
 def underflow(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find gradients that end in exact zeros just below the smallest numbers that their type holds."""
+    """Detect gradients that come near the smallest number of their type, below which they are exactly zero."""
     if progress.learned:
         return []
     table = evidence.column(evidence.received)
@@ -25,8 +25,8 @@ def underflow(evidence: Evidence, progress: Progress, limits: Thresholds) -> lis
             small = np.isfinite(table[row]) & (table[row] < edge)
             layers, least = evidence.where(small), float(positive.min())
             sentence = (
-                f"gradients underflow: those of {places(layers)} are below {short(edge)}, near the smallest "
-                f"number that their type holds, or exactly zero"
+                f"gradients underflow: those of {places(layers)} are exactly zero or below {short(edge)}, near the "
+                f"smallest number of their type"
             )
             step, column = int(evidence.steps[row]), evidence.received
             return [_verdict("underflow", sentence, layers, step, column, least, edge)]
@@ -34,7 +34,7 @@ def underflow(evidence: Evidence, progress: Progress, limits: Thresholds) -> lis
 
 
 def overflow(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find signals that grew until their type did not hold them any more."""
+    """Detect signals, gradients or weights that grew beyond the largest number of their type."""
     if progress.learned:
         return []
     for column in ("preactivation_norm", evidence.received, "weight_norm"):
@@ -46,7 +46,7 @@ def overflow(evidence: Evidence, progress: Progress, limits: Thresholds) -> list
         if len(rows):
             row = int(rows[0])
             layers, most = evidence.where((large | beyond)[row]), float(table[large].max())
-            sentence = f"numbers overflow: {places(layers)} reach {short(most)}, then infinity"
+            sentence = f"numbers overflow: those of {places(layers)} reach {short(most)}, then infinity"
             return [_verdict("overflow", sentence, layers, int(evidence.steps[row]), column, most, _LARGE)]
     return []
 

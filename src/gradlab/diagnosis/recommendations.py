@@ -1,9 +1,9 @@
-"""Which remedies address which verdict, by their names in the catalogue."""
+"""The remedies for each verdict, by their names in the catalogue."""
 
 _GATES = ("gru", "lstm", "chrono", "recurrent_orthogonal", "irnn")
 _STARTS = ("he", "critical", "orthogonal", "delta_orthogonal", "xavier")
 
-# For each verdict the names of the remedies, the most promising first.
+# Names of the remedies for each verdict, the most promising first.
 ANSWERS = {
     "vanishing": (
         *_GATES, "he", "relu", "pre_activation", "identity", "critical", "orthogonal", "delta_orthogonal",

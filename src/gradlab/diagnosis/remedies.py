@@ -1,9 +1,9 @@
-"""From a verdict to the overrides that address it, for the config at hand."""
+"""The remedies for a verdict, as overrides for a given config."""
 
 from dataclasses import dataclass
 
 from gradlab.diagnosis.catalogue import CATALOGUE, Entry
-from gradlab.diagnosis.facts import Facts, read_facts
+from gradlab.diagnosis.config_facts import Facts, read_facts
 from gradlab.diagnosis.recommendations import ANSWERS
 
 __all__ = ["Facts", "Remedy", "applicable", "read_facts", "remedies_for"]
@@ -11,15 +11,15 @@ __all__ = ["Facts", "Remedy", "applicable", "read_facts", "remedies_for"]
 
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
-    """What may help a config.
+    """A remedy for one config.
 
     Attributes:
-        name: Its name in tables.
-        overrides: What to add to the command line; none of them is on already.
-        strategy: What kind of remedy it is, such as ``initialization``.
+        name: Name in tables.
+        overrides: Overrides to add to the command line.
+        strategy: Kind of remedy, such as ``initialization``.
         reason: Why it helps this config, in a sentence.
         source: Who published it.
-        against: The verdicts it addresses.
+        against: Names of the verdicts that it addresses.
     """
 
     name: str
@@ -31,17 +31,17 @@ class Remedy:
 
 
 def remedies_for(verdict: str, facts: Facts) -> list[Remedy]:
-    """Return what addresses a verdict, the most promising first.
+    """Return the remedies for a verdict, the most promising first.
 
-    Never what is on already or what the model cannot take; none for a config of which nothing is known.
+    Remedies that the config has already, or that do not work with its model, are left out. An empty config has none.
 
     Args:
-        verdict: Its name, such as ``vanishing``; unknown names and ``healthy`` have no remedies.
-        facts: What is known of the config.
+        verdict: Name of the verdict, such as ``vanishing``; unknown names and ``healthy`` have no remedies.
+        facts: Facts of the config.
     """
     entries = {entry.name: entry for entry in CATALOGUE}
-    chosen = [entries[name] for name in ANSWERS.get(verdict, ())]
-    return _distinct([remedy for entry in chosen if entry.advised(facts) for remedy in _filled_in(entry, facts)])
+    candidates = [entries[name] for name in ANSWERS.get(verdict, ())]
+    return _distinct([remedy for entry in candidates if entry.advised(facts) for remedy in _filled_in(entry, facts)])
 
 
 def applicable(facts: Facts) -> list[Remedy]:
@@ -50,14 +50,14 @@ def applicable(facts: Facts) -> list[Remedy]:
 
 
 def _filled_in(entry: Entry, facts: Facts) -> list[Remedy]:
-    """Return an entry as the remedy it is for a config, without the overrides that are on; none where it is no use."""
+    """Return an entry's remedy for a config, without the overrides that it has already; empty if nothing is left."""
     if not facts.values or facts.model not in entry.models or not entry.fits(facts):
         return []
     words = facts.words
-    wanted = [part.format(**words) for part in entry.overrides]
-    switched = {text.partition("=")[0] for text in wanted if not facts.on(text)}
-    # Another option of a group starts from its own defaults, so its keys are needed even where they are as they were.
-    overrides = tuple(text for text in wanted if {text.partition("=")[0], text.partition(".")[0]} & switched)
+    filled = [part.format(**words) for part in entry.overrides]
+    changed = {text.partition("=")[0] for text in filled if not facts.on(text)}
+    # Another option of a group starts from its own defaults, so its keys are set even if their values do not change.
+    overrides = tuple(text for text in filled if {text.partition("=")[0], text.partition(".")[0]} & changed)
     if not overrides:
         return []
     return [
@@ -73,8 +73,8 @@ def _filled_in(entry: Entry, facts: Facts) -> list[Remedy]:
 
 
 def _distinct(remedies: list[Remedy]) -> list[Remedy]:
-    """Leave out what would override the same as an earlier one."""
-    found: dict[tuple[str, ...], Remedy] = {}
+    """Drop remedies with the same overrides as an earlier one."""
+    by_overrides: dict[tuple[str, ...], Remedy] = {}
     for remedy in remedies:
-        found.setdefault(remedy.overrides, remedy)
-    return list(found.values())
+        by_overrides.setdefault(remedy.overrides, remedy)
+    return list(by_overrides.values())

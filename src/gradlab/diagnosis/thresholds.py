@@ -1,4 +1,4 @@
-"""From where on a recorded figure counts as a fault."""
+"""Thresholds beyond which a recorded figure counts as a fault."""
 
 from dataclasses import dataclass, fields
 
@@ -11,31 +11,36 @@ _FACTORS = ("exploding_ratio", "signal_ratio", "growth_in_training", "batch_norm
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Limits of all rules; each one's reason stands in configs/diagnosis/default.yaml.
+    """Limits of all rules; configs/diagnosis/default.yaml gives the reason for each.
 
     Attributes:
-        vanishing_ratio: First over last hidden layer's gradient norm below which it vanishes; of time steps likewise.
-        exploding_ratio: The same ratio above which it explodes.
-        learned_share: A run has learned whose last losses lie below this share of the loss by chance.
-        falling_share: And its loss does not fall at all above this share.
-        history: Recorded losses that it takes to judge the course of training.
-        signal_ratio: Last over first hidden layer's z, or one over it, from which on the initial weights are at fault.
-        growth_in_training: A layer's z over the largest of the untrained net from which on activations explode.
-        output_std: Standard deviation of the untrained net's answers that is too large,
-        first_loss: where its loss is also this many times that of chance.
-        batch_norm_growth: Growth of the gradient per layer that is batch norm's own doing.
-        dead_share: Share of a layer's units that are dead.
-        saturated_share: Share of a layer's entries where a bounded activation is flat.
-        update_small: Sum of a layer's update ratios over a run below which it has not moved.
-        update_usual: Update ratio of the median layer in a sound step, above which no clipping holds it back.
-        update_large: Update ratio of the median layer above which a step is too large.
-        loss_jump: Rise of the loss over its first value that a too high rate makes.
-        clipped_share: Share of the recorded steps that are clipped,
-        clipped_to: where the median step keeps less than this share of its gradient's norm.
-        loss_swing: Change between neighbouring recorded losses, over their median, of an oscillating loss.
+        vanishing_ratio: Gradients vanish if the first hidden layer's norm over the last's is below this, and likewise
+            for the first and last time step.
+        exploding_ratio: Gradients explode if that ratio is above this.
+        learned_share: A run has learned if its last losses are below this share of the loss by chance.
+        falling_share: The loss does not fall if the last losses are above this share of the loss by chance.
+        history: Number of recorded losses needed to judge the course of training.
+        signal_ratio: Initial weights are at fault if the last hidden layer's z over the first's, or the inverse,
+            exceeds this.
+        growth_in_training: Activations explode if a layer's z over the largest of the untrained net exceeds this.
+        output_std: Outputs of the untrained net are too large if their standard deviation is at least this and the
+            first loss is above ``first_loss``.
+        first_loss: Smallest first loss, over that by chance, at which large outputs of the untrained net are a fault.
+        batch_norm_growth: Growth of the gradient per layer from which on batch norm is the cause.
+        dead_share: A layer is dead if at least this share of its units is.
+        saturated_share: A layer is saturated if its bounded activation is flat for more than this share of entries.
+        update_small: A layer has not moved if the sum of its update ratios over a run is below this.
+        update_usual: Clipping does no harm if the median update ratio of the median layer is at least this.
+        update_large: A step is too large if the update ratio of the median layer is above this.
+        loss_jump: The learning rate is too high if the loss rises above this many times its first value.
+        clipped_share: Clipping is always active if at least this share of the recorded steps is clipped, to the degree
+            of ``clipped_to``.
+        clipped_to: Largest share of the gradient's norm left by the median clipped step that counts as harmful.
+        loss_swing: The loss oscillates if the median change between recorded losses, over their median, is at least
+            this.
 
     Raises:
-        ValueError: If a share lies outside of (0, 1), a factor is not above 1, or another limit is not positive.
+        ValueError: If a share is not in (0, 1), a factor is not above 1, or another limit is not positive.
     """
 
     vanishing_ratio: float = 0.01

@@ -1,4 +1,4 @@
-"""Rules about single units: dead, or stuck where their activation is flat."""
+"""Rules about units: dead, or saturated where their activation is flat."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,16 +10,16 @@ from gradlab.diagnosis.progress import Progress
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict, places
 
-# Half of relu's entries are flat in a sound net: only of these is flatness a fault.
+# Only for these is flatness a fault: in a healthy relu net half of the entries are where relu is flat.
 BOUNDED = frozenset({"sigmoid", "tanh", "hardtanh", "softsign", "erf"})
 
 
 def dead_units(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find layers nearly all of whose units output 0 for a whole batch; such a layer lets no gradient through."""
-    found = None if progress.learned else _first_blocked(evidence, "dead_fraction", dead_layers, limits)
-    if found is None:
+    """Detect layers in which nearly all units output 0 for a whole batch, so that no gradient passes."""
+    blocked = None if progress.learned else _first_blocked(evidence, "dead_fraction", dead_layers, limits)
+    if blocked is None:
         return []
-    dead, shares, step = found
+    dead, shares, step = blocked
     layers, worst = evidence.where(dead), float(np.nanmax(shares))
     sentence = f"dead units: {100 * worst:.0f}% of the units of {places(layers)} output 0 for every sample"
     return [
@@ -32,11 +32,11 @@ def dead_units(evidence: Evidence, progress: Progress, limits: Thresholds) -> li
 
 
 def saturation(evidence: Evidence, progress: Progress, limits: Thresholds) -> list[Verdict]:
-    """Find layers most of whose entries lie where a bounded activation is flat."""
-    found = None if progress.learned else _first_blocked(evidence, "saturated_fraction", saturated_layers, limits)
-    if found is None:
+    """Detect layers in which most entries lie where a bounded activation is flat."""
+    blocked = None if progress.learned else _first_blocked(evidence, "saturated_fraction", saturated_layers, limits)
+    if blocked is None:
         return []
-    flat, shares, step = found
+    flat, shares, step = blocked
     layers, worst = evidence.where(flat), float(shares[flat].max())
     sentence = f"saturation: {100 * worst:.0f}% of the entries of {places(layers)} are where the activation is flat"
     return [
@@ -53,19 +53,19 @@ def dead_layers(evidence: Evidence, row: int, limits: Thresholds) -> NDArray[np.
 
     Args:
         evidence: The run's tables.
-        row: Number of the recorded step.
-        limits: What counts as dead.
+        row: Index of the recorded step.
+        limits: Thresholds of the rules.
     """
     return np.nan_to_num(evidence.column("dead_fraction")[row], nan=0.0) >= limits.dead_share
 
 
 def saturated_layers(evidence: Evidence, row: int, limits: Thresholds) -> NDArray[np.bool_]:
-    """Return which hidden layers are saturated at a recorded step: none where the activation is not bounded.
+    """Return which hidden layers are saturated at a recorded step; none if the activation is not bounded.
 
     Args:
         evidence: The run's tables.
-        row: Number of the recorded step.
-        limits: What counts as saturated.
+        row: Index of the recorded step.
+        limits: Thresholds of the rules.
     """
     share = np.nan_to_num(evidence.column("saturated_fraction")[row], nan=0.0)
     return (share > limits.saturated_share) & (evidence.setting.activation in BOUNDED)
@@ -74,7 +74,7 @@ def saturated_layers(evidence: Evidence, row: int, limits: Thresholds) -> NDArra
 def _first_blocked(
     evidence: Evidence, column: str, which: Callable[[Evidence, int, Thresholds], NDArray[np.bool_]], limits: Thresholds
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], int] | None:
-    """Return the layers that stop the gradient, the column's shares and the step, where first seen; None if nowhere."""
+    """Return the layers that block the gradient, the column's shares and the step of the first such record, or None."""
     table = evidence.column(column)
     for row in _first_and_last(table):
         layers = which(evidence, row, limits)
@@ -84,13 +84,13 @@ def _first_blocked(
 
 
 def _first_and_last(table: NDArray[np.float64]) -> Iterator[int]:
-    """Yield the first and the last of the recorded steps at which anything was measured."""
+    """Yield the index of the first and of the last row with a measured value."""
     measured = np.flatnonzero((~np.isnan(table)).any(axis=1))
     yield from dict.fromkeys(int(row) for row in measured[[0, -1]]) if len(measured) else ()
 
 
 def _blocks(evidence: Evidence, layers: NDArray[np.bool_], shares: NDArray[np.float64]) -> bool:
-    """Whether such layers stop the gradient: one alone does, unless a skip goes round it."""
+    """Whether such layers block the gradient: one is enough, but if there are skips it takes all layers."""
     return bool(layers.any() and (not evidence.skips or layers[~np.isnan(shares)].all()))
 
 

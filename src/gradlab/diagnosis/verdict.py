@@ -1,22 +1,24 @@
-"""What a rule says of a run."""
+"""The result of a rule, and the words that its sentence is made of."""
 
 from dataclasses import dataclass
+
+from gradlab import errors
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A name for what was found, and the evidence for it.
+    """A verdict on a run, with its evidence.
 
     Attributes:
-        name: Such as ``vanishing``; NAMES of `gradlab.diagnosis.causes` lists them.
+        name: Such as ``vanishing``; `flow.FLOW` and `causes.FAULTS` list the names.
         sentence: The evidence in words.
-        over: What was compared: ``depth``, ``time``, or ``training``.
-        step: Step of the run that the evidence is from, or begins at.
-        layers: ``depth_index`` of the layers that are affected; empty where it is the whole run.
-        column: Column of ``gradients.csv``, ``metrics.csv`` or ``timesteps.csv`` that it was read from.
-        value: The figure that was compared; None where there is no single one.
-        threshold: What it was compared with.
-        source: Where the rule comes from.
+        over: Axis of the comparison: ``depth``, ``time``, or ``training``.
+        step: Step of the run at which the evidence was recorded, or starts.
+        layers: ``depth_index`` of the affected layers; empty if the verdict is on the whole run.
+        column: Column of ``gradients.csv``, ``metrics.csv`` or ``timesteps.csv`` with the evidence.
+        value: The figure that was compared; None if there is no single one.
+        threshold: The threshold it was compared with.
+        source: Source of the rule.
     """
 
     name: str
@@ -31,8 +33,8 @@ class Verdict:
 
 
 def short(value: float) -> str:
-    """Return two significant digits without a needless exponent: ``350``, ``0.0029``, ``1.9e-31``."""
-    return f"{float(f'{value:.2g}'):g}"
+    """Return a number in two significant digits: ``350``, ``0.0029``, ``1.9e-31``."""
+    return errors.short(value, digits=2)
 
 
 def places(indices: tuple[int, ...] | list[int], place: str = "layer") -> str:

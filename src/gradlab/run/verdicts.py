@@ -8,9 +8,9 @@ import numpy as np
 
 from gradlab.artifacts.read import numbers, read_columns, read_layers, read_metrics
 from gradlab.diagnosis.causes import diagnose
+from gradlab.diagnosis.config_facts import read_setting
 from gradlab.diagnosis.evidence import Array, Evidence
 from gradlab.diagnosis.remedies import read_facts, remedies_for
-from gradlab.diagnosis.setting import read_setting
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict
 

@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from gradlab.diagnosis.flow import FLOAT32_SMALLEST
 from gradlab.view import lanes, style
 from gradlab.view.format import short
 from gradlab.view.sweeps import Sweep, in_order
 
-FLOAT32_SMALLEST = 1.1754943508222875e-38  # smallest normal number: below it digits are lost, then everything
 _WHEN = {"gradient_ratio_initial": "step 0", "gradient_ratio_final": "last step"}
 _PREFERRED = ("activation", "initializer")
 _MOST = 16  # values of a key that colours or markers can tell

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gradlab.config import build
 from gradlab.config.schema import Probe, Train
-from gradlab.diagnosis.facts import Facts, read_facts
+from gradlab.diagnosis.config_facts import Facts, read_facts
 from gradlab.diagnosis.remedies import Remedy, applicable
 from gradlab.errors import GradlabError, one_line
 from gradlab.sweep.remedies import plan
