@@ -8,7 +8,7 @@ from gradlab.watch import Watch, watch
 
 
 class GradientFlow(Callback):
-    """Wraps `gradlab.watch` around the training, on one device; needs the extra ``lightning``.
+    """Runs `gradlab.watch` during training, on one device; needs the extra ``lightning``.
 
     Args:
         to: Folder for the files.
@@ -21,7 +21,7 @@ class GradientFlow(Callback):
         self._done = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to record."""
+        """Start recording."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         self._done = trainer.global_step
         self._watch = watch(pl_module, to=self._to, scaler=scaler, **self._options).__enter__()
@@ -29,17 +29,17 @@ class GradientFlow(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """End a step, unless this batch's gradients wait for those of the next."""
+        """Record the step, unless this batch only accumulated gradients."""
         if self._watch is not None and trainer.global_step > self._done:
             self._done = trainer.global_step
             self._watch.step(trainer.callback_metrics.get("train_loss"))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the end of the record."""
+        """Finish the record."""
         self._close(None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Write the end of the record of a training that failed."""
+        """Finish the record of a training that failed."""
         self._close(exception)
 
     def _close(self, error: BaseException | None) -> None:

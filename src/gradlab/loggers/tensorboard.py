@@ -1,4 +1,4 @@
-"""TensorBoard: event files in the run's folder."""
+"""TensorBoard: logs to event files in the run's folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,15 +13,15 @@ from gradlab.loggers.series import findings, flattened
 
 
 class TensorBoard:
-    """Scalars at each recorded step; the config as hyperparameters, findings as text and figures as images at the end.
+    """Logs scalars by step and, at the end, the config as hyperparameters, findings as text and figures as images.
 
-    TensorBoard keeps scalars in single precision: below 1e-45 they are 0 there.
+    TensorBoard stores scalars in single precision, so values below 1e-45 become 0.
 
     Args:
         folder: The run's folder.
         config: The run's config as plain dictionaries.
-        start: Step at which the run begins or goes on; what an earlier attempt wrote from there on is hidden.
-        directory: Where the files go, relative to the folder.
+        start: Step at which the run starts or resumes; scalars of an earlier attempt from that step on are hidden.
+        directory: Folder of the event files, relative to the run's folder.
     """
 
     def __init__(self, *, folder: Path, config: Mapping[str, Any], start: int, directory: str = "tensorboard") -> None:
@@ -35,16 +35,15 @@ class TensorBoard:
 
     def finish(self, record: Mapping[str, Any], figures: Sequence[Path]) -> None:
         """Write hyperparameters, findings and figures, and close."""
-        found = findings(record)
-        measured = record.get("metrics") or {}
-        numbers = {f"final/{name}": value for name, value in measured.items() if isinstance(value, int | float)}
-        # In this run's own files: `add_hparams` would make a run of its own beside it.
+        metrics = record.get("metrics") or {}
+        numbers = {f"final/{name}": value for name, value in metrics.items() if isinstance(value, int | float)}
+        # written into this run's event file; `add_hparams` would create a second run
         for summary in hparams(self._config, numbers):
             self._writer.file_writer.add_summary(summary)  # pyright: ignore[reportOptionalMemberAccess]
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, record.get("steps", 0))
         self._writer.add_text("config", _table(self._config))
-        self._writer.add_text("findings", _table(found))
+        self._writer.add_text("findings", _table(findings(record)))
         for path in figures:
             pixels = np.asarray(Image.open(path).convert("RGB"))
             self._writer.add_image(f"figures/{path.stem}", pixels, dataformats="HWC")

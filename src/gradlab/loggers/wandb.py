@@ -1,4 +1,4 @@
-"""Weights & Biases: offline in the run's folder, or online."""
+"""Weights & Biases: logs to files in the run's folder, or online."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from gradlab.loggers.series import findings, flattened
 
 
 class WandB:
-    """History by step, the config, findings as the summary, and figures as images.
+    """Logs the history by step, the config, findings as the summary, and figures as images.
 
     Args:
-        folder: The run's folder; files go to ``wandb`` in it.
+        folder: The run's folder; files go to its sub-folder ``wandb``.
         config: The run's config as plain dictionaries.
-        start: Step at which the run begins or goes on. A run that goes on has the name of its first part, so that
-            ``wandb sync`` puts the two together.
+        start: Step at which the run starts or resumes. A resumed run has the same id as its first part, so that ``wandb
+            sync`` joins the two.
         project: Name of the project.
-        mode: ``offline`` writes files only, for a later ``wandb sync``; ``online`` sends them as the run goes.
+        mode: ``offline`` only writes files, for a later ``wandb sync``; ``online`` sends the data during the run.
     """
 
     def __init__(
