@@ -59,3 +59,29 @@ def test_a_lane_does_not_take_the_place_of_the_numbers(log):
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels[-1] == "not finite"
     assert len(labels) > 2
+
+
+@pytest.mark.parametrize(
+    ("heights", "expected"),
+    [
+        ([5.0], [5.0]), ([1.0, 5.0], [1.0, 5.0]), ([5.0, 5.0], [4.5, 5.5]), ([0.0, 0.0, 9.0], [0.0, 1.0, 9.0]),
+        ([10.0, 10.0], [9.0, 10.0]), ([], []),
+    ],
+)  # fmt: skip
+def test_labels_move_no_further_than_they_must(heights, expected):
+    assert lanes.spread_apart(heights, 1.0, low=0.0, high=10.0) == pytest.approx(expected)
+
+
+def test_more_labels_than_there_is_room_for_stay_inside():
+    places = lanes.spread_apart([5.0] * 30, 1.0, low=0.0, high=10.0)
+    assert min(places) >= -1e-9
+    assert max(places) <= 10 + 1e-9
+    assert np.diff(places).min() > 0.3
+
+
+def test_axes_of_few_decades_show_numbers():
+    axes = Figure().add_subplot()
+    lanes.dress(axes, lanes.fit(np.ma.MaskedArray([0.2, 1.5])))
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert {"0.1", "1"} <= {*labels}
+    assert not any("10" in label for label in labels if label != "10")

@@ -61,7 +61,12 @@ def test_a_sweep_shows_it_against_depth(tmp_path):
         sheet = neighbours.likeness_by_depth(sweep)
     assert neighbours.can_draw(sweep)
     assert not neighbours.can_draw(replace(sweep, folders=[tmp_path] * 5))
-    assert sorted((x, y, row) for _, x, y, row in sheet.marks) == [(2, 0.2, 0), (2, 0.2, 1), (8, 0.8, 2), (8, 0.8, 3)]
+    assert sorted((x, y, row) for _, x, y, row, _ in sheet.marks) == [
+        (2, 0.2, 0),
+        (2, 0.2, 1),
+        (8, 0.8, 2),
+        (8, 0.8, 3),
+    ]
     assert sheet.figure.texts[0].get_text().endswith("have a cosine of 0.8")
 
 

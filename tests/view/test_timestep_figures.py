@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradlab.view import timesteps
-from gradlab.view.figures import draw_run
+from gradlab.view.figures import draw_run, figure_of, figures_of
 
 
 def write_times(folder, *, steps=(0, 10), depths=(1,), length=20, cell=False, grad=lambda step, time: 0.5 ** (-time)):
@@ -25,7 +25,7 @@ def write_times(folder, *, steps=(0, 10), depths=(1,), length=20, cell=False, gr
 @pytest.mark.parametrize(
     "shape",
     [
-        {}, {"cell": True}, {"depths": (1, 2, 3)}, {"depths": (1, 2, 3), "cell": True}, {"steps": (7,)},
+        {}, {"cell": True}, {"depths": (1, 2, 3)}, {"depths": (1, 2, 3), "cell": True},
         {"length": 1}, {"steps": range(0, 700, 5), "length": 64}, {"grad": lambda step, time: 0.0},
         {"grad": lambda step, time: "nan"}, {"grad": lambda step, time: 1e-300 if time else "inf"},
     ],
@@ -34,6 +34,18 @@ def test_every_shape_of_time_is_drawn(write_run, shape):
     folder = write_times(write_run(steps=(0, 10)), **shape)
     names = {path.name for path in draw_run(folder, caption="c")}
     assert {"timestep_flow.png", "timestep_flow.svg", "timestep_heatmap.png", "timestep_heatmap.svg"} <= names
+
+
+def test_one_recorded_step_makes_lines_but_no_map(write_run):
+    drawn = figures_of(write_times(write_run(steps=(0, 10)), steps=(7,)))
+    assert "timestep_flow" in drawn
+    assert "timestep_heatmap" not in drawn
+
+
+def test_the_flow_has_five_lines_at_most(write_run):
+    folder = write_times(write_run(steps=(0, 10)), steps=range(0, 700, 5), length=64)
+    (axes,) = figure_of(folder, "timestep_flow").axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["0", "175", "350", "520", "695"]
 
 
 def test_the_state_that_remembers_is_the_first_layers_cell(tmp_path):

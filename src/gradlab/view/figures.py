@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from gradlab.artifacts import read
+from gradlab.artifacts.record import read_run
 from gradlab.errors import GradlabError, closest, did_you_mean
-from gradlab.view import flow, heatmap, neighbours, range_test, style, theory, timesteps, training
+from gradlab.view import flow, heatmap, neighbours, range_test, style, theory, timesteps, training, verdict
 
 _METRICS = ("step", "train_loss", "eval_loss", "eval_accuracy", "lr")
 
@@ -93,23 +95,31 @@ def _drawings(run_dir: Path, *, caption: str) -> dict[str, Callable[[], style.Sh
         drawings["lr_range"] = lambda: range_test.lr_range(rates, found, caption=caption)
         if not (run_dir / "metrics.csv").exists():  # a range test alone: nothing was trained
             return drawings
+    record = read_run(run_dir) or {}
+    depth, time = verdict.of_flow(record, over="depth"), verdict.of_flow(record, over="time")
     layers = read.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
     metrics = read.read_metrics(run_dir, _METRICS)
-    if layers.steps.size:
+    # Over a single layer there is no way to follow: for a recurrent net of one layer, time is that way.
+    if layers.steps.size and (layers.hidden > 1 or not (run_dir / timesteps.FILE).exists()):
         line = theory.read_line(run_dir, flow.BACKWARD)
-        drawings["gradient_flow"] = lambda: flow.gradient_flow(layers, caption=caption, theory=line)
-        drawings["gradient_heatmap"] = lambda: heatmap.gradient_heatmap(layers, caption=caption)
-    if metrics["step"].size:
-        drawings["loss"] = lambda: training.loss(metrics, caption=caption)
+        drawings["gradient_flow"] = lambda: flow.gradient_flow(layers, caption=caption, theory=line, verdict=depth)
+        if layers.steps.size > 1:
+            drawings["gradient_heatmap"] = lambda: heatmap.gradient_heatmap(layers, caption=caption, verdict=depth)
+    if len(np.unique(metrics["step"].compressed())) > 1 and training.has_loss(metrics):
+        chance = (record.get("chance") or {}).get("loss")
+        words = verdict.of_columns(record, training.LOSSES)
+        drawings["loss"] = lambda: training.loss(metrics, caption=caption, chance=chance, verdict=words)
     if layers.columns[training.UPDATE].count():
-        drawings["update_ratio"] = lambda: training.update_ratio(layers, caption=caption)
+        updates = verdict.of_columns(record, (training.UPDATE,))
+        drawings["update_ratio"] = lambda: training.update_ratio(layers, caption=caption, verdict=updates)
     if (run_dir / timesteps.FILE).exists():
         times = timesteps.read_times(run_dir)
         if times.steps.size:
-            drawings["timestep_flow"] = lambda: timesteps.timestep_flow(times, caption=caption)
-            drawings["timestep_heatmap"] = lambda: timesteps.timestep_heatmap(times, caption=caption)
+            drawings["timestep_flow"] = lambda: timesteps.timestep_flow(times, caption=caption, verdict=time)
+        if times.steps.size > 1:
+            drawings["timestep_heatmap"] = lambda: timesteps.timestep_heatmap(times, caption=caption, verdict=time)
     if (run_dir / neighbours.FILE).exists():
         cosines = neighbours.read_neighbours(run_dir)
-        if cosines.depths.size:
+        if cosines.depths.size > 1:
             drawings["likeness"] = lambda: neighbours.likeness(cosines, caption=caption)
     return drawings

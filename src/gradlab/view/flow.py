@@ -9,35 +9,45 @@ from matplotlib.axes import Axes
 from gradlab.artifacts.read import Layers, spread_out
 from gradlab.view import lanes, style
 from gradlab.view.format import condition, quotient
+from gradlab.view.order import Order, name_of, order_layers
 from gradlab.view.theory import Line, draw_line
+from gradlab.view.verdict import Opening
 
 FORWARD, BACKWARD = "activation_std", "preactivation_grad_norm"
+_MOST_LINES = 5
+_NONE = Opening()
 
 
-def gradient_flow(layers: Layers, *, caption: str, theory: Line | None = None) -> style.Sheet:
-    """Draw the spread of each layer's output, and the gradient that reaches it, against depth at a few steps.
+def gradient_flow(layers: Layers, *, caption: str, theory: Line | None = None, verdict: Opening = _NONE) -> style.Sheet:
+    """Draw the gradient that reaches each layer, and the spread of the layer's output, against depth at a few steps.
 
     Args:
         layers: A run's layers with ``activation_std`` and ``preactivation_grad_norm``; at least one step and layer.
         caption: The configuration that was run.
         theory: What theory predicts of the gradient at step 0.
+        verdict: How the title begins.
     """
     layers = observed(layers)
-    sheet = style.sheet(headline(layers), caption=caption, height=3.95)
+    order = order_layers(layers)
+    floor = 1.15 if order.named else 0.55
+    sheet = style.sheet(verdict.title(headline(layers)), caption=caption, height=3.4 + floor, color=verdict.color)
     panels = (
-        (0.95, FORWARD, "Forward: how much a layer's output varies", "standard deviation of the output h"),
-        (5.00, BACKWARD, "Backward: the gradient that reaches it", "L2 norm of dL/dz over the batch"),
+        (0.95, 3.75, BACKWARD, "Backward: the gradient that reaches a layer", "L2 norm of dL/dz over the batch"),
+        (5.60, 2.30, FORWARD, "Forward: the spread of its output", "standard deviation of h"),
     )
-    for left, column, title, label in panels:
-        axes = sheet.axes(left, 0.55, 3.05, 3.05, name=label)
-        _panel(axes, layers, layers.columns[column], theory=theory if column == BACKWARD else None)
+    for left, width, column, title, label in panels:
+        axes = sheet.axes(left, floor, width, 3.05, name=label)
+        _panel(axes, layers, order, layers.columns[column], theory=theory if column == BACKWARD else None)
         axes.set_title(title)
-    style.note_colours(sheet.figure.axes[-1], "step")
+    upper, aside = sheet.figure.axes
+    handles, labels = upper.get_legend_handles_labels()
+    aside.legend(handles, labels, title="optimizer\nstep", loc="upper left", bbox_to_anchor=(1.02, 1.02),
+                 borderaxespad=0, handlelength=1.4, fontsize=8, alignment="left")  # fmt: skip
     return sheet
 
 
 def observed(layers: Layers) -> Layers:
-    """Leave out the layers whose signal was never seen, such as those inside torch's own recurrent kernels."""
+    """Leave out the layers whose signal was not measured, such as those inside torch's own recurrent kernels."""
     seen = layers.columns[FORWARD].count(axis=0) + layers.columns[BACKWARD].count(axis=0) > 0
     if not seen.any():
         return layers
@@ -56,22 +66,20 @@ def headline(layers: Layers) -> str:
     gradients = layers.columns[BACKWARD][rows]
     steps = layers.steps[rows].tolist()
     if layers.hidden < 2:
-        name = (
-            f"layer {layers.depths[0]}, the only hidden one," if layers.hidden else "the head, the only layer measured,"
-        )
+        name = f"{name_of(layers, 0)}, the only hidden one," if layers.hidden else "the head, the only layer measured,"
         return f"Gradient norm of {name} is {_at_steps([condition(row[0]) for row in gradients], steps)}"
     inner = gradients[:, : layers.hidden]
     lasts = [int(np.flatnonzero(~np.ma.getmaskarray(row))[-1]) if row.count() else layers.hidden - 1 for row in inner]
-    first, last = layers.depths[0], layers.depths[lasts[-1]]
+    first, last = name_of(layers, 0), name_of(layers, lasts[-1])
     ends = np.ma.stack([row[[0, end]] for row, end in zip(inner, lasts, strict=True)])
     if np.isfinite(lanes.positions(ends)).all():
         shares = [quotient(part, whole, digits=2) for part, whole in ends.data]
-        whose = f"layer {last}'s" if len(set(lasts)) == 1 else "the last hidden layer's"  # else it has grown
+        whose = f"{last}'s" if len(set(lasts)) == 1 else "the last hidden layer's"  # else it has grown
         shares[0] += f" {'of' if ends[0, 0] < ends[0, 1] else 'times'} {whose}"
-        return f"Gradient reaching layer {first} is {_at_steps(shares, steps)}"
+        return f"Gradient reaching {first} is {_at_steps(shares, steps)}"
     pairs = [(condition(row[0]), condition(row[1])) for row in ends]
-    states = [part if part == whole else f"{part} (layer {last}: {whole})" for part, whole in pairs]
-    return f"Gradient norm of layer {first} is {_at_steps(states, steps)}"
+    states = [part if part == whole else f"{part} ({last}: {whole})" for part, whole in pairs]
+    return f"Gradient norm of {first} is {_at_steps(states, steps)}"
 
 
 def last_norm(layers: Layers) -> float | None:
@@ -88,33 +96,32 @@ def _at_steps(phrases: Sequence[str], steps: Sequence[int]) -> str:
     return ", ".join(f"{phrase} at step {step}" for phrase, step in zip(phrases, steps, strict=True))
 
 
-def _panel(axes: Axes, layers: Layers, values: np.ma.MaskedArray, *, theory: Line | None) -> None:
+def _panel(axes: Axes, layers: Layers, order: Order, values: np.ma.MaskedArray, *, theory: Line | None) -> None:
     """Draw one quantity against depth: a line per chosen step, the head set apart on the right."""
     last = last_norm(layers)
     line = [] if theory is None or last is None else [10.0 ** np.clip(theory.at(last), -300, 300)]
     scale = lanes.fit(values, *map(np.ma.MaskedArray, line))
-    steps = spread_out(len(layers.steps), 5)
-    first, deepest = int(layers.depths[0]), int(layers.depths[max(layers.hidden, 1) - 1])
+    steps = spread_out(len(layers.steps), _MOST_LINES)
+    first, deepest = (float(order.x[0]), float(order.x[-1])) if layers.hidden else (float(layers.depths[0]),) * 2
     gap = max(1.0, 0.15 * (deepest - first))
     room = max(0.5, 0.03 * (deepest - first))
-    depths = layers.depths.astype(float)
-    if layers.head:
-        depths[-1] = deepest + gap if layers.hidden else deepest
-    colors = style.shades(len(steps))
-    for row, color, shift in zip(steps, colors, np.linspace(0.32, -0.32, len(steps)), strict=True):
+    head = np.array([deepest + gap if layers.hidden else deepest])
+    for row, color, shift in zip(steps, style.shades(len(steps)), np.linspace(0.32, -0.32, len(steps)), strict=True):
         look = {"color": color, "shift": float(shift)}
-        inner, outer = slice(0, layers.hidden), slice(layers.hidden, None)
-        lanes.draw(axes, depths[inner], values[row, inner], scale, label=str(layers.steps[row]), **look)
-        lanes.draw(axes, depths[outer], values[row, outer], scale, line=False, marker="D", **look)
+        for number, group in enumerate(order.groups):
+            label = "" if number else str(layers.steps[row])
+            lanes.draw(axes, order.x[group], values[row, order.rows[group]], scale, label=label, **look)
+        if layers.head:
+            lanes.draw(axes, head, values[row, layers.hidden :], scale, line=False, marker="D", **look)
     if theory is not None and last is not None:
         draw_line(axes, theory, last)
     style.keep_small(axes)
     lanes.dress(axes, scale)
 
-    ticks = {depth: str(depth) for depth in style.integer_ticks(first, deepest)} if layers.hidden else {}
-    places = {**ticks, **({depths[-1]: "head"} if layers.head else {})}
-    axes.set_xticks(list(places), list(places.values()))
-    axes.set_xlim(first - room, depths[-1] + room)
-    axes.set_xlabel("layer (depth_index)")
-    if layers.head and layers.hidden:
-        axes.axvline(deepest + gap / 2, color=style.QUIET, linewidth=0.7, linestyle=":")
+    places = {**order.ticks, **({float(head[0]): "head"} if layers.head else {})}
+    slant = {"rotation": 35, "ha": "right", "rotation_mode": "anchor", "size": 8} if order.named else {}
+    axes.set_xticks(list(places), list(places.values()), **slant)
+    axes.set_xlim(first - room, (float(head[0]) if layers.head else deepest) + room)
+    axes.set_xlabel("" if order.named else "layer (depth_index)")
+    for place in [*order.breaks, *([deepest + gap / 2] if layers.head and layers.hidden else [])]:
+        axes.axvline(place, color=style.QUIET, linewidth=0.7, linestyle=":")

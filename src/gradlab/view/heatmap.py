@@ -12,34 +12,48 @@ from gradlab.artifacts.read import Layers, spread_out
 from gradlab.view import flow, lanes, style
 from gradlab.view.flow import BACKWARD
 from gradlab.view.format import power_of_ten, short
+from gradlab.view.order import order_layers
+from gradlab.view.verdict import Opening
 
 # Colours that the map of the finite values never takes, under any kind of colour vision.
 _ZERO, _ODD, _UNMEASURED = ("exactly 0", "#EFC4DC"), ("not finite", style.VERMILLION), ("not measured", "#FFFFFF")
 _COLORS = colormaps["viridis"]
 _MOST = (360, 720)  # layers and steps that a sheet can show side by side; blocks of more are merged
 BODY = (0.95, 0.55, 6.3, 2.85)  # left, bottom, width, height in inches
+NAMED_BODY = (1.85, 0.55, 5.4, 2.85)  # the same where the rows have names
+_NONE = Opening()
 
 
-def gradient_heatmap(layers: Layers, *, caption: str) -> style.Sheet:
+def gradient_heatmap(layers: Layers, *, caption: str, verdict: Opening = _NONE) -> style.Sheet:
     """Draw log10 of each layer's gradient norm against the steps, the head in a row of its own above.
 
     Args:
         layers: A run's layers with ``preactivation_grad_norm``; at least one step and layer.
         caption: The configuration that was run.
+        verdict: How the title begins.
     """
+    layers = flow.observed(layers)
     values = layers.columns[BACKWARD]
-    sheet = style.sheet(headline(layers), caption=caption, height=3.8)
+    sheet = style.sheet(verdict.title(headline(layers)), caption=caption, height=3.8, color=verdict.color)
     scale = lanes.fit(values)
-    left, bottom, width, height = BODY
+    order = order_layers(layers)
+    body = NAMED_BODY if order.named else BODY
+    left, bottom, width, height = body
     rows = []
     if layers.head:
-        rows.append(sheet.axes(left, bottom + height + 0.07, width, 0.17) if layers.hidden else sheet.axes(*BODY))
+        rows.append(sheet.axes(left, bottom + height + 0.07, width, 0.17) if layers.hidden else sheet.axes(*body))
         picture(rows[0], values[:, layers.hidden :], scale)
         rows[0].set_yticks([0], ["head"])
     if layers.hidden:
-        rows.append(sheet.axes(*BODY, name="layer (depth_index)"))
-        picture(rows[-1], values[:, : layers.hidden], scale)
-        rows[-1].set_yticks(*ticks(layers.depths[: layers.hidden]))
+        rows.append(sheet.axes(*body, name="" if order.named else "layer (depth_index)"))
+        picture(rows[-1], values[:, order.rows], scale)
+        if order.named:
+            cells = np.arange(len(order.rows))
+            rows[-1].set_yticks(np.interp(list(order.ticks), order.x, cells), list(order.ticks.values()), size=8)
+            for group in order.groups[1:]:
+                rows[-1].axhline(group.start - 0.5, color="white", linewidth=2)
+        else:
+            rows[-1].set_yticks(*ticks(layers.depths[: layers.hidden]))
     rows[0].set_xticks([])
     rows[-1].set_xticks(*ticks(layers.steps))
     rows[-1].set_xlabel("optimizer step")
@@ -89,8 +103,9 @@ def headline(layers: Layers) -> str:
     for row in spread_out(len(layers.steps), 2):
         decades = lanes.positions(values[row, : layers.hidden])
         decades = decades[np.isfinite(decades)]
-        spans += [f"{short(np.ptp(decades), digits=2)} at step {layers.steps[row]}"] if decades.size else []
-    span = [f"Decades between the hidden layers' gradients: {', '.join(spans)}"] if spans else []
+        unit = "" if spans else " decades"
+        spans += [f"{short(np.ptp(decades), digits=2)}{unit} at step {layers.steps[row]}"] if decades.size else []
+    span = [f"The hidden layers' gradients span {', '.join(spans)}"] if spans else []
     kinds = ((lanes.zeros(values).sum(), "exactly 0"), (lanes.odd(values).sum(), "not finite"))
     flaws = [f"{count:,} of {values.count():,} gradients are {name}" for count, name in kinds if count]
     return "; ".join([*span, *flaws]) or "No gradient was measured"

@@ -5,7 +5,9 @@ that matter here, and clamping them would invent data. So zeros get a lane below
 above it. Positions are log10 of the values on a linear axis, which carries 1e-300 and 1e300 in one figure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,9 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gradlab.view import style
-from gradlab.view.format import power_of_ten
+from gradlab.view.format import power_of_ten, short
 
 _DECADES = 2.6  # the least that a logarithmic axis spans, so that noise does not look like a trend
+_FEW_DECADES = 3.0  # of an axis that shows numbers rather than powers of ten
 _LANE = 0.11  # height of a lane as a share of the data band
 
 
@@ -52,6 +55,20 @@ def positions(values: np.ma.MaskedArray, *, log: bool = True) -> NDArray[np.floa
     place = np.full(plain.shape, np.nan)
     place[inside] = np.log10(plain[inside]) if log else plain[inside]
     return place
+
+
+def place_of(value: float, lanes: Lanes) -> float:
+    """Return the height at which one value of a logarithmic axis is drawn: in a lane where it has no logarithm.
+
+    Args:
+        value: The value; what was not measured has no place and goes to the upper edge.
+        lanes: The axis.
+    """
+    if value is np.ma.masked:
+        return lanes.high
+    if not np.isfinite(value):
+        return lanes.high + lanes.height / 2
+    return float(np.log10(value)) if value > 0 else lanes.low - lanes.height / 2
 
 
 def zeros(values: np.ma.MaskedArray) -> NDArray[np.bool_]:
@@ -162,6 +179,51 @@ def draw(
         mark_lane(axes, x[odd(values)], lanes.high + lanes.height * (shift + 0.5), marker="x", color=color)
 
 
+def label_ends(
+    axes: Axes, ends: Sequence[tuple[float, str, str]], *, side: Literal["left", "right"] = "right", size: float = 8
+) -> None:
+    """Name lines at one end, the names one above the other where they would overlap.
+
+    Args:
+        axes: The axes, their limits and size set.
+        ends: For each line its height at that end, its name and its colour.
+        side: At which end.
+        size: Of the letters, in points.
+    """
+    low, high = axes.get_ylim()
+    room = 1.25 * size / 72 * (high - low) / (axes.bbox.height / axes.figure.dpi)
+    ordered = sorted(ends, key=lambda end: end[0])
+    heights = spread_apart([min(max(y, low), high) for y, _, _ in ordered], room, low=low, high=high)
+    place, text, align = (axes.get_xlim()[1], 1.03, "left") if side == "right" else (axes.get_xlim()[0], -0.03, "right")
+    for height, (y, name, color) in zip(heights, ordered, strict=True):
+        axes.annotate(
+            name, (place, min(max(y, low), high)), xytext=(text, (height - low) / (high - low)), va="center", ha=align,
+            textcoords="axes fraction", size=size, color=color, parse_math=False, annotation_clip=False, arrowprops={
+                "arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0,
+                "relpos": (float(side == "left"), 0.5),
+            },
+        )  # fmt: skip
+
+
+def spread_apart(heights: Sequence[float], room: float, *, low: float, high: float) -> list[float]:
+    """Return ascending heights moved as little as possible (least squares) to be ``room`` apart, within limits.
+
+    Without room for all between the limits they are closer. Isotonic regression by pooling neighbours that are too
+    close (Ayer et al. 1955).
+    """
+    count = len(heights)
+    room = min(room, (high - low) / max(1, count - 1))
+    pools: list[tuple[float, int]] = []  # mean of what is left when the room below is taken away, and size
+    for place, height in enumerate(heights):
+        mean, size = height - place * room, 1
+        while pools and pools[-1][0] > mean:
+            before, many = pools.pop()
+            mean, size = (before * many + mean * size) / (many + size), many + size
+        pools.append((mean, size))
+    base = [mean for mean, size in pools for _ in range(size)]
+    return [min(max(mean, low), high - (count - 1) * room) + place * room for place, mean in enumerate(base)]
+
+
 def mark_lane(axes: Axes, x: NDArray[np.float64], y: float, *, marker: str, color: str) -> None:
     """Put marks at the given places of a lane."""
     axes.plot(x, np.full(len(x), y), marker, color=color, markersize=3.5, markeredgewidth=1, clip_on=False)
@@ -178,5 +240,15 @@ def _ticks(lanes: Lanes, *, most: int) -> list[tuple[float, str]]:
     if not lanes.log:
         places = MaxNLocator(most).tick_values(lanes.low, lanes.high)
         return [(float(place), f"{place:.6g}") for place in places if lanes.low <= place <= lanes.high]
+    if lanes.high - lanes.low < _FEW_DECADES:
+        exponents = range(int(np.floor(lanes.low)), int(np.ceil(lanes.high)) + 1)
+        for digits in ((1, 2, 5), (1, 3), (1,)):  # as many as there is room for
+            places = [
+                (exponent + float(np.log10(digit)), digit, exponent) for exponent in exponents for digit in digits
+            ]
+            inside = [(y, f"{digit * 10.0**exponent:.0e}" if abs(exponent) > 4 else short(digit * 10.0**exponent))
+                      for y, digit, exponent in places if lanes.low <= y <= lanes.high]  # fmt: skip
+            if 2 <= len(inside) <= most + 2:
+                return inside
     exponents = style.round_numbers(int(np.ceil(lanes.low)), int(np.floor(lanes.high)), most=most)
     return [(float(exponent), power_of_ten(exponent)) for exponent in exponents]

@@ -105,7 +105,7 @@ def likeness_by_depth(sweep: Sweep) -> style.Sheet:
         there = np.unique(depths[own])
         axes.plot(there, [np.median(values.data[own & (depths == stop)]) for stop in there], color=color, linewidth=1.2)
         rows = np.flatnonzero(own).tolist()
-        sheet.marks.extend((axes, float(depths[row]), float(values[row]), row) for row in rows)
+        sheet.marks.extend(style.Mark(axes, float(depths[row]), float(values[row]), row) for row in rows)
     _dress(axes, scale, stops, name="hidden layers")
     style.note_colours(axes, key.split(".")[-1] if key else "")
     return sheet

@@ -56,7 +56,7 @@ def phase_diagram(sweep: Sweep) -> style.Sheet:
     for row, ((x, y), value) in enumerate(found.items()):
         color = _COLORS(norm(np.clip(np.log10(value), -spread, spread))) if value > 0 else "white"
         axes.plot(x, y, "o", color=color, markersize=17, markeredgecolor=style.QUIET, markeredgewidth=0.6, zorder=2)
-        sheet.marks.append((axes, x, y, row))
+        sheet.marks.append(style.Mark(axes, x, y, row))
         if len(found) <= _WITH_TEXT:
             dark = abs(np.log10(value)) > 0.7 * spread if value > 0 else False
             text_color = "white" if dark else style.TEXT

@@ -1,6 +1,5 @@
 """A learning-rate range test: the loss against the rate, and the rate to take."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from gradlab.artifacts import read
+from gradlab.artifacts.record import read_run
 from gradlab.view import lanes, style
 from gradlab.view.format import power_of_ten, short
 
@@ -18,10 +18,7 @@ COLUMNS = ("lr", "train_loss", "smoothed_loss")
 
 def read_found(run_dir: Path) -> dict[str, Any]:
     """Return what run.json says of the range test; nothing where it cannot be read."""
-    try:
-        return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["lr_range"]
-    except (OSError, ValueError, KeyError):
-        return {}
+    return (read_run(run_dir) or {}).get("lr_range") or {}
 
 
 def lr_range(table: read.Metrics, found: Mapping[str, Any], *, caption: str) -> style.Sheet:
@@ -33,13 +30,13 @@ def lr_range(table: read.Metrics, found: Mapping[str, Any], *, caption: str) -> 
         caption: The configuration that was run.
     """
     sheet = style.sheet(headline(found), caption=caption, height=3.95)
-    axes = sheet.axes(0.95, 0.55, 7.05, 3.05, name="mean loss of the batch")
+    axes = sheet.axes(0.95, 0.55, 6.8, 3.05, name="mean loss of the batch")
     rates = np.log10(table["lr"].filled(np.nan))
     scale = lanes.fit(table["train_loss"], log=lanes.in_decades(table["train_loss"]))
     lanes.draw(axes, rates, table["train_loss"], scale, color=style.QUIET, label="each step", width=0.6)
-    lanes.draw(axes, rates, table["smoothed_loss"], scale, color=style.BLUE, label="smoothed", width=2)
+    lanes.draw(axes, rates, table["smoothed_loss"], scale, color=style.TEXT, label="smoothed", width=2)
     marks = (
-        ("suggestion", f"take {found.get('suggestion')}", style.VERMILLION, "-"),
+        ("suggestion", f"take {found.get('suggestion')}", style.GREEN, "-"),
         ("lowest_at", "lowest", style.QUIET, ":"),
         ("blew_up_at", "blew up", style.QUIET, ":"),
     )

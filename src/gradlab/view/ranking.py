@@ -93,7 +93,7 @@ def _draw(sheet: style.Sheet, axes: Axes, line: Line, places: NDArray[np.float64
     found = places[line.rows]
     for row, x in zip(line.rows.tolist(), found.tolist(), strict=True):
         axes.plot([x], [line.y], "o", color=COLORS.get(verdicts.iloc[row], style.QUIET), markersize=5, alpha=0.8)
-        sheet.marks.append((axes, x, line.y, row))
+        sheet.marks.append(style.Mark(axes, x, line.y, row))
     seen = found[np.isfinite(found)]
     if seen.size > 1:
         axes.plot([seen.min(), seen.max()], [line.y, line.y], color=style.QUIET, linewidth=1, zorder=1)

@@ -114,7 +114,7 @@ def _series(
     medians = [np.nanmedian(heights[depths[rows] == stop]) for stop in stops]
     axes.plot(stops, medians, color=color, linewidth=1, alpha=0.7)
     places = zip(depths[rows].tolist(), heights.tolist(), rows.tolist(), strict=True)
-    sheet.marks.extend((axes, depth, height, row) for depth, height, row in places)
+    sheet.marks.extend(style.Mark(axes, depth, height, row) for depth, height, row in places)
 
 
 def _dress(axes: Axes, scale: lanes.Lanes, depths: NDArray[np.float64], rules: Sequence[float]) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from gradlab.artifacts.read import read_layers
@@ -15,7 +14,6 @@ from gradlab.view.flow import BACKWARD
 COLORED = len(style.DISTINCT) - 2  # the last two colours are near the greys of the other lines
 _OTHERS = "#C9C9C9"
 _WIDTH, _HEIGHT = 2.55, 3.8  # inches of a panel
-_LINE = 0.15  # inches that a label takes
 
 
 @dataclass(frozen=True)
@@ -95,43 +93,11 @@ def remedy_flow(lines: Sequence[Line], *, title: str, caption: str, over: str) -
         axes.set_xlabel(over)
         axes.set_title(heading)
         axes.yaxis.tick_right()
+    left = sheet.figure.axes[0]
     named = [line for line in lines if line.base or line.name in colors]
-    _label(sheet.figure.axes[0], named, colors, scale)
+    ends = [(lanes.place_of(line.flow.first[0], scale), line.name, colors.get(line.name, style.TEXT)) for line in named]
+    lanes.label_ends(left, ends, side="left")
     return sheet
-
-
-def _label(axes: Axes, lines: Sequence[Line], colors: dict[str, str], scale: lanes.Lanes) -> None:
-    """Name lines at their left ends, one above the other where they would cover each other."""
-    low, high = axes.get_ylim()
-    room = _LINE * (high - low) / _HEIGHT
-    ends = [(_height(line.flow.first[0], scale, low, high), line) for line in lines]
-    ends.sort(key=lambda end: end[0])
-    heights = np.array([height for height, _ in ends])
-    for _ in range(100):  # neighbours push each other apart, as far as the axes reach
-        gaps = np.diff(heights)
-        tight = gaps < room
-        if not tight.any():
-            break
-        push = np.where(tight, (room - gaps) / 2 + 1e-9, 0)
-        heights[:-1] -= push
-        heights[1:] += push
-        heights += max(0.0, low - heights[0]) - max(0.0, heights[-1] - high)
-    start = axes.get_xlim()[0]
-    for height, (end, line) in zip(heights.tolist(), ends, strict=True):
-        color = style.TEXT if line.base else colors[line.name]
-        axes.annotate(
-            line.name, (start, end), xytext=(-0.06, (height - low) / (high - low)), textcoords="axes fraction",
-            ha="right", va="center", size=8, color=color, weight="bold" if line.base else "normal", parse_math=False,
-            annotation_clip=False, arrowprops={
-                "arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0, "relpos": (1, 0.5),
-            },
-        )  # fmt: skip
-
-
-def _height(value: float, scale: lanes.Lanes, low: float, high: float) -> float:
-    if value is np.ma.masked or not np.isfinite(value):
-        return high
-    return float(np.log10(value)) if value > 0 else low
 
 
 def _way(run: Path) -> tuple[NDArray[np.int64], np.ma.MaskedArray] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -14,14 +14,19 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-# Okabe & Ito 2008, "Color Universal Design"
+# The colours of verdicts (Okabe & Ito 2008, "Color Universal Design"); nothing else has them.
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
-DISTINCT = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#8A8A00", "#666666")
+# Configs and values of a key (after Tol 2021, "Colour schemes", muted): distinct under every kind of colour vision.
+DISTINCT = ("#332288", "#CC6677", "#999933", "#44AA99", "#882255", "#DDAA33", "#88CCEE", "#666666")
 MARKERS = "osD^vP*X"
 TEXT, QUIET, FAINT, LANE = "#222222", "#666666", "#E4E4E4", "#F1F1F1"
-# Short of viridis' yellow end, which is hard to see as a line on white.
+EVAL = "#AA4499"  # what was measured on data that the net is not trained on
+DASHES = (0, (4, 2))  # a line that was not measured: theory, chance, a threshold
+# Optimizer steps. Short of viridis' yellow end, which is hard to see as a line on white.
 SEQUENCE = ListedColormap(colormaps["viridis"](np.linspace(0, 0.87, 256)), name="sequence")
+_LAYERS = ListedColormap(colormaps["cividis"](np.linspace(0, 0.85, 256)), name="layers")
 
 WIDTH = 9.0  # inches
 _DPI, _SVG_DPI = 150, 96
@@ -43,6 +48,24 @@ def look() -> Iterator[None]:
         yield
 
 
+class Mark(NamedTuple):
+    """Something that a reader may point at.
+
+    Attributes:
+        axes: Where it is drawn.
+        x: Its place in the axes.
+        y: Its height in the axes.
+        row: Row of the run in the sweep's table.
+        text: What is shown there; without one, the row's values.
+    """
+
+    axes: Axes
+    x: float
+    y: float
+    row: int
+    text: str = ""
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A figure with a headline above and a caption below, laid out in inches.
@@ -50,12 +73,12 @@ class Sheet:
     Attributes:
         figure: The figure.
         floor: Where the room for axes begins, in inches above the bottom edge.
-        marks: What a reader may point at: axes, place in them, and row of the table.
+        marks: What a reader may point at.
     """
 
     figure: Figure
     floor: float
-    marks: list[tuple[Axes, float, float, int]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     def axes(self, left: float, bottom: float, width: float, height: float, *, name: str = "") -> Axes:
         """Return new axes at a place in inches.
@@ -74,17 +97,19 @@ class Sheet:
             axes.yaxis.set_label_coords(-0.70 / width, 0.5)
         return axes
 
-    def places(self) -> list[tuple[float, float, int]]:
-        """Return the marks as (x, y, row) in the units of the SVG, 1/72 inch from its upper left corner.
+    def places(self) -> list[tuple[float, float, int, str]]:
+        """Return the marks as (x, y, row, text), x and y in 1/72 inch from the upper left corner as in the SVG.
 
         Limits and scales of the axes must be set. A mark outside its axes is left out.
         """
-        found = []
-        for axes, x, y, row in self.marks:
-            across, up = axes.transData.transform((x, y)) / self.figure.dpi
-            if np.isfinite((across, up)).all() and axes.bbox.padded(5).contains(*axes.transData.transform((x, y))):
-                found.append((round(72 * across, 1), round(72 * (self.figure.get_size_inches()[1] - up), 1), row))
-        return found
+        places = []
+        for mark in self.marks:
+            point = mark.axes.transData.transform((mark.x, mark.y))
+            if np.isfinite(point).all() and mark.axes.bbox.padded(5).contains(*point):
+                across, up = point / self.figure.dpi
+                height = self.figure.get_size_inches()[1]
+                places.append((round(72 * across, 1), round(72 * (height - up), 1), mark.row, mark.text))
+        return places
 
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write the figure as PNG and SVG, without a date, and return the two paths."""
@@ -94,32 +119,48 @@ class Sheet:
         return [png, svg]
 
 
-def sheet(title: str, *, caption: str, height: float) -> Sheet:
+def sheet(title: str, *, caption: str, height: float, color: str = "") -> Sheet:
     """Return a sheet with a headline and a caption, as tall as its texts need.
 
     Args:
         title: What the figure shows, in words.
         caption: The configuration that was run.
         height: Room for the axes and their labels, in inches.
+        color: Colour of a bar beside the headline, for the verdict; none by default.
     """
-    head = textwrap.wrap(title, 86)
+    head = balanced(title, 96)
     foot = [line for part in caption.splitlines() for line in textwrap.wrap(part, 150)]
     above, below = 0.20 + 0.23 * len(head), 0.12 + 0.145 * len(foot)
     total = height + above + below
     figure = Figure(figsize=(WIDTH, total))
     texts = (
-        ("\n".join(head), 1 - 0.13 / total, "top", 12, TEXT, "bold"),
+        ("\n".join(head), 1 - 0.13 / total, "top", 11.5, TEXT, "bold"),
         ("\n".join(foot), 0.09 / total, "bottom", 7.5, QUIET, "normal"),
     )
-    for text, y, anchor, size, color, weight in texts:
+    for text, y, anchor, size, ink, weight in texts:
         # The text may come from a configuration: a dollar sign in it is not the start of a formula.
-        figure.text(0.15 / WIDTH, y, text, va=anchor, size=size, color=color, weight=weight, parse_math=False)
+        figure.text(0.17 / WIDTH, y, text, va=anchor, size=size, color=ink, weight=weight, parse_math=False)
+    if color:
+        bar = (0, 1 - (0.13 + 0.2 * len(head)) / total), 0.07 / WIDTH, 0.2 * len(head) / total
+        figure.add_artist(Rectangle(*bar, color=color, linewidth=0))
     return Sheet(figure=figure, floor=below)
 
 
-def shades(count: int) -> list[str]:
-    """Return that many colours from dark to light, all visible on white and told apart without colour vision."""
-    return [to_hex(SEQUENCE(place)) for place in np.linspace(0, 1, count)]
+def balanced(text: str, letters: int) -> list[str]:
+    """Return a text in as few lines of at most so many letters as it needs, about equally long."""
+    lines = textwrap.wrap(text, letters)
+    width = -(-len(text) // max(1, len(lines)))
+    return next(wrapped for more in range(letters) if len(wrapped := textwrap.wrap(text, width + more)) <= len(lines))
+
+
+def shades(count: int, *, layers: bool = False) -> list[str]:
+    """Return that many colours from dark to light, all visible on white and distinct without colour vision.
+
+    Args:
+        count: How many.
+        layers: Whether they stand for layers rather than optimizer steps.
+    """
+    return [to_hex((_LAYERS if layers else SEQUENCE)(place)) for place in np.linspace(0, 1, count)]
 
 
 def round_numbers(first: int, last: int, *, most: int = 6) -> list[int]:
@@ -161,5 +202,6 @@ def keep_small(axes: Axes) -> None:
 def note_colours(axes: Axes, title: str) -> None:
     """Put the legend of the labelled series to the right of the axes."""
     axes.legend(
-        title=title, loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0, handlelength=1.4, fontsize=8.5
-    )
+        title=title, loc="upper left", bbox_to_anchor=(1.01, 1.02), borderaxespad=0, handlelength=1.6, fontsize=8.5,
+        alignment="left",
+    )  # fmt: skip

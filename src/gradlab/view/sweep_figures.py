@@ -17,11 +17,11 @@ class Drawing:
 
     Attributes:
         path: The SVG; a PNG of the same name lies beside it.
-        places: What a reader may point at: (x, y) in the SVG's units, and the row of the run.
+        places: What a reader may point at, as `style.Sheet.places` returns it.
     """
 
     path: Path
-    places: Sequence[tuple[float, float, int]]
+    places: Sequence[tuple[float, float, int, str]]
 
 
 def draw_sweep(

@@ -61,5 +61,5 @@ def draw_line(axes: Axes, line: Line, last: float) -> None:
     """
     heights = line.at(last)
     margin = line.margin * (line.depths[-1] - line.depths)
-    axes.fill_between(line.depths, heights - margin, heights + margin, color=style.VERMILLION, alpha=0.13, linewidth=0)
-    axes.plot(line.depths, heights, color=style.VERMILLION, linewidth=1.6, linestyle=(0, (4, 2)), label="theory")
+    axes.fill_between(line.depths, heights - margin, heights + margin, color=style.QUIET, alpha=0.13, linewidth=0)
+    axes.plot(line.depths, heights, color=style.TEXT, linewidth=1.4, linestyle=style.DASHES, label="theory")

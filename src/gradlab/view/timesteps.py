@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from gradlab.artifacts.read import numbers, read_columns, spread_out
 from gradlab.view import heatmap, lanes, style
 from gradlab.view.format import condition, quotient
+from gradlab.view.verdict import Opening
 
 FILE = "timesteps.csv"
 _KEYS = ["step", "depth_index", "time"]
 _STATES = {"hidden_grad_norm": ("h", "hidden state"), "cell_grad_norm": ("c", "cell state")}
-_MOST_LINES = 60
+_MOST_LINES = 5
+_NONE = Opening()
 _PLACES = {1: ((0.95, 7.05),), 2: ((0.95, 3.05), (5.00, 3.05))}  # left edges and widths of the panels of a row
 
 
@@ -35,7 +37,7 @@ class Times:
 
     @property
     def remembering(self) -> tuple[int, str]:
-        """Key of the state that carries the memory of the first layer: an LSTM's c, else h."""
+        """Key of the state that carries the first layer's memory: the cell state of an LSTM, else the hidden state."""
         first = min(depth for depth, _ in self.grads)
         return next(key for key in reversed(list(self.grads)) if key[0] == first)
 
@@ -63,21 +65,23 @@ def read_times(run_dir: Path) -> Times:
     return Times(steps=steps, times=times, grads=grads)
 
 
-def timestep_flow(times: Times, *, caption: str) -> style.Sheet:
-    """Draw the gradient that each time step's state receives, one line for each recorded step.
+def timestep_flow(times: Times, *, caption: str, verdict: Opening = _NONE) -> style.Sheet:
+    """Draw the gradient that each time step's state receives, at five recorded steps at most.
 
     The first layer is drawn and, of several, the last; of an LSTM both states.
 
     Args:
         times: A run's time steps; at least one step.
         caption: The configuration that was run.
+        verdict: How the title begins.
     """
     ends = sorted({depth for depth, _ in times.grads})
     ends = [ends[0], *ends[1:][-1:]]
     keys = [key for key in times.grads if key[0] in ends]
     rows = [keys] if len(keys) <= 2 else [keys[:2], keys[2:]]
     tall = 3.05 if len(rows) == 1 else 2.2
-    sheet = style.sheet(headline(times), caption=caption, height=len(rows) * (tall + 0.9))
+    height = len(rows) * (tall + 0.9)
+    sheet = style.sheet(verdict.title(headline(times)), caption=caption, height=height, color=verdict.color)
     for number, row in enumerate(rows):
         bottom = 0.55 + (len(rows) - 1 - number) * (tall + 0.85)
         for (left, width), key in zip(_PLACES[len(row)], row, strict=True):
@@ -90,17 +94,18 @@ def timestep_flow(times: Times, *, caption: str) -> style.Sheet:
     return sheet
 
 
-def timestep_heatmap(times: Times, *, caption: str) -> style.Sheet:
+def timestep_heatmap(times: Times, *, caption: str, verdict: Opening = _NONE) -> style.Sheet:
     """Draw log10 of the first layer's gradient norm, time steps against optimizer steps.
 
     Args:
         times: A run's time steps; at least one step.
         caption: The configuration that was run.
+        verdict: How the title begins.
     """
     depth, column = times.remembering
     values = times.grads[depth, column]
     letter, name = _STATES[column]
-    sheet = style.sheet(headline(times), caption=caption, height=3.8)
+    sheet = style.sheet(verdict.title(headline(times)), caption=caption, height=3.8, color=verdict.color)
     scale = lanes.fit(values)
     axes = sheet.axes(*heatmap.BODY, name=f"time step ({name} of layer {depth})")
     heatmap.picture(axes, values, scale)
@@ -130,13 +135,10 @@ def headline(times: Times) -> str:
 def _panel(axes: Axes, times: Times, values: np.ma.MaskedArray) -> None:
     scale = lanes.fit(values)
     drawn = spread_out(len(times.steps), _MOST_LINES)
-    named = {drawn[place] for place in spread_out(len(drawn), 6)}
-    shifts = np.linspace(0.32, -0.32, len(drawn))
-    for row, color, shift in zip(drawn, style.shades(len(drawn)), shifts, strict=True):
-        label = str(times.steps[row]) if row in named else ""
-        width = 1.5 if len(drawn) <= 6 else 1.0
-        look = {"color": color, "label": label, "width": width, "shift": float(shift)}
-        lanes.draw(axes, times.times.astype(float), values[row], scale, **look)
+    looks = zip(drawn, style.shades(len(drawn)), np.linspace(0.32, -0.32, len(drawn)), strict=True)
+    for row, color, shift in looks:
+        label = str(times.steps[row])
+        lanes.draw(axes, times.times.astype(float), values[row], scale, color=color, label=label, shift=float(shift))
     style.keep_small(axes)
     lanes.dress(axes, scale)
     first, last = int(times.times[0]), int(times.times[-1])

@@ -49,12 +49,12 @@ def write_page(path: Path, content: Mapping[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def figure(path: Path, places: Sequence[tuple[float, float, int]] = ()) -> dict[str, Any]:
+def figure(path: Path, places: Sequence[tuple[float, float, int, str]] = ()) -> dict[str, Any]:
     """Return what the template needs of a figure.
 
     Args:
         path: Its SVG.
-        places: What a reader may point at: (x, y) in the SVG's units, and the row of the run.
+        places: What a reader may point at, as `style.Sheet.places` returns it.
     """
     return {"name": path.stem, "places": places, "svg": Markup(_inline(path))}
 
