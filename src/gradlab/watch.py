@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gradlab.artifacts.environment import describe_environment
 from gradlab.artifacts.record import describe_error, write_json
+from gradlab.compat.torch_private import is_compiled
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.errors import GradlabError
 from gradlab.norms import quiet
@@ -63,7 +64,7 @@ def watch(
     folder = Path(to)
     if not isinstance(model, nn.Module):
         raise GradlabError(f"watch: a torch.nn.Module is watched, got {type(model).__name__}")
-    if hasattr(model, "_orig_mod"):
+    if is_compiled(model):
         raise GradlabError("watch: a compiled model calls no hooks; give the module that torch.compile was given")
     if every < 1 or full_every < 1:
         raise GradlabError(f"watch: every and full_every must be at least 1, got {every} and {full_every}")

@@ -17,11 +17,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gradlab.artifacts.environment import describe_environment
 from gradlab.artifacts.record import describe_error
+from gradlab.compat.torch_private import spare_compiler
 from gradlab.fused.finish import finish
 from gradlab.fused.group_size import choose_width
 from gradlab.fused.grouping import obstacle, program
 from gradlab.fused.network import UnfusableError
-from gradlab.fused.startup import spare_compiler, uncollected
+from gradlab.fused.startup import uncollected
 from gradlab.fused.train_group import Member, Shared, train
 from gradlab.run import console
 from gradlab.run.execute import prepare

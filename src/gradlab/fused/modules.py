@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gradlab.compat.torch_private import scale_rows
 from gradlab.fused.recurrence import CELLS, Through
 from gradlab.nn import activations, auxiliary, cells, cnn, layers, mlp, normalization, recurrent, residual, shortcuts
 from gradlab.nn.recurrent_net import Recurrent
@@ -53,15 +54,21 @@ class Conv2d(Twin):
         if x.device.type == "cpu":
             biases = [None] * self.arms if self.bias is None else self.bias.unbind()
             arms = zip(x.chunk(self.arms), self.weight.unbind(), biases, strict=True)
-            return torch.cat([self._conv_forward(*each) for each in arms])
+            return torch.cat([_convolved(self, *each, groups=self.groups) for each in arms])
         side_by_side = self.of_arms(x).transpose(0, 1).flatten(1, 2)
         bias = None if self.bias is None else self.bias.flatten()
-        groups, self.groups = self.groups, self.groups * self.arms
-        try:
-            y = self._conv_forward(side_by_side, self.weight.flatten(0, 1), bias)
-        finally:
-            self.groups = groups
+        weight = self.weight.flatten(0, 1)
+        y = _convolved(self, side_by_side, weight, bias, groups=self.groups * self.arms)
         return y.unflatten(1, (self.arms, -1)).transpose(0, 1).flatten(0, 1)
+
+
+def _convolved(module: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *, groups: int) -> Tensor:
+    """Return what ``nn.Conv2d`` computes with other weights; its padding is given in numbers."""
+    padding = module.padding
+    if module.padding_mode != "zeros":
+        x = F.pad(x, [size for size in reversed(padding) for _ in range(2)], mode=module.padding_mode)
+        padding = 0
+    return F.conv2d(x, weight, bias, module.stride, padding, module.dilation, groups)
 
 
 class BatchNorm(Twin):
@@ -164,8 +171,7 @@ class WeightNorm(Twin):
 
     def forward(self: Any, length: Tensor, direction: Tensor) -> Tensor:
         """Return the weights [K, out, ...], given the lengths [K, out, 1, ...] and directions [K, out, ...]."""
-        rows: Any = vars(torch)["_weight_norm"](direction.flatten(0, 1), length.flatten(0, 1), 0)
-        return rows.view(direction.shape)
+        return scale_rows(direction.flatten(0, 1), length.flatten(0, 1)).view(direction.shape)
 
 
 class Gates(Twin):
@@ -202,6 +208,13 @@ class RecurrentLayer(Twin):
         return hidden.flatten(1, 2).transpose(0, 1)
 
 
+def _weight_norm_class() -> type[nn.Module]:
+    """Return the class of torch's weight normalization, which has no public name."""
+    module: Any = nn.Module()  # not a layer, which would draw random numbers for its weight
+    module.weight = nn.Parameter(torch.ones(1, 1))
+    return type(nn.utils.parametrizations.weight_norm(module).parametrizations.weight[0])
+
+
 # What has parameters or buffers of its own, or mixes samples.
 TWINS: dict[type[nn.Module], type[Any]] = {
     nn.Linear: Linear,
@@ -212,7 +225,7 @@ TWINS: dict[type[nn.Module], type[Any]] = {
     nn.RMSNorm: RMSNorm,
     nn.GroupNorm: GroupNorm,
     nn.PReLU: PReLU,
-    nn.utils.parametrizations._WeightNorm: WeightNorm,
+    _weight_norm_class(): WeightNorm,
     residual.LearnedScale: LearnedScale,
     residual.Fixup: LearnedScale,
     residual.ScalarBias: ScalarBias,

@@ -60,32 +60,29 @@ def find_twin(module: nn.Module) -> type[Twin] | None:
     raise UnfusableError(f"{kind.__name__} has no fused twin")
 
 
-def state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def _state(model: nn.Module, *, recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
     """Yield name and tensor of each parameter and buffer."""
-    yield from model.named_parameters()
-    yield from model.named_buffers()
+    yield from model.named_parameters(recurse=recurse, remove_duplicate=False)
+    yield from model.named_buffers(recurse=recurse, remove_duplicate=False)
 
 
 @torch.no_grad()
 def write_back(fused: nn.Module, model: nn.Module, arm: int) -> None:
     """Give a model of its own what the fused one has learned for its arm."""
-    stacked = dict(state(fused))
-    for name, own in state(model):
+    stacked = dict(_state(fused))
+    for name, own in _state(model):
         own.copy_(stacked[name][arm])
 
 
-def _stack_own(module: nn.Module, others: Sequence[Any]) -> None:
-    """Stack what a module itself owns, not its children."""
-    for place in ("_parameters", "_buffers"):
-        mine = getattr(module, place)
-        for name, own in mine.items():
-            if own is None:
-                continue
-            parts = [getattr(other, place, {}).get(name) for other in others]
-            if any(part is None or part.shape != own.shape or part.dtype != own.dtype for part in parts):
-                raise UnfusableError("the networks differ in shape")
-            stacked = torch.stack([part.detach() for part in parts if part is not None])
-            mine[name] = nn.Parameter(stacked, own.requires_grad) if place == "_parameters" else stacked
+def _stack_own(module: nn.Module, others: Sequence[nn.Module | None]) -> None:
+    """Stack the parameters and buffers that a module itself owns, not those of its children."""
+    owned = [{} if other is None else dict(_state(other, recurse=False)) for other in others]
+    for name, own in list(_state(module, recurse=False)):
+        parts = [tensors.get(name) for tensors in owned]
+        if any(part is None or part.shape != own.shape or part.dtype != own.dtype for part in parts):
+            raise UnfusableError("the networks differ in shape")
+        stacked = torch.stack([part.detach() for part in parts if part is not None])
+        setattr(module, name, nn.Parameter(stacked, own.requires_grad) if isinstance(own, nn.Parameter) else stacked)
 
 
 def _normalizations_of_cells(model: nn.Module) -> Iterator[LastDimension]:

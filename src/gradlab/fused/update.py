@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from gradlab.compat.torch_private import mark_as_stepped
 from gradlab.fused.network import UnfusableError
 from gradlab.fused.optimizers import RULES, Numbers, State
 from gradlab.train.loop import Loop
@@ -78,7 +79,7 @@ class Update:
             if loop.status != "running":
                 continue
             if self._steps == 1:
-                _mark_as_stepped(loop.optimizer)
+                mark_as_stepped(loop.optimizer)
             if (observe := getattr(loop.lr_scheduler, "observe", None)) is not None:
                 observe(losses[self._loops.index(loop)], epoch)
             loop.lr_scheduler.step()
@@ -167,8 +168,3 @@ def _stacked(loops: Sequence[Loop], name: str) -> State:
         for key, value in states[0].items()
         if key != "step" and isinstance(value, Tensor)
     }
-
-
-def _mark_as_stepped(optimizer: Optimizer) -> None:
-    """Note what a schedule wants to see before its own first step: that the optimizer has done one."""
-    vars(optimizer)["_opt_called"] = True

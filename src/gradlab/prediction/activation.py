@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gradlab.compat.torch_private import is_bare
 from gradlab.prediction.reasons import NoPredictionError
 from gradlab.theory.gaussian import Array, Phi
 
 _SAMPLES: Array = np.linspace(-4.1, 4.3, 64)  # numbers on which an activation is tried; 0, where kinks are, is not one
 _BARE = frozenset(vars(nn.Module()))  # attributes of every module
-_STATE = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
 _LIBRARIES = ("torch.", "gradlab.")  # packages whose classes do not change while the process runs
 _cache: dict[Hashable, Phi] = {}
 
@@ -43,8 +43,7 @@ def _cache_key(module: nn.Module) -> Hashable | None:
     """Return type and settings of a module, or None if they do not determine its function (it has state or hooks)."""
     settings = {key: value for key, value in vars(module).items() if key not in _BARE}
     plain = all(isinstance(value, bool | int | float | str | None) for value in settings.values())
-    stateful = any(getattr(module, name) for name in _STATE)
-    return (type(module), repr(sorted(settings.items()))) if plain and not stateful else None
+    return (type(module), repr(sorted(settings.items()))) if plain and is_bare(module) else None
 
 
 def _checked(modules: Sequence[nn.Module]) -> Phi:

@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch._C import _autograd
 
-# Whether the backward pass in progress keeps its graph; a torch without it sees every gradient as the last.
-_keeps_graph: Callable[[], bool] = getattr(_autograd, "_get_current_graph_task_keep_graph", lambda: False)
+from gradlab.compat import torch_private
 
 
 @dataclass(slots=True)
@@ -72,6 +70,7 @@ class Catcher:
 
     def _hook(self, number: int) -> Callable[[Sequence[Tensor | None]], None]:
         held, use, switch = self._held, self._use, self._switch
+        keeps_graph = torch_private.keeps_graph
 
         def on_grads(grads: Sequence[Tensor | None]) -> None:
             grad = grads[0]
@@ -81,7 +80,7 @@ class Catcher:
                 grad = grad.detach()
             if number in held:
                 grad = held.pop(number) + grad
-            if _keeps_graph():
+            if keeps_graph():
                 held[number] = grad
             else:
                 use(grad)

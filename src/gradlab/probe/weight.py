@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from gradlab.compat.torch_private import count_writes, own_parameters
 from gradlab.interfaces import Point
 from gradlab.probe.catcher import Switch
 from gradlab.probe.columns import SLOT
@@ -26,16 +27,16 @@ class CachedFigure:
         figure: What came of it.
     """
 
-    __slots__ = ("_held", "_version", "figure")
+    __slots__ = ("_held", "_writes", "figure")
 
     def __init__(self, tensor: Tensor, figure: Figure) -> None:
         self._held = tensor
-        self._version = tensor._version
+        self._writes = count_writes(tensor)
         self.figure = figure
 
     def holds(self, tensor: Tensor) -> bool:
         """Return whether a tensor is the one that was measured, and unchanged."""
-        return tensor._version == self._version and tensor.data_ptr() == self._held.data_ptr()
+        return count_writes(tensor) == self._writes and tensor.data_ptr() == self._held.data_ptr()
 
 
 class WeightReader:
@@ -60,6 +61,7 @@ class WeightReader:
         self._switch = switch
         self._affine: Any = point.affine
         self._name = point.weight
+        self._own = own_parameters(point.affine)
         self._parametrized = nn.utils.parametrize.is_parametrized(point.affine, point.weight)
         self._weight: Tensor | None = None
         self._made_grad: Tensor | None = None
@@ -87,7 +89,7 @@ class WeightReader:
         """W as the forward pass used it, once that has been."""
         if self._parametrized:
             return self._weight
-        weight = self._affine._parameters.get(self._name)  # half a microsecond less than the attribute
+        weight = self._own.get(self._name)
         return getattr(self._affine, self._name, None) if weight is None else weight
 
     def read(self, *, full: bool) -> None:

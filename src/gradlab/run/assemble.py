@@ -5,7 +5,6 @@ from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from gradlab.config import build
 from gradlab.data.chance import chance
@@ -20,6 +19,7 @@ from gradlab.train.structure import Structure
 from gradlab.train.task import TASKS
 
 _SHORT = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+_BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
 # The compiler draws its own random numbers by default; these are the ones that a second pass can draw again.
 _COMPILER: dict[str, Any] = {"fallback_random": True}
 
@@ -107,7 +107,7 @@ def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> No
     """
     state = batches.state_dict()
     inputs, _ = next(batches)
-    if len(inputs) == 1 and any(isinstance(module, _BatchNorm) for module in model.modules()):
+    if len(inputs) == 1 and any(isinstance(module, _BATCH_NORMS) for module in model.modules()):
         raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
     batches.load_state_dict(state)
     with torch.random.fork_rng():
@@ -120,7 +120,11 @@ def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> No
 
 
 def _seed(seed: int) -> None:
-    """Seed torch's generators; its own function asks after more kinds of device, and notes who asked, for longer."""
+    """Seed the generators of the CPU and of every CUDA device, which are all that ``train.device`` can name.
+
+    ``torch.manual_seed`` also looks for other kinds of device and records a traceback, for more time than building a
+    small network takes.
+    """
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_available():
         torch.cuda.manual_seed_all(seed)
