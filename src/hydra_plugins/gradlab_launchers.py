@@ -5,21 +5,20 @@ Hydra looks for the classes of plugins in this namespace and imports every modul
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, filter_overrides
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
+from gradlab.config.hydra_private import basic_launcher
 from gradlab.config.run_name import run_name
 from gradlab.errors import GradlabError, install_hint
-from gradlab.launch.lost import Lost, lost, or_lost
+from gradlab.launch.lost import Lost, answering, lost
 from gradlab.launch.progress import abandon, following
 from gradlab.launch.reuse import finished
 
@@ -34,6 +33,7 @@ def needing(library: str) -> type:
     return Missing
 
 
+BasicLauncher: Any = basic_launcher()
 LocalLauncher: Any
 SlurmLauncher: Any
 RayLauncher: Any
@@ -55,10 +55,9 @@ class Steadfast:
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take in what Hydra hands out, before the sweeper composes anything."""
-        with suppress(ImportError):  # under a Hydra whose inner parts have moved, it composes itself, slowly
-            from gradlab.launch.composing import compose_once
+        from gradlab.launch.composing import compose_once
 
-            compose_once(hydra_context)
+        compose_once(hydra_context)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)  # pyright: ignore[reportAttributeAccessIssue]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -158,7 +157,7 @@ class Submitted(Steadfast):
         """Return a context in which a lost job answers for itself."""
         import submitit  # pyright: ignore[reportMissingImports]
 
-        return patch.object(submitit.Job, "results", or_lost(submitit.Job.results, lambda answer: [answer]))
+        return answering(submitit.Job, "results", lambda answer: [answer])
 
 
 class SubmititLocal(Submitted, LocalLauncher):
@@ -178,4 +177,4 @@ class Ray(Steadfast, RayLauncher):
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         import ray  # pyright: ignore[reportMissingImports]
 
-        return patch.object(ray, "get", or_lost(ray.get, lambda answer: answer))
+        return answering(ray, "get", lambda answer: answer)

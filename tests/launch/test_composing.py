@@ -1,15 +1,17 @@
 """Configs composed once for each choice of options are those that Hydra composes for each run."""
 
 import pickle
+import subprocess
+import sys
 from itertools import product
 
 import pytest
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from tests.support.running import make_loader
 
+from gradlab.launch import composing
 from gradlab.launch.composing import Composer
 
 
@@ -54,6 +56,30 @@ def test_what_hydra_refuses_is_refused_in_its_words(loader, master, wrong):
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("overrides", [["seed=3", "optimizer=adam", "optimizer.lr=1e-3"], ["train.steps=12"]])
+def test_where_hydras_function_has_moved_hydra_composes_each_run(loader, master, monkeypatch, overrides):
+    monkeypatch.setattr(composing, "find_override_function", lambda: None)
+    composer, calls = Composer(loader), []
+    theirs = loader.load_sweep_config(master, list(overrides))
+    monkeypatch.setattr(loader, "load_sweep_config", _counting(loader.load_sweep_config, calls))
+    for _ in range(2):
+        assert text(composer.load_sweep_config(master, list(overrides))) == text(theirs)
+    assert len(calls) == 2
+
+
+def test_a_sweep_runs_where_hydras_function_has_moved(tmp_path):
+    """In a process of its own, as the command `gradlab` does it."""
+    code = (
+        "from gradlab.launch import composing; composing.find_override_function = lambda: None;"
+        "from gradlab.cli import main; main()"
+    )
+    runs = ("-m", "seed=0,1", "train=smoke", "train.steps=2", "train.eval_every=0", "model.depth=2", "figures=false")
+    command = [sys.executable, "-c", code, *runs, "hydra.sweep.dir=s"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 completed, 0 diverged, 0 failed: s" in done.stdout
+
+
 def test_files_are_read_once_for_each_choice_of_options(loader, master, monkeypatch):
     composer, calls = Composer(loader), []
     monkeypatch.setattr(loader, "load_sweep_config", _counting(loader.load_sweep_config, calls))
@@ -66,7 +92,8 @@ def test_what_is_known_travels_to_other_processes(loader, master, monkeypatch):
     composer = Composer(loader)
     composer.load_sweep_config(master, ["activation=tanh", "seed=1"])
     there, calls = pickle.loads(pickle.dumps(composer)), []
-    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", _counting(ConfigLoaderImpl.load_sweep_config, calls))
+    kind = type(loader)
+    monkeypatch.setattr(kind, "load_sweep_config", _counting(kind.load_sweep_config, calls))
     assert there.load_sweep_config(master, ["activation=tanh", "seed=2"]).seed == 2
     assert not calls
 

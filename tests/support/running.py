@@ -4,13 +4,15 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from gradlab.config import schema
+from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
 from gradlab.config.paths import CONFIGS
 from gradlab.launch.composing import Composer
 
@@ -24,11 +26,13 @@ def compose_config(*overrides: str) -> DictConfig:
     return cfg
 
 
-def make_loader() -> ConfigLoaderImpl:
+def make_loader() -> ConfigLoader:
     """Return Hydra's own loader of the configs, as a command has it."""
     setup_globals()
     schema.register()
-    return ConfigLoaderImpl(config_search_path=create_config_search_path(str(CONFIGS)))
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), **INITIALIZE_OPTIONS):
+        return GlobalHydra.instance().config_loader()
 
 
 @cache

@@ -8,18 +8,13 @@ from math import inf, nan
 
 import numpy as np
 import pytest
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, RunMode
 from tests.support.made_up import make_run, write_config
+from tests.support.running import make_loader
 
 from gradlab.cli import main
-from gradlab.config import schema
-from gradlab.config.paths import CONFIGS
 from gradlab.config.run_name import run_name
 from gradlab.diagnosis.config_facts import Facts
 from gradlab.diagnosis.overrides import combined, exclusive
@@ -229,10 +224,8 @@ def sweep_and_read(monkeypatch, folder, net):
 def test_all_cores_are_used_unless_a_launcher_is_named(named, launcher, monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    setup_globals()
-    schema.register()
-    loader = ConfigLoaderImpl(config_search_path=create_config_search_path(str(CONFIGS)))
-    context = HydraContext(config_loader=loader, callbacks=Callbacks())
+    loader = make_loader()
+    context = HydraContext(config_loader=loader, callbacks=None)  # of which a sweeper that is only made needs none
     words = ["hydra/sweeper=remedies", "model.depth=3", *named]
     config = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN)
     sweeper = Plugins.instance().instantiate_sweeper(hydra_context=context, task_function=print, config=config)

@@ -6,6 +6,7 @@ the answer to a typing error have to come at once.
 
 import logging
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -31,6 +31,7 @@ from gradlab.config import (
     schema,
 )
 from gradlab.config.hydra_compat import MAIN_OPTIONS
+from gradlab.config.hydra_private import flag_parser
 from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError, closest, did_you_mean, one_line
 
@@ -80,13 +81,13 @@ def parse(arguments: list[str]) -> Namespace:
     """
     # "resolve", because Hydra's own --version tells Hydra's.
     parser = Parser(
-        prog="gradlab", parents=[get_args_parser()], add_help=False, allow_abbrev=False, conflict_handler="resolve"
+        prog="gradlab", parents=[flag_parser()], add_help=False, allow_abbrev=False, conflict_handler="resolve"
     )
     parser.add_argument("--version", action="store_true")
     parser.add_argument("--options", nargs="?", const="")
     args, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
-        flags = [flag for action in parser._actions for flag in action.option_strings]
+        flags = re.findall(r"(?<![\w-])-[\w-]+", parser.format_help())
         raise GradlabError(f"unknown flag {unknown[0]}{did_you_mean(closest(unknown[0], flags))}")
     return args
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.utils import configure_log, setup_globals
+from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradlab.artifacts.fingerprint import decisive_part, differences
-from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
+from gradlab.config.hydra_compat import INITIALIZE_OPTIONS, configure_log
 from gradlab.errors import GradlabError
 
 KEY = "train.resume"

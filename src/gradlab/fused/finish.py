@@ -4,24 +4,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import get_omega_conf_dumper
 
 from gradlab.artifacts.record import describe_error
+from gradlab.config.hydra_compat import configure_log
+from gradlab.config.hydra_private import write_yaml
 from gradlab.fused.train_group import Member
 from gradlab.run import console
 from gradlab.run.execute import pass_gate, written_down
-
-_Fast: Any = getattr(yaml, "CDumper", yaml.Dumper)  # the same bytes; where libyaml is there, in less than half the time
-
-
-class _Dumper(_Fast):
-    """Writes strings that look like other values in quotes, as OmegaConf does."""
-
-
-_Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
 
 
 def finish(launcher: Any, config: DictConfig, member: Member) -> JobReturn:
@@ -73,5 +64,4 @@ def _save(folder: Path, *, task: DictConfig, hydra: Any, overrides: Any) -> None
     folder.mkdir(parents=True, exist_ok=True)
     plain = OmegaConf.to_container(task, enum_to_str=True)
     for name, content in {"config": plain, "hydra": {"hydra": hydra}, "overrides": overrides}.items():
-        text = yaml.dump(content, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_Dumper)
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        write_yaml(content, folder / f"{name}.yaml")

@@ -5,19 +5,20 @@ import json
 import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
+from hydra.core.utils import JobReturn, filter_overrides, run_job, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gradlab.artifacts.environment import describe_environment
 from gradlab.artifacts.record import describe_error
 from gradlab.compat.torch_private import spare_compiler
+from gradlab.config.hydra_compat import building_allowed, configure_log
+from gradlab.config.hydra_private import hydra_config
 from gradlab.fused.finish import finish
 from gradlab.fused.group_size import choose_width
 from gradlab.fused.grouping import obstacle, program
@@ -69,7 +70,7 @@ def launch(
     configure_log(hydra.hydra_logging, hydra.verbose)
     Path(str(hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     spare_compiler()
-    with uncollected() as keep:
+    with building_allowed(launcher.hydra_context), uncollected() as keep:
         return _launch(launcher, job_overrides, initial_job_idx, keep, choose=partial(choose_width, sharing=processes))
 
 
@@ -107,23 +108,12 @@ def _launch(
 def _compose(launcher: Any, overrides: Sequence[str], number: int) -> Job:
     config = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, list(overrides))
     with open_dict(config):
-        config.hydra.job.id = config.hydra.job.num = number
+        config.hydra.job.id, config.hydra.job.num = str(number), number
     with hydra_config(config):
         folder = Path(config.hydra.sweep.dir, config.hydra.sweep.subdir).absolute()
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(folder)
     return Job(config=config, overrides=overrides, folder=folder)
-
-
-@contextmanager
-def hydra_config(config: DictConfig) -> Iterator[None]:
-    """Make a config the one that ``${hydra:…}`` reads."""
-    known: Any = HydraConfig.instance()  # whose set_config would copy the half of it
-    before, known.cfg = known.cfg, config
-    try:
-        yield
-    finally:
-        known.cfg = before
 
 
 def _groups(jobs: Sequence[Job], *, most: int) -> Iterator[list[Job]]:

@@ -212,7 +212,8 @@ def _weight_norm_class() -> type[nn.Module]:
     """Return the class of torch's weight normalization, which has no public name."""
     module: Any = nn.Module()  # not a layer, which would draw random numbers for its weight
     module.weight = nn.Parameter(torch.ones(1, 1))
-    return type(nn.utils.parametrizations.weight_norm(module).parametrizations.weight[0])
+    parametrized: Any = nn.utils.parametrizations.weight_norm(module)
+    return type(parametrized.parametrizations.weight[0])
 
 
 # What has parameters or buffers of its own, or mixes samples.

@@ -10,13 +10,14 @@ import pickle
 from collections.abc import Sequence
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from gradlab.config.hydra_private import find_override_function, write_own_overrides
 
 
 class Composer:
@@ -47,17 +48,19 @@ class Composer:
         Raises:
             ConfigCompositionException: An override is refused.
         """
+        apply = find_override_function()
         parsed = OverridesParser.create().parse_overrides(overrides=sweep_overrides)
-        if any(each.is_add() or each.is_force_add() or each.is_delete() for each in parsed):
-            return self._loader.load_sweep_config(master_config, sweep_overrides)  # their order counts
+        ordered = any(each.is_add() or each.is_force_add() or each.is_delete() for each in parsed)  # their order counts
+        if ordered or apply is None:
+            return self._loader.load_sweep_config(master_config, sweep_overrides)
         plain = [each for each in parsed if self._is_plain(each)]
         chosen = [text for text, each in zip(sweep_overrides, parsed, strict=True) if not self._is_plain(each)]
         config = self._copy(master_config, chosen)
         try:
-            ConfigLoaderImpl._apply_overrides_to_config(plain, config)
+            apply(plain, config)
         except OmegaConfBaseException as error:
             raise ConfigCompositionException() from error
-        _name(config, [each for each in parsed if not each.is_hydra_override()])
+        write_own_overrides(config, [each for each in parsed if not each.is_hydra_override()])
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 
@@ -84,15 +87,3 @@ def compose_once(context: HydraContext) -> None:
     """
     loader: Any = Composer(copy.copy(context.config_loader))
     context.config_loader = loader
-
-
-def _name(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Note a run's own overrides where Hydra notes them."""
-    job = config.hydra.job
-    config.hydra.overrides.task = [each.input_line for each in overrides]
-    job.override_dirname = get_overrides_dirname(
-        overrides=list(overrides),
-        kv_sep=job.config.override_dirname.kv_sep,
-        item_sep=job.config.override_dirname.item_sep,
-        exclude_keys=job.config.override_dirname.exclude_keys,
-    )

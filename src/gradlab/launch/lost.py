@@ -1,6 +1,7 @@
 """What a launcher answers for a run whose process came to an end before it could answer itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -23,8 +24,20 @@ def lost(why: str) -> Lost:
     return answer
 
 
-def or_lost(method: Callable[[Any], Any], wrap: Callable[[Lost], Any]) -> Callable[[Any], Any]:
-    """Return the method that waits for a run and answers for a lost one instead of raising."""
+@contextmanager
+def answering(owner: Any, name: str, wrap: Callable[[Lost], Any]) -> Iterator[None]:
+    """Replace a library's public function that waits for a run, so that it returns for a lost run instead of raising.
+
+    The launchers of submitit and Ray wait for all runs in one expression inside ``launch``, which the first lost run
+    ends; neither takes a function of ours. A copy of their ``launch`` would go stale without a sign, while a launcher
+    that waits in another way makes tests/sweep/test_launchers.py fail.
+
+    Args:
+        owner: The class or module that holds the function.
+        name: Its name there.
+        wrap: Turns what is left of a lost run into what the function returns.
+    """
+    method = getattr(owner, name)
 
     def wait(job: Any) -> Any:
         try:
@@ -32,4 +45,8 @@ def or_lost(method: Callable[[Any], Any], wrap: Callable[[Lost], Any]) -> Callab
         except Exception as error:
             return wrap(lost(type(error).__name__))
 
-    return wait
+    setattr(owner, name, wait)
+    try:
+        yield
+    finally:
+        setattr(owner, name, method)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab.artifacts.fingerprint import compute_fingerprint, decisive_part, foreign_sources, foreign_targets
 from gradlab.artifacts.record import read_run
+from gradlab.config.hydra_private import hydra_config
 
 
 def finished(folder: Path, config: DictConfig) -> JobReturn | None:
@@ -47,13 +47,9 @@ def finished(folder: Path, config: DictConfig) -> JobReturn | None:
 
 def _resolved(config: DictConfig) -> dict[str, Any]:
     """Return a composed config without its ``hydra`` node, its interpolations resolved as in the run itself."""
-    around = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(config)
-    try:
+    with hydra_config(config):
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
-    finally:
-        HydraConfig.instance().cfg = around
 
 
 def _import_targets(config: Any) -> None:
