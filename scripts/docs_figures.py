@@ -2,9 +2,9 @@
 
     uv run python scripts/docs_figures.py [NAME ...]
 
-For each verdict of `docs_cases.CASES` the run is done in a temporary folder, then once more with each remedy. The figure
-goes to docs/img/verdicts/NAME.png, the rest into docs/verdicts/NAME.md between the two comments that mark it. The exit
-code is 1 where a run does not have its verdict.
+For each verdict of `docs_cases.CASES` the run is done in a temporary folder, then once more with each remedy. The
+figure goes to docs/img/verdicts/NAME.png, the rest into docs/verdicts/NAME.md between the two comments that mark it.
+The exit code is 1 if a run does not have its verdict.
 """
 
 import json
