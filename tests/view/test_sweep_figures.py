@@ -8,10 +8,10 @@ from tests.support.made_up import make_sweep
 
 from gradlab.errors import GradlabError
 from gradlab.sweep.summary import SUMMARY, summarize
-from gradlab.view import curves, grid, ranking, ratio
+from gradlab.view import curves, grid, overlay, ranking, ratio
 from gradlab.view.format import label
 from gradlab.view.sweep_figures import draw_sweep, figure_of, figures_of
-from gradlab.view.sweeps import METRICS, in_order, read_sweep
+from gradlab.view.sweeps import METRICS, in_order, median, read_sweep
 
 ACCURACY = METRICS[0]
 
@@ -30,6 +30,7 @@ def names(drawings):
     return {drawing.path.stem for drawing in drawings}
 
 
+EVERY = {"ranking", "gradient_flow", "gradient_ratio", "learning_curves", "grid"}
 SMALL = {"activation": ("relu", "tanh"), "initializer": ("a", "b"), "depth": (5, 20), "seed": (0, 1)}
 
 
@@ -40,11 +41,11 @@ def test_all_figures_of_a_small_sweep(tmp_path):
     )  # fmt: skip
     drawings = draw_sweep(sweep, tmp_path)
     pairs = {"grid_activation_initializer", "grid_activation_depth", "grid_initializer_depth"}
-    assert names(drawings) == {"ranking", "gradient_ratio", "learning_curves"} | pairs
+    assert names(drawings) == {"gradient_flow", "ranking", "gradient_ratio", "learning_curves"} | pairs
     for drawing in drawings:
         assert drawing.path.stat().st_size > 2000
         assert drawing.path.with_suffix(".png").exists()
-    rows = {row for drawing in drawings if drawing.path.stem == "gradient_ratio" for *_, row in drawing.places}
+    rows = {row for drawing in drawings if drawing.path.stem == "gradient_ratio" for _, _, row, _ in drawing.places}
     assert rows == set(range(16)), "every run can be pointed at"
 
 
@@ -55,7 +56,7 @@ def test_each_figure_can_be_had_without_a_file(tmp_path):
     new = {path.name for path in {*tmp_path.rglob("*")} - {*files}}
     assert {f"{name}.svg" for name in figures_of(sweep)} <= new
     figure = figure_of(sweep, "grid_initializer_depth", metric=METRICS[1])
-    assert figure.texts[0].get_text().startswith("Median test loss by initializer and depth")
+    assert figure.texts[0].get_text().startswith("Test loss by initializer and depth: best is ")
     with pytest.raises(GradlabError, match="made up: no figure 'rank'; did you mean ranking"):
         figure_of(sweep, "rank")
 
@@ -65,12 +66,12 @@ def test_each_figure_can_be_had_without_a_file(tmp_path):
     [
         (product_of(seed=(0, 1)), {"gradient_ratio", "grid"}),
         (product_of(activation=("relu", "tanh")), {"gradient_ratio", "grid"}),
-        ([["seed=0"]], {"ranking", "gradient_ratio", "grid"}),
+        ([["seed=0"]], {"ranking", "gradient_flow", "gradient_ratio", "grid"}),
     ],
 )
 def test_what_was_not_swept_is_left_out(tmp_path, overrides, absent):
     drawn = names(draw_sweep(read(tmp_path, overrides, steps=(0, 10)), tmp_path))
-    assert {name.split("_a")[0] for name in drawn} == {"ranking", "gradient_ratio", "learning_curves", "grid"} - absent
+    assert {name.split("_a")[0] for name in drawn} == EVERY - absent
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_the_ranking_is_by_the_median_and_what_did_not_complete_is_last(tmp_path
     )  # fmt: skip
     assert [name for name, _ in sweep.ranked(ACCURACY)] == ["tanh", "relu", "gelu", "elu"]
     said = ranking.headline(sweep, ACCURACY)
-    assert said == "Best test accuracy: tanh (0.7, healthy); worst: elu (1, 2 of 3 diverged)"
+    assert said == "Best test accuracy: tanh (0.7, healthy); worst: elu (2 of 3 diverged, else 1)"
 
 
 def test_the_ranking_of_many_shows_both_ends(tmp_path):
@@ -169,3 +170,39 @@ def test_a_large_sweep_is_drawn_in_seconds(tmp_path):
     drawings = draw_sweep(sweep, tmp_path)
     assert "gradient_ratio" in names(drawings)
     assert all(drawing.path.stat().st_size < 500_000 for drawing in drawings)
+
+
+def test_two_runs_are_overlaid_in_one_figure_with_values_to_point_at(tmp_path):
+    sweep = read(
+        tmp_path, product_of(activation=("relu", "sigmoid")), steps=(0, 10),
+        ratio=lambda number: (1.0, 1e-9)[number], gradient=lambda step, depth: 0.1 ** (step * (5 - depth)),
+    )  # fmt: skip
+    lines = overlay.read_lines(sweep, ACCURACY)
+    assert [line.name for line in lines] == ["relu", "sigmoid"]
+    np.testing.assert_allclose(lines[0].flow.last, [1e-40, 1e-30, 1e-20, 1e-10, 1.0])
+    sheet = overlay.gradient_flow(sweep, lines)
+    title = sheet.figure.texts[0].get_text().replace("\n", " ")
+    assert title.startswith("Share of the gradient that reaches layer 1: 1e-40 with ")
+    assert "sigmoid (vanishing)" in title
+    assert {"relu, layer 1: 1e-40", "sigmoid, layer 5: 1"} <= {mark.text for mark in sheet.marks}
+    colors = [handle.get_color() for handle in sheet.figure.axes[-1].get_legend().legend_handles]
+    drawn = curves.learning_curves(sweep, curves.read_curves(sweep, ACCURACY)).figure.axes[0]
+    assert colors == [line.get_color() for line in drawn.get_lines() if not line.get_label().startswith("_")]
+
+
+def test_of_many_runs_the_best_and_the_worst_are_overlaid(tmp_path):
+    sweep = read(tmp_path, product_of(a=range(9), seed=(0, 1, 2)), accuracy=lambda number: number / 27, steps=(0, 10))
+    assert overlay.chosen_rows(sweep, ACCURACY) == [25, 1], "the median of each one's seeds"
+
+
+def test_a_point_of_a_learning_curve_says_its_value(tmp_path):
+    sweep = read(tmp_path, product_of(activation=("relu", "tanh")), steps=(0, 10))
+    drawn = curves.learning_curves(sweep, curves.read_curves(sweep, ACCURACY))
+    assert "tanh, step 10: training loss 1" in {mark.text for mark in drawn.marks}
+    assert {mark.row for mark in drawn.marks} == {0, 1}
+
+
+def test_medians_hold_infinities():
+    inf = float("inf")
+    for values, expected in (([1.0, 3.0], 2), ([inf, inf], inf), ([1.0, inf, inf], inf), ([-inf, 2.0, 3.0], 2)):
+        assert median(np.array(values)) == expected

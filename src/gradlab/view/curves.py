@@ -2,16 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradlab.artifacts.read import read_metrics
 from gradlab.view import lanes, style
+from gradlab.view.format import condition
 from gradlab.view.sweeps import Metric, Sweep
 
-_MOST = 8  # curves that a reader can tell apart
+_MOST = 8  # curves that a reader can follow
 _SERIES = {"eval_accuracy": "test accuracy", "eval_loss": "test loss", "train_loss": "training loss"}
+
+
+class Curve(NamedTuple):
+    """A measure of one config against the step.
+
+    Attributes:
+        name: The config in words.
+        row: The run that stands for it.
+        steps: Shape (S,).
+        quartiles: Over its seeds, shape (3, S).
+    """
+
+    name: str
+    row: int
+    steps: NDArray[np.float64]
+    quartiles: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -20,12 +38,12 @@ class Curves:
 
     Attributes:
         name: The column of ``metrics.csv``.
-        lines: For each config its label, steps of shape (S,) and quartiles over its seeds of shape (3, S).
-        left_out: How many configs have no line, because a reader could not tell more apart.
+        lines: A line for each config, the best first.
+        left_out: How many configs have no line, because a reader could not follow more.
     """
 
     name: str
-    lines: Sequence[tuple[str, NDArray[np.float64], NDArray[np.float64]]]
+    lines: Sequence[Curve]
     left_out: int
 
 
@@ -38,16 +56,31 @@ def read_curves(sweep: Sweep, metric: Metric) -> Curves | None:
         sweep: The sweep.
         metric: What it is ranked by; read too, if it is recorded at more than one step, else the loss.
     """
-    order = sweep.ranked(metric)
-    half = _MOST // 2
-    drawn = order if len(order) <= _MOST else [*order[:half], *order[-half:]]
+    drawn = _drawn(sweep, metric)
     names = [metric.column, *_SERIES] if metric.column in _SERIES else list(_SERIES)
     for name in dict.fromkeys(names):
-        curves = [(label, *_curve(sweep, rows, name)) for label, rows in drawn]
-        curves = [curve for curve in curves if len(curve[1]) > 1]
+        curves = [Curve(label, sweep.typical(rows, metric), *_curve(sweep, rows, name)) for label, rows in drawn]
+        curves = [curve for curve in curves if len(curve.steps) > 1]
         if curves:
-            return Curves(name, curves, len(order) - len(drawn))
+            return Curves(name, curves, len(sweep.configs()) - len(drawn))
     return None
+
+
+def colors(sweep: Sweep, metric: Metric) -> dict[int, str]:
+    """Return the colour of each run whose config has one: the colour that its line has in `learning_curves`.
+
+    Args:
+        sweep: The sweep.
+        metric: What it is ranked by.
+    """
+    pairs = zip(_drawn(sweep, metric), style.DISTINCT, strict=False)
+    return {int(row): color for (_, rows), color in pairs for row in rows}
+
+
+def _drawn(sweep: Sweep, metric: Metric) -> list[tuple[str, NDArray[np.int64]]]:
+    """Return the configs that have a line: the best and the worst of many."""
+    order, half = sweep.ranked(metric), _MOST // 2
+    return order if len(order) <= _MOST else [*order[:half], *order[-half:]]
 
 
 def _curve(sweep: Sweep, rows: NDArray[np.int64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -69,6 +102,19 @@ def _curve(sweep: Sweep, rows: NDArray[np.int64], name: str) -> tuple[NDArray[np
     return steps, np.nan_to_num(quartiles, nan=np.inf, posinf=np.inf).T.reshape(3, len(steps))
 
 
+def headline(curves: Curves) -> str:
+    """Say how the best config and the worst end."""
+    what = _SERIES[curves.name]
+    ends = [condition(line.quartiles[1, -1], digits=3) for line in curves.lines]
+    if len(curves.lines) == 1:
+        start = condition(curves.lines[0].quartiles[1, 0], digits=3)
+        return f"{what.capitalize()} goes from {start} to {ends[0]} (median of all runs)"
+    best, worst = curves.lines[0].name, curves.lines[-1].name
+    many = f"{len(curves.lines)} of {curves.left_out + len(curves.lines)} configs"
+    which = f" ({many}: the best and the worst)" if curves.left_out else ""
+    return f"{what.capitalize()} ends at {ends[0]} with {best}, at {ends[-1]} with {worst}{which}"
+
+
 def learning_curves(sweep: Sweep, curves: Curves) -> style.Sheet:
     """Draw a measure against the step, one line for each config: median over its seeds, band between the quartiles.
 
@@ -77,22 +123,31 @@ def learning_curves(sweep: Sweep, curves: Curves) -> style.Sheet:
         curves: What `read_curves` returned.
     """
     name = curves.name
-    title = f"{_SERIES[name].capitalize()} while training"
-    if curves.left_out:
-        title += f": best {_MOST // 2} and worst {_MOST // 2} of {curves.left_out + len(curves.lines)} configs"
-    sheet = style.sheet(title, caption=sweep.caption, height=4.0)
-    axes = sheet.axes(0.95, 0.55, 4.55, 3.25, name=_SERIES[name])
-    everything = np.ma.MaskedArray(np.concatenate([quartiles.ravel() for _, _, quartiles in curves.lines]))
+    sheet = style.sheet(headline(curves), caption=sweep.caption, height=4.0)
+    axes = sheet.axes(0.95, 0.55, 4.9, 3.25, name=_SERIES[name])
+    everything = np.ma.MaskedArray(np.concatenate([line.quartiles.ravel() for line in curves.lines]))
     log = lanes.in_decades(everything)
     scale = lanes.fit(everything, log=log)
-    for (label, steps, quartiles), color in zip(curves.lines, style.DISTINCT, strict=False):
-        low, middle, high = np.ma.MaskedArray(quartiles)
+    for line, color in zip(curves.lines, style.DISTINCT, strict=False):
+        low, middle, high = np.ma.MaskedArray(line.quartiles)
         axes.fill_between(
-            steps, lanes.positions(low, log=log), lanes.positions(high, log=log), color=color, alpha=0.18, linewidth=0
+            line.steps, lanes.positions(low, log=log), lanes.positions(high, log=log), color=color, alpha=0.18,
+            linewidth=0,
+        )  # fmt: skip
+        lanes.draw(
+            axes,
+            line.steps,
+            middle,
+            scale,
+            color=color,
+            label=line.name if len(line.name) <= 36 else f"{line.name[:35]}…",
         )
-        lanes.draw(axes, steps, middle, scale, color=color, label=label if len(label) <= 42 else f"{label[:41]}…")
+        heights = lanes.positions(middle, log=log).tolist()
+        for step, height, value in zip(line.steps.tolist(), heights, middle.tolist(), strict=True):
+            text = f"{line.name}, step {step:.0f}: {_SERIES[name]} {condition(value, digits=3)}"
+            sheet.marks.append(style.Mark(axes, step, height, line.row, text))
     lanes.dress(axes, scale)
     style.keep_small(axes)
-    style.step_axis(axes, sorted({int(step) for _, steps, _ in curves.lines for step in steps}))
+    style.step_axis(axes, sorted({int(step) for line in curves.lines for step in line.steps}))
     style.note_colours(axes, "best first" if len(curves.lines) > 1 else "")
     return sheet

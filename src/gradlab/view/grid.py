@@ -3,14 +3,15 @@
 from itertools import combinations, islice
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
 from matplotlib.colors import Normalize, to_rgba
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from gradlab.view import lanes, style
-from gradlab.view.format import short
-from gradlab.view.sweeps import Metric, Sweep, in_order
+from gradlab.view.format import label, short
+from gradlab.view.sweeps import Metric, Sweep, in_order, median
 
 _MOST, _WITH_TEXT, _PAIRS = 40, 14, 3
 _PREFERRED = ("activation", "initializer", "model.depth")
@@ -39,9 +40,8 @@ def grid(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> style.Shee
     values = medians(sweep, metric, rows=rows, columns=columns)
     height = 0.65 + min(5.0, max(1.4, 0.34 * len(down)))
     others = [key for key in sweep.swept if key not in (rows, columns)]
-    title = f"Median {metric.label} by {rows} and {columns}" + (
-        f", over {', '.join(others)} and seed" if others else ""
-    )
+    title = headline(values, metric, rows=(rows, down), columns=(columns, across))
+    title += f" (median over {', '.join(others)} and seed)" if others else ""
     sheet = style.sheet(title, caption=sweep.caption, height=height)
     axes = sheet.axes(1.75, 0.55, 5.7, height - 0.65)
     shown = lanes.positions(values, log=metric.log or lanes.in_decades(values))
@@ -71,6 +71,30 @@ def grid(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> style.Shee
     return sheet
 
 
+def headline(
+    values: np.ma.MaskedArray, metric: Metric, *, rows: tuple[str, list[str]], columns: tuple[str, list[str]]
+) -> str:
+    """Name the best pair of values.
+
+    Args:
+        values: What `medians` returned.
+        metric: What it is.
+        rows: Key of the rows, and its values.
+        columns: Key of the columns, and its values.
+    """
+    score = np.where(
+        np.ma.getmaskarray(values),
+        -np.inf,
+        metric.score(pd.Series(values.filled(np.nan).ravel())).reshape(values.shape),
+    )
+    title = f"{metric.label.capitalize()} by {rows[0]} and {columns[0]}"
+    if not np.isfinite(score).any():
+        return title
+    row, column = np.unravel_index(int(np.argmax(score)), score.shape)
+    pair = label({rows[0]: rows[1][row], columns[0]: columns[1][column]})
+    return f"{title}: best is {pair} ({short(float(values[row, column]))})"
+
+
 def medians(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> np.ma.MaskedArray:
     """Return the median of a metric over the runs of each pair of values; masked where there is no run.
 
@@ -87,6 +111,4 @@ def medians(sweep: Sweep, metric: Metric, *, rows: str, columns: str) -> np.ma.M
 
 
 def _middle(values: NDArray[np.float64], metric: Metric) -> float:
-    ranked = np.sort(np.where(np.isnan(values), -np.inf if metric.better == "high" else np.inf, values))
-    low, high = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
-    return float(low if low == high else (low + high) / 2)
+    return median(np.where(np.isnan(values), -np.inf if metric.better == "high" else np.inf, values))

@@ -1,6 +1,5 @@
 """Where gradients vanish and explode, over the variances of weights and biases, and theory's line in between."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -8,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import TwoSlopeNorm
+from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm, to_rgb
 from numpy.typing import NDArray
 
 from gradlab.artifacts.read import numbers, read_columns
+from gradlab.artifacts.record import read_run
 from gradlab.view import style
 from gradlab.view.format import short
 from gradlab.view.sweeps import Sweep
 
 LINE = "critical_line.csv"
 _WEIGHT, _BIAS = "initializer.weight_variance", "initializer.bias_variance"
-_COLORS = colormaps["PuOr_r"]
+# Towards the colours of the verdicts: blue where gradients vanish, vermillion where they explode.
+_COLORS = LinearSegmentedColormap.from_list("phases", [style.BLUE, "#FFFFFF", style.VERMILLION])
 _WITH_TEXT = 80  # points at most that have their number beside them
 
 
@@ -58,19 +58,26 @@ def phase_diagram(sweep: Sweep) -> style.Sheet:
         axes.plot(x, y, "o", color=color, markersize=17, markeredgecolor=style.QUIET, markeredgewidth=0.6, zorder=2)
         sheet.marks.append(style.Mark(axes, x, y, row))
         if len(found) <= _WITH_TEXT:
-            dark = abs(np.log10(value)) > 0.7 * spread if value > 0 else False
-            text_color = "white" if dark else style.TEXT
+            text_color = "white" if np.mean(to_rgb(color)) < 0.6 else style.TEXT
             axes.text(x, y, short(value, digits=2), ha="center", va="center", size=7, color=text_color, zorder=3)
     _limits(axes, list(found))
-    axes.plot(weights, biases, color=style.TEXT, linewidth=2, zorder=1.5, label="theory: chi = 1")
+    axes.plot(
+        weights,
+        biases,
+        color=style.TEXT,
+        linewidth=2,
+        zorder=1.5,
+        linestyle=style.DASHES,
+        label="theory: neither (chi = 1)",
+    )
     if len(weights) and np.ptp(weights) < 1e-3:  # relu is critical at one point only
         axes.plot(weights[0], biases[0], "*", color=style.TEXT, markersize=14, zorder=4)
-    axes.set_xlabel("variance of the weights x fan_in")
+    axes.set_xlabel("variance of the weights times fan_in")
     axes.legend(loc="upper left", fontsize=8.5, frameon=True, framealpha=0.9)
     bar = sheet.figure.colorbar(ScalarMappable(norm, _COLORS), cax=sheet.axes(7.3, 0.6, 0.17, 3.85))
     ticks = (-spread, -spread / 2, 0.0, spread / 2, spread)
     bar.set_ticks(ticks, labels=[short(10**tick, digits=2) for tick in ticks])
-    bar.set_label("measured factor on |dL/dz|² for one layer back")
+    bar.set_label("measured factor on |dL/dz|² per layer, backwards")
     return sheet
 
 
@@ -91,9 +98,9 @@ def _variances(sweep: Sweep) -> list[tuple[float, float]]:
 def _read(folder: Path, variances: tuple[float, float]) -> Point:
     """Return what a run's run.json says of it."""
     try:
-        theory: Any = json.loads((folder / "run.json").read_text(encoding="utf-8"))["theory"]
+        theory: Any = (read_run(folder) or {})["theory"]
         measured, predicted = theory["measurement"]["factor"], theory["prediction"]["chi"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return Point(*variances, None, None)
     return Point(*variances, _number(measured), _number(predicted))
 

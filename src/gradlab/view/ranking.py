@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from gradlab.view import lanes, style
 from gradlab.view.format import short
 from gradlab.view.sweeps import Metric, Sweep
+from gradlab.view.verdict import color_of, in_words
 
 _MOST = 24  # configs that a reader can take in
 _LETTERS = 50  # of a config's label
-_LEFT, _WIDTH, _LINE = 3.6, 3.4, 0.215  # inches
-COLORS = {"healthy": style.GREEN, "vanishing": style.BLUE, "exploding": style.VERMILLION}
+_LEFT, _WIDTH, _LINE = 3.3, 3.7, 0.215  # inches
+_BETTER = {"high": "higher is better", "low": "lower is better", "one": "nearer to 1 is better"}
 
 
 class Line(NamedTuple):
@@ -38,9 +39,9 @@ def ranking(sweep: Sweep, metric: Metric) -> style.Sheet:
         metric: What it is ranked by.
     """
     lines = _lines(sweep, metric)
-    height = 0.75 + _LINE * len(lines)
+    height = 0.95 + _LINE * len(lines)
     sheet = style.sheet(headline(sweep, metric), caption=sweep.caption, height=height)
-    axes = sheet.axes(_LEFT, 0.6, _WIDTH, height - 0.65)
+    axes = sheet.axes(_LEFT, 0.55, _WIDTH, height - 0.85)
     values = sweep.values(metric)
     numbers = np.ma.MaskedArray(values.to_numpy(dtype=float), mask=values.isna())
     log = metric.log or lanes.in_decades(numbers)
@@ -57,14 +58,11 @@ def ranking(sweep: Sweep, metric: Metric) -> style.Sheet:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=log and scale.high - scale.low > 3))
     if log:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda exponent, _: short(10**exponent)))
-    axes.set_xlabel(metric.label)
+    if metric.better == "one":
+        axes.axvline(0, color=style.QUIET, linewidth=1.2, linestyle=style.DASHES, zorder=1)
+    axes.set_xlabel(f"{metric.label} ({_BETTER[metric.better]})")
     axes.grid(color=style.FAINT, linewidth=0.6)
-    present = [name for name in COLORS if (sweep.verdicts == name).any()]
-    shown = {name: COLORS[name] for name in present}
-    if not sweep.verdicts.isin(["", *COLORS]).all():
-        shown["another, beside it"] = style.QUIET
-    handles = [Line2D([], [], color=color, marker="o", linewidth=0, label=name) for name, color in shown.items()]
-    axes.legend(handles=handles, loc="upper right", bbox_to_anchor=(0, -0.1 / (height - 0.65)), fontsize=8)
+    _legend(axes, sweep)
     return sheet
 
 
@@ -92,12 +90,29 @@ def _draw(sheet: style.Sheet, axes: Axes, line: Line, places: NDArray[np.float64
     """Draw the runs of one config as small dots and, of several, their median as a bar."""
     found = places[line.rows]
     for row, x in zip(line.rows.tolist(), found.tolist(), strict=True):
-        axes.plot([x], [line.y], "o", color=COLORS.get(verdicts.iloc[row], style.QUIET), markersize=5, alpha=0.8)
+        axes.plot([x], [line.y], "o", color=color_of(verdicts.iloc[row]), markersize=5, alpha=0.8)
         sheet.marks.append(style.Mark(axes, x, line.y, row))
     seen = found[np.isfinite(found)]
     if seen.size > 1:
         axes.plot([seen.min(), seen.max()], [line.y, line.y], color=style.QUIET, linewidth=1, zorder=1)
         axes.plot([np.median(seen)], [line.y], "|", color=style.TEXT, markersize=11, markeredgewidth=1.6)
+
+
+def _legend(axes: Axes, sweep: Sweep) -> None:
+    """Name the colours of the verdicts in a row above the axes."""
+    names = [name for name in dict.fromkeys(sweep.verdicts) if name]
+    named = {in_words(name): color_of(name) for name in names if color_of(name) != style.QUIET}
+    if len(named) < len(names):
+        named["another verdict"] = style.QUIET
+    bar = [Line2D([], [], color=style.TEXT, marker="|", linewidth=0, markersize=10, label="median over seeds")]
+    several = any(len(rows) > 1 for _, rows in sweep.configs())
+    handles = [
+        Line2D([], [], color=color, marker="o", linewidth=0, label=name) for name, color in named.items() if name
+    ]
+    axes.legend(
+        handles=[*handles, *(bar if several else [])], loc="lower left", bbox_to_anchor=(-0.03, 1.0), ncols=5,
+        fontsize=8, borderaxespad=0.2, columnspacing=1.4, handletextpad=0.2,
+    )  # fmt: skip
 
 
 def _remark(sweep: Sweep, values: pd.Series, rows: NDArray[np.int64]) -> str:
@@ -106,7 +121,9 @@ def _remark(sweep: Sweep, values: pd.Series, rows: NDArray[np.int64]) -> str:
         return ""
     endings = Counter(sweep.table["status"].iloc[rows])
     bad = [f"{count} of {rows.size} {status}" for status, count in endings.items() if status != "completed"]
-    verdict = Counter(sweep.verdicts.iloc[rows]).most_common(1)[0][0]
+    verdict = in_words(Counter(sweep.verdicts.iloc[rows]).most_common(1)[0][0])
     found = values.iloc[rows].dropna()
-    words = ([short(found.median())] if found.size else []) + (bad or [verdict])
-    return ", ".join(word for word in words if word)
+    number = short(found.median()) if found.size else ""
+    if bad:  # what completed is no measure of a config that often does not
+        return ", ".join([*bad, *([f"else {number}"] if number else [])])
+    return ", ".join(word for word in (number, verdict) if word)

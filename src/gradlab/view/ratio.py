@@ -7,20 +7,20 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from gradlab.diagnosis.flow import FLOAT32_SMALLEST
+from gradlab.diagnosis.flow import FLOAT32_SMALLEST  # below it digits are lost, then everything
 from gradlab.view import lanes, style
 from gradlab.view.format import short
 from gradlab.view.sweeps import Sweep, in_order
 
 _WHEN = {"gradient_ratio_initial": "step 0", "gradient_ratio_final": "last step"}
 _PREFERRED = ("activation", "initializer")
-_MOST = 16  # values of a key that colours or markers can tell
+_MOST = 16  # values of a key that colours or markers can show
 
 
 def gradient_ratio(sweep: Sweep) -> style.Sheet:
     """Draw layer 1's gradient norm over the last hidden layer's against depth, at the first step and the last.
 
-    Colour tells the activation and the marker the initializer, or the first two other keys that were swept. A line
+    Colour shows the activation and the marker the initializer, or the first two other keys that were swept. A line
     joins the medians of what has the same colour and marker.
 
     Args:
@@ -40,7 +40,7 @@ def gradient_ratio(sweep: Sweep) -> style.Sheet:
     width = 6.35 / len(drawn) - (0.25 if len(drawn) > 1 else 0)
     for place, (column, values) in enumerate(zip(drawn, everything, strict=True)):
         axes = sheet.axes(
-            0.95 + place * (width + 0.3), 0.75, width, 3.3, name="layer 1 / last hidden layer" * (not place)
+            0.95 + place * (width + 0.3), 0.75, width, 3.3, name="gradient of layer 1 / last hidden layer" * (not place)
         )
         for (color, marker), rows in kinds.items():
             _series(sheet, axes, table["hidden_layers"].to_numpy(dtype=float), values, rows, scale, (color, marker))
@@ -71,7 +71,7 @@ def headline(sweep: Sweep) -> str:
         return "Gradient ratio against depth"
     low, high = short(found.min(), digits=2), short(found.max(), digits=2)
     span = f"{low}" if low == high else f"between {low} and {high}"
-    return f"Through {deepest:.0f} layers, the first layer's gradient at step 0 is {span} of the last hidden layer's"
+    return f"Through {deepest:.0f} layers, layer 1 receives {span} of the last hidden layer's gradient at step 0"
 
 
 def groups(sweep: Sweep) -> dict[tuple[str, str], NDArray[np.int64]]:
@@ -85,7 +85,7 @@ def groups(sweep: Sweep) -> dict[tuple[str, str], NDArray[np.int64]]:
 
 
 def _looks(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
-    """Return, for colour and marker, the key that it tells ("" for none) and the look of each value."""
+    """Return, for colour and marker, the key that it shows ("" for none) and the look of each value."""
     candidates = [key for key in sweep.swept if key != "model.depth" and sweep.table[key].nunique() <= _MOST]
     chosen = sorted(candidates, key=lambda key: _PREFERRED.index(key) if key in _PREFERRED else len(_PREFERRED))
     if chosen[:1] == ["initializer"] and len(chosen) == 1:
@@ -120,7 +120,7 @@ def _series(
 def _dress(axes: Axes, scale: lanes.Lanes, depths: NDArray[np.float64], rules: Sequence[float]) -> None:
     lanes.dress(axes, scale)
     for rule, name in zip(rules, ("", "float32's smallest normal"), strict=False):
-        axes.axhline(np.log10(rule), color=style.TEXT, linewidth=0.9, linestyle="--", zorder=1)
+        axes.axhline(np.log10(rule), color=style.QUIET, linewidth=1.2, linestyle=style.DASHES, zorder=1)
         axes.annotate(name, (0.02, np.log10(rule)), xycoords=("axes fraction", "data"), xytext=(0, 3),
                       textcoords="offset points", size=7.5)  # fmt: skip
     stops = np.unique(depths)

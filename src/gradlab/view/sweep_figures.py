@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gradlab.view import curves, grid, neighbours, phase, ranking, ratio, style
+from gradlab.view import curves, grid, neighbours, overlay, phase, ranking, ratio, style
 from gradlab.view.figures import one_of
 from gradlab.view.sweeps import Metric, Sweep
 
@@ -97,6 +97,8 @@ def _drawings(
         return drawings
     chosen = metric or metrics[0]
     if len(sweep.table) > 1 and alike:
+        if len(flows := overlay.read_lines(sweep, chosen)) > 1:
+            drawings["gradient_flow"] = lambda: overlay.gradient_flow(sweep, flows)
         drawings["ranking"] = lambda: ranking.ranking(sweep, chosen)
     if ratio.can_draw(sweep):
         drawings["gradient_ratio"] = lambda: ratio.gradient_ratio(sweep)

@@ -98,6 +98,24 @@ class Sweep:
             return over_depth
         return over_depth.where(~over_depth.isin(["", "shallow"]), self.table["verdict_final_time"])
 
+    @property
+    def labels(self) -> list[str]:
+        """What distinguishes each run from the others, in words: its swept keys and, if that was varied, its seed."""
+        keys = [*self.swept, *(["seed"] if self.table["seed"].nunique() > 1 else [])]
+        if not keys:
+            return self.table["run"].tolist()
+        return [label(dict(zip(keys, row, strict=True))) for row in self.table[keys].itertuples(index=False)]
+
+    def typical(self, rows: NDArray[np.int64], metric: Metric) -> int:
+        """Return the run of the median among the seeds of a config; the better one of two.
+
+        Args:
+            rows: The config's runs.
+            metric: What they are ranked by.
+        """
+        score = metric.score(self.values(metric).iloc[rows])
+        return int(rows[np.argsort(-score, kind="stable")[len(rows) // 2 - (len(rows) % 2 == 0)]])
+
     def configs(self) -> list[tuple[str, NDArray[np.int64]]]:
         """Return what differs in nothing but the seed: a label, and the rows of its runs; in the table's order."""
         if not self.swept:
@@ -110,7 +128,7 @@ class Sweep:
     def ranked(self, metric: Metric) -> list[tuple[str, NDArray[np.int64]]]:
         """Return the configs, the best first: by the median over its seeds, a run without a figure as the worst."""
         score = metric.score(self.values(metric))
-        return sorted(self.configs(), key=lambda config: -_median(score[config[1]]))
+        return sorted(self.configs(), key=lambda config: -median(score[config[1]]))
 
 
 def read_sweep(path: Path, folders: Sequence[Path], *, name: str) -> Sweep:
@@ -140,7 +158,8 @@ def in_order(values: Sequence[str]) -> list[str]:
         return distinct
 
 
-def _median(score: NDArray[np.float64]) -> float:
-    ranked = np.sort(score)
+def median(values: NDArray[np.float64]) -> float:
+    """Return the median, also of infinities: numpy's is nan between two of them."""
+    ranked = np.sort(values)
     low, high = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
     return float(low if low == high else (low + high) / 2)

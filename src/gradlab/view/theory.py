@@ -1,6 +1,5 @@
 """The line that theory predicts, from run.json."""
 
-import json
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from gradlab.artifacts.record import read_run
 from gradlab.view import style
 
 
@@ -39,14 +39,14 @@ def read_line(run_dir: Path, column: str) -> Line | None:
         column: The column that is drawn.
     """
     try:
-        theory = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["theory"]
+        theory = (read_run(run_dir) or {})["theory"]
         if theory["column"] != column:
             return None
         prediction = theory["prediction"]
         logs = np.array(prediction["log_gradients"], dtype=float)  # reads "-inf" too
         depths = np.array(prediction["depth_index"], dtype=float)
         margin = theory["tolerance"] or 0.0
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
     return Line(depths, logs / (2 * log(10)), margin / (2 * log(10))) if np.isfinite(logs).all() else None
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
-from gradlab.sweep.remedies.outcomes import Outcome, decades, read_outcomes
+from gradlab.sweep.remedies.outcomes import Outcome, read_outcomes
 from gradlab.sweep.remedies.plan import read_plan
 from gradlab.sweep.remedies.table import HEADINGS, NOTE, line, write_tables
 from gradlab.view import style
@@ -41,10 +41,9 @@ def headline(outcomes: Sequence[Outcome]) -> str:
         return "No remedy completed"
     best = remedies[0]
     was = f"{short(base.loss)} as it is" if base.completed else f"as it is {base.status}"
-    gained = decades(best.ratio_initial) - decades(base.ratio_initial)
-    gradient = f", gradient ratio {gained:+.1f} decades" if abs(gained) < inf else ""
+    gradient = f", gradient ratio {best.gained:+.1f} decades nearer 1" if abs(best.gained) < inf else ""
     share = sum(one.tier == best.tier for one in remedies) - 1
-    others = f", from which {share} more cannot be told" if share else ""
+    others = f" ({share} more in its tier)" if share else ""
     return f"Best is {best.trial.name}{others}: loss {short(best.loss)} ({was}){gradient}"
 
 
@@ -59,7 +58,7 @@ def _draw(folder: Path, source: Path, outcomes: Sequence[Outcome]) -> Path | Non
     if not lines:
         return None
     over = "time step" if any(source.glob(f"*/{TIMES}")) else "layer (depth_index)"
-    caption = "Norm of the gradient over that of the last; median over seeds. In colour: the remedies of lowest loss."
+    caption = "Median over seeds. In colour: the remedies of lowest loss; grey: the others; black: the net as it is."
     (folder / "figures").mkdir(exist_ok=True)
     with style.look():
         sheet = remedy_flow(lines, title=headline(outcomes), caption=caption, over=over)
