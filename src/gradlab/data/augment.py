@@ -32,6 +32,7 @@ def crop_and_flip(images: Tensor, generator: torch.Generator, *, padding: int = 
     """
     n, _, height, width = images.shape
     top, left = torch.randint(2 * padding + 1, (2, n, 1), generator=generator)
+    # Mirroring only reverses the order of the columns, so that crop and mirror are a single gather.
     mirrored = torch.randint(2, (n, 1), generator=generator) == 1
     rows, columns = top + torch.arange(height), left + torch.arange(width)
     columns = torch.where(mirrored, columns.flip(1), columns)

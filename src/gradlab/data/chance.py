@@ -16,7 +16,7 @@ def chance(data: Any) -> dict[str, float | None]:
     Args:
         data: A data set, such as `gradlab.data.dataset.Dataset`.
     """
-    if data.task == "linear":
+    if data.task == "linear":  # unbounded below
         return {"loss": None, "accuracy": None}
     targets = getattr(data, "train_targets", None)
     if targets is None and hasattr(data, "draw"):

@@ -110,6 +110,7 @@ def image_folder(
     if parts[0].classes != parts[1].classes:
         raise ValueError(f"{parts[0].root} and {parts[1].root} must have the same class folders")
     count = len(parts[0])
+    # evenly spaced, because the images are sorted by class
     fitted = torch.stack([parts[0][i * count // min(count, FITTED)][0] for i in range(min(count, FITTED))])
     streamed = Streamed(
         train=parts[0],

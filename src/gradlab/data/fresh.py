@@ -42,7 +42,7 @@ class Fresh:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the sample dimension."""
-        return tuple(self.draw(1, torch.Generator())[0].shape[1:])
+        return tuple(self.draw(1, torch.Generator())[0].shape[1:])  # on a throw-away generator
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Fresh":
         """Return the data set with batches on ``device``, and inputs and regression values as ``dtype``."""

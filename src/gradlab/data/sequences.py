@@ -96,7 +96,7 @@ def draw_copy_memory(count: int, numbers: torch.Generator, *, length: int) -> tu
     steps = length + 2 * COPIED
     shown = torch.full((count, steps), BLANK)
     shown[:, :COPIED] = symbols
-    shown[:, -COPIED - 1] = DELIMITER
+    shown[:, -COPIED - 1] = DELIMITER  # one step before the ten symbols must be repeated
     targets = torch.full((count, steps), BLANK)
     targets[:, -COPIED:] = symbols
     return F.one_hot(shown, DELIMITER + 1).to(torch.float32), targets

@@ -1,8 +1,8 @@
 """One time step of an Elman RNN, an LSTM and a GRU, with torch's order and signs of the gates.
 
-A cell is called as ``cell(below, beside, state)``: the outputs of the input matrix and of the recurrent matrix, each
-[n, gates * width], and the previous state. It returns z in one or two pieces, [n, …], and the new state, whose first
-tensor is h. Layer normalization is placed as in Ba et al. 2016 (supplement).
+A cell is called as ``cell(from_input, from_state, state)``: the outputs of the input matrix and of the recurrent
+matrix, each [n, gates * width], and the previous state. It returns z in one or two pieces, [n, …], and the new state,
+whose first tensor is h. Layer normalization is placed as in Ba et al. 2016 (supplement).
 """
 
 from collections.abc import Callable
@@ -52,9 +52,9 @@ class Elman(Cell):
         """Return norm(z), given z [..., width]."""
         return self.normalization(preactivations)
 
-    def forward(self, below: Tensor, beside: Tensor, state: State) -> tuple[State, State]:
+    def forward(self, from_input: Tensor, from_state: Tensor, state: State) -> tuple[State, State]:
         """Map the two parts of z [n, width] and (h,) to (z,) and (h,)."""
-        z = below + beside
+        z = from_input + from_state
         return (z,), (self.activation(self.normalization(z)),)
 
 
@@ -94,9 +94,9 @@ class LSTM(Gated):
         super().__init__((4 * width,), normalize)
         self.normalization = normalize(width)
 
-    def forward(self, below: Tensor, beside: Tensor, state: State) -> tuple[State, State]:
+    def forward(self, from_input: Tensor, from_state: Tensor, state: State) -> tuple[State, State]:
         """Map the two parts of z [n, 4 width] and (h, c) to (z,) and (h, c)."""
-        z = below + beside
+        z = from_input + from_state
         i, f, g, o = z.chunk(4, 1)
         c = torch.addcmul(f.sigmoid() * state[1], i.sigmoid(), g.tanh())
         return (z,), (o.sigmoid() * self.normalization(c).tanh(), c)
@@ -113,14 +113,15 @@ class GRU(Gated):
     def __init__(self, width: int, normalize: Normalize) -> None:
         super().__init__((2 * width, width), normalize)
 
-    def forward(self, below: Tensor, beside: Tensor, state: State) -> tuple[State, State]:
+    def forward(self, from_input: Tensor, from_state: Tensor, state: State) -> tuple[State, State]:
         """Map the two parts of z [n, 3 width] and (h,) to z of both gates and of the candidate, and (h,)."""
         (h,) = state
-        gates_below, candidate_below = below.split(self._sizes, 1)
-        gates_beside, candidate_beside = beside.split(self._sizes, 1)
-        gates = gates_below + gates_beside
+        input_gates, input_candidate = from_input.split(self._sizes, 1)
+        state_gates, state_candidate = from_state.split(self._sizes, 1)
+        gates = input_gates + state_gates
         r, u = gates.sigmoid().chunk(2, 1)
-        candidate = torch.addcmul(candidate_below, r, candidate_beside)
+        # torch applies r after the recurrent matrix and its bias, Cho et al. before it
+        candidate = torch.addcmul(input_candidate, r, state_candidate)
         n = candidate.tanh()
         return (gates, candidate), (n + u * (h - n),)  # not lerp: under autocast it refuses mixed dtypes
 

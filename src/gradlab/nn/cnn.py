@@ -82,7 +82,7 @@ class CNN(Network):
         lengths = block_lengths(depth - 1, block_depth)
         stages = min(stages, len(lengths))
         smallest = min(input_shape[1:])
-        for _ in range(stages - 1):
+        for _ in range(stages - 1):  # a padded convolution with stride 2 rounds up
             smallest = (smallest + 1) // 2
         if padding_mode == "circular" and kernel_size // 2 > smallest:
             raise ValueError(
@@ -115,12 +115,14 @@ class CNN(Network):
                 return nn.Identity()
             if shortcut == "zero_pad":
                 return ZeroPad(out - channels, stride)
+            # with affine-first layers the branch ends normalized before the sum, so the projection does too
             parts = ("affine", "normalization") if order == AFFINE_FIRST else ("affine",)
             return projection(
                 channels, out, stride=stride, order=parts, initializer=initializer, normalization=normalization
             )
 
         def block(index: int, length: int) -> nn.Module:
+            # 0 in the first stage, and larger than the previous block's in the first block of each later stage
             stage, previous = (max(i, 0) * stages // len(lengths) for i in (index, index - 1))
             channels, out, stride = width * 2**previous, width * 2**stage, 1 + stage - previous
             first = build(channels, out, stride, order)
@@ -133,6 +135,7 @@ class CNN(Network):
 
         features = [width, *(width * 2 ** (i * stages // len(lengths)) for i in range(len(lengths)))]
         super().__init__(
+            # activation-first blocks start with a normalization and an activation, so the stem ends without
             stem=build(input_shape[0], width, 1, order if order == AFFINE_FIRST else ("affine",)),
             blocks=[block(index, length) for index, length in enumerate(lengths)],
             lengths=lengths,

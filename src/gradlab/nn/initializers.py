@@ -97,7 +97,7 @@ def delta_orthogonal(layer: nn.Module, *, activation: nn.Module, gain: Gain = 1.
     weight = _weight(layer)
     with torch.no_grad():
         weight.zero_()
-        centre = weight[(..., *(size // 2 for size in weight.shape[2:]))]
+        centre = weight[(..., *(size // 2 for size in weight.shape[2:]))]  # a view, so the next line sets the weight
         nn.init.orthogonal_(centre, gain=_gain(gain, activation))
     _zero_bias(layer)
 

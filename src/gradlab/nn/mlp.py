@@ -81,6 +81,7 @@ class MLP(Network):
 
         lengths = block_lengths(depth - 1, block_depth)
         super().__init__(
+            # activation-first blocks start with a normalization and an activation, so the stem ends without
             stem=build(prod(input_shape), order if order == AFFINE_FIRST else ("affine",)),
             blocks=[block(index, length, len(lengths)) for index, length in enumerate(lengths)],
             lengths=lengths,

@@ -68,7 +68,8 @@ class RecurrentLayer(nn.Module):
         return self._unroll(x)
 
     def _unroll(self, x: Tensor) -> Tensor:
-        # `forward`, not a call: hooks on these modules would run once per time step
+        # One graph node per state, so that dL/dh_t is available; torch's kernel hides the states between its steps.
+        # `forward`, not a call: hooks on these modules would run once per time step.
         below = self.input.forward(x.transpose(0, 1))
         if self.tape is not None and not below.requires_grad:
             below.requires_grad_()  # dL/dz is recorded for frozen layers too

@@ -30,7 +30,7 @@ class Identity(nn.Module):
     def __init__(self, branch: nn.Sequential, shortcut: nn.Module, index: int, blocks: int) -> None:
         super().__init__()
         self.branch, self.fork, self.shortcut = branch, Fork(), shortcut
-        self.activation: Any = branch[-1].activation
+        self.activation: Any = branch[-1].activation  # moved from the end of the branch to after the sum
         del branch[-1].activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ class Fixup(PreActivation):
         """Scale and zero the weights of every Fixup block of ``model``; ``batch`` is unused."""
         for block in (module for module in model.modules() if isinstance(module, Fixup)):
             *inner, last = block_layers(block)
-            for layer in inner:
+            for layer in inner:  # m - 1 layers
                 weight_scale(layer.affine).mul_(block.blocks ** (-1 / (2 * len(inner))))
             weight_scale(last.affine).zero_()
             if block.zero_head:

@@ -44,7 +44,7 @@ def rnn(
     Args:
         input_shape: Shape of one input.
         outputs: Number of classes, or of values to predict.
-        each_step: Whether the head answers at every time step.
+        each_step: Whether the head is applied at every time step, not only at the last.
         depth: Number of recurrent layers.
         width: Number of units in each.
         bias: Whether layers and head have biases.
@@ -59,6 +59,7 @@ def rnn(
         phi = activation()
         cell = cells.Elman(width, normalize, phi)
         kernel = _KERNELS.get(type(phi), "")
+        # without a kernel this module only holds the weights, and its nonlinearity is unused
         weights = nn.RNN(features, width, nonlinearity=kernel or "tanh", bias=bias, batch_first=True)
         initialize(
             weights,
@@ -103,7 +104,7 @@ def lstm(
     Args:
         input_shape: Shape of one input.
         outputs: Number of classes, or of values to predict.
-        each_step: Whether the head answers at every time step.
+        each_step: Whether the head is applied at every time step, not only at the last.
         depth: Number of recurrent layers.
         width: Number of units in each.
         bias: Whether layers and head have biases.
@@ -164,7 +165,7 @@ def gru(
     Args:
         input_shape: Shape of one input.
         outputs: Number of classes, or of values to predict.
-        each_step: Whether the head answers at every time step.
+        each_step: Whether the head is applied at every time step, not only at the last.
         depth: Number of recurrent layers.
         width: Number of units in each.
         bias: Whether layers and head have biases.
@@ -225,6 +226,7 @@ def _gated(
             recurrent_initializer=recurrent_initializer,
             set_biases=set_biases,
         )
+        # native only without normalization, which torch's kernels do not have
         return RecurrentLayer(weights, cell(width, normalize), native=isinstance(normalize(width), nn.Identity))
 
     return make

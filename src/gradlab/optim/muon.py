@@ -67,7 +67,7 @@ class Muon(Optimizer):
             closure: Recomputes the loss and returns it, or None.
         """
         loss = None if closure is None else torch.enable_grad()(closure)()
-        # Schedules and checkpoints change the groups and the state of this optimizer, so its parts get them anew here.
+        # schedules and checkpoints change the groups and the state of this optimizer, so they are passed on each step
         first_of_adamw = len(self._muon.param_groups)
         for part, groups in (
             (self._muon, self.param_groups[:first_of_adamw]),

@@ -77,7 +77,8 @@ class Phi:
 
     @cached_property
     def _homogeneous(self) -> bool:
-        """Whether phi(c z) = c phi(z) for c > 0, as for relu; one quadrature then gives the moments at every q."""
+        """Whether phi(c z) = c phi(z) for c > 0, as for relu; one quadrature is then enough for every q."""
+        # 4 is a power of two, so the comparison is exact; in the moments only sqrt(q) and q then scale
         return bool((self.value(4 * _NODES) == 4 * self.value(_NODES)).all())
 
     @cached_property
