@@ -94,11 +94,12 @@ def test_each_growth_draws_weights_of_its_own():
     """The first layer of a new residual branch is random: two growths with the same numbers would be copies."""
     cfg = compose_config(*GROW, "residual=pre_activation", "model.block_depth=2")
     loop = assemble(cfg)
-    loop.structure.grow(12)
-    first = loop.model.blocks[-1]
-    loop.structure.grow(25)
-    second = loop.model.blocks[-1]
-    one, other = ([p.detach() for p in block.parameters() if p.dim() > 1 and p.any()] for block in (first, second))
+    new = []
+    for step in (12, 25):
+        blocks = len(loop.model.blocks)
+        loop.structure.grow(step)
+        new.append(loop.model.blocks[blocks])
+    one, other = ([p.detach() for p in block.parameters() if p.dim() > 1 and p.any()] for block in new)
     assert len(one) == len(other) > 0
     for left, right in zip(one, other, strict=True):
         correlation = torch.corrcoef(torch.stack([left.flatten(), right.flatten()]))[0, 1]
