@@ -1,8 +1,10 @@
+import random
 import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +13,14 @@ from gradlab.run.execute import execute
 from tests.support.made_up import make_run
 from tests.support.running import Run, compose_config
 
-torch.set_num_threads(1)
+
+@pytest.fixture(autouse=True)
+def same_start() -> None:
+    """Begin each test with the same random numbers and one thread, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

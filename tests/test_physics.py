@@ -1,8 +1,6 @@
 """gradlab's own CSVs against signal-propagation theory and published training results."""
 
 import json
-import time
-from itertools import pairwise
 from math import log, pi, sqrt
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 import torch
 
 from gradlab.run.assemble import assemble
+from tests.support.counting import python_calls
 from tests.support.running import compose_config
 from tests.support.theory import slope_moments
 
@@ -238,16 +237,14 @@ def test_ten_thousand_tanh_layers_pass_the_gradient_on(run):
 
 
 @pytest.mark.slow
-def test_a_step_costs_time_in_proportion_to_depth():
-    def seconds(depth):
-        """The processor time of a step, not the clock's: other programs may run too."""
-        sizes = (f"model.depth={depth}", "train.steps=5", "probe=full")
-        # numbers that vanish become denormal, and those cost a processor many times more
-        loop = assemble(compose_config(*DEEP_CNN, *sizes, "activation=tanh"))
-        times = [time.process_time() for _ in loop.run()]
-        return min(after - before for before, after in pairwise(times))
+def test_a_step_costs_calls_in_proportion_to_depth():
+    def calls(depth):
+        loop = assemble(compose_config(*DEEP_CNN, f"model.depth={depth}", "train.steps=2", "probe=full"))
+        stream = loop.run()
+        next(stream)
+        return python_calls(next, stream)
 
-    assert seconds(1000) / seconds(100) < 12
+    assert calls(1000) / calls(100) < 12
 
 
 def test_deep_supervision_brings_the_gradient_to_the_first_layer(run):

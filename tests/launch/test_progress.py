@@ -1,10 +1,10 @@
 import json
 import os
-import time
 from collections import Counter
 
 import pytest
 from tests.support.made_up import make_sweep
+from tests.support.waiting import wait_until
 
 from gradlab.launch.progress import abandon, following, progress_line
 from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, read_rows
@@ -34,10 +34,7 @@ def test_runs_are_followed_through_their_files(tmp_path, capsys):
         begin(folders[0], status="completed")
         begin(folders[1], status="failed", error="it broke")
         begin(folders[2])
-        deadline = time.monotonic() + 20
-        while "1 done, 1 failed, 3 left" not in (line := capsys.readouterr().out) and time.monotonic() < deadline:
-            time.sleep(0.02)
-    assert "1 done, 1 failed, 3 left, about" in line
+        wait_until(lambda: "1 done, 1 failed, 3 left, about" in capsys.readouterr().out)
 
 
 def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):

@@ -5,13 +5,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from math import isinf
 
 import pandas as pd
 import pytest
 import torch
 from tests.support.running import compose_config
+from tests.support.waiting import wait_until
 
 from gradlab.artifacts.fingerprint import compute_fingerprint, foreign_sources
 from gradlab.artifacts.record import read_run, write_json
@@ -178,11 +178,9 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path):
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        deadline = time.monotonic() + 120
-        while not (metrics.exists() and metrics.stat().st_size > 1000) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: metrics.exists() and metrics.stat().st_size > 1000, process)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=300)
+        _, stderr = process.communicate()
     assert process.returncode == 130, stderr
     assert stderr.strip().splitlines()[-1] == "gradlab: interrupted"
     record = json.loads((tmp_path / "out" / "run.json").read_text())

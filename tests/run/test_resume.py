@@ -14,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 from tests.support.running import compose_config
+from tests.support.waiting import wait_until
 
 from gradlab.artifacts.fingerprint import compute_fingerprint
 from gradlab.artifacts.record import read_run
@@ -235,13 +236,6 @@ def test_only_what_changes_no_number_may_differ_on_the_command_line(tmp_path):
         resume.resume(str(tmp_path / "none"), overrides=[], dirs=[CONFIGS])
 
 
-def wait_for(folder: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 120
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < deadline, f"no {pattern} after two minutes"
-        time.sleep(0.01)
-
-
 def write_record(folder: Path, *overrides: str) -> None:
     """Leave what Hydra leaves in a run's folder."""
     command = [sys.executable, "-m", "gradlab.cli", *overrides, "--cfg", "all"]
@@ -267,7 +261,7 @@ def test_ten_kills_at_random_moments(tmp_path):
     command, killed, resumed_at = [*gradlab, *config, "hydra.run.dir=cut"], 0, []
     while killed < 10:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-        wait_for(tmp_path, "cut/.hydra/overrides.yaml")
+        wait_until(lambda: (tmp_path / "cut" / ".hydra" / "overrides.yaml").exists(), process)
         try:
             process.wait(moments.uniform(0.0, max(10.0, seconds / 2)))
             shutil.rmtree(tmp_path / "cut")  # it came to its end before its moment: another round
@@ -293,7 +287,7 @@ def test_a_sweep_goes_on_where_it_was_killed(tmp_path):
     command = [sys.executable, "-m", "gradlab.cli", "-m", "seed=0,1", "hydra.sweep.dir=sweep", "figures=false",
                "train.steps=3000", "train.checkpoint_every=50"]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    wait_for(tmp_path, "sweep/*seed=1*/checkpoint.pt")
+    wait_until(lambda: list(tmp_path.glob("sweep/*seed=1*/checkpoint.pt")), process)
     process.kill()
     process.wait()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
