@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from gradlab.artifacts.record import write_json
+from gradlab.artifacts.atomic import write_json
 from gradlab.artifacts.tables import METRICS, Table
 from gradlab.probe.columns import COLUMNS
 

@@ -22,7 +22,7 @@ from unittest.mock import patch
 import torch
 
 from gradlab import cli
-from gradlab.artifacts.record import read_run
+from gradlab.artifacts.record import load_run
 from gradlab.config import build
 from gradlab.run import checkpoint, console, execute
 from gradlab.run.execute import run
@@ -36,7 +36,7 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
         (execute, "describe_environment"),
     ],
     "writing": [
-        (History, "__init__"), (History, "close"), (execute, "write_json"), (checkpoint, "save"), (summary, "add_run"),
+        (History, "__init__"), (History, "close"), (execute, "write_run"), (checkpoint, "save"), (summary, "add_run"),
         (console, "summarize"),
     ],
     "drawing": [(rebuild, "rebuild")],
@@ -87,8 +87,8 @@ def main() -> None:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         with contextlib.suppress(SystemExit):
             cli.main()
-        records = [read_run(path.parent) or {} for path in Path(scratch).glob("sweep/*/run.json")]
-    training = statistics.median(record["seconds"] for record in records)
+        records = [load_run(path.parent) for path in Path(scratch).glob("sweep/*/run.json")]
+    training = statistics.median(record.get("seconds", 0.0) for record in records)
     rows = {name: statistics.median(SPENT[f"{name} in a run"][1:]) for name in ("building", "writing")}
     between = [later - sooner for later, sooner in zip(SPENT["begun"][1:], SPENT["ended"], strict=False)]
     rows = {"composing, and Hydra": statistics.median(between), **rows}

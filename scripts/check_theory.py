@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from gradlab.artifacts.record import read_run
+from gradlab.artifacts.record import load_run
 from gradlab.config import schema
 from gradlab.config.paths import CONFIGS
 from gradlab.run.execute import execute
@@ -55,7 +55,7 @@ def measure(overrides: list[str], folder: Path) -> dict[str, Any] | str:
         cfg = compose("config", overrides=[*FIXED, *overrides])
     folder.mkdir()
     execute(cfg, folder, choices={}, brief=True)
-    return (read_run(folder) or {})["theory"]
+    return load_run(folder).get("theory") or ""
 
 
 def line(theory: dict[str, Any] | str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlab.artifacts.environment import describe_environment
-from gradlab.artifacts.record import describe_error, write_json
+from gradlab.artifacts.record import RunRecord, describe_error, write_run
 from gradlab.compat.torch_private import is_compiled
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.errors import GradlabError
@@ -20,7 +20,7 @@ from gradlab.norms import quiet
 from gradlab.probe.probe import Probe
 from gradlab.probe.unscale import unscaled
 from gradlab.run.history import History
-from gradlab.run.metrics import find
+from gradlab.run.observations import flow_metrics, observe
 from gradlab.run.verdicts import judge
 
 _THRESHOLDS = Thresholds()  # those of diagnosis=default
@@ -149,7 +149,7 @@ class Watch:
         history.close()
         hidden = self._probe.hidden_layers
         parameter = next(self._model.parameters())
-        record: dict[str, Any] = {
+        record: RunRecord = {
             "status": self._status(error),
             "fingerprint": None,
             "seed": None,
@@ -160,11 +160,15 @@ class Watch:
             "seconds": time.monotonic() - self._started,
             "hidden_layers": hidden,
         }
-        record |= find(history, _THRESHOLDS, hidden=hidden, smallest=torch.finfo(parameter.dtype).tiny)
-        record["verdicts"] = judge(self._folder, record, _THRESHOLDS, config={}, choices={})
+        observations = observe(self._folder, record)
+        smallest = torch.finfo(parameter.dtype).tiny
+        given = {"observations": observations, "smallest": smallest}
+        record["metrics"] = history.totals() | flow_metrics(observations)
+        record["verdicts"] = judge(self._folder, record, _THRESHOLDS, config={}, choices={}, **given)
+        record["theory"] = None
         if isinstance(error, Exception):
             record["error"] = describe_error(error)
-        write_json(self._folder / "run.json", record)
+        write_run(self._folder, record)
 
     def _begin(self) -> None:
         self._stop_reading_scale()

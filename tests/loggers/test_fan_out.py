@@ -78,7 +78,7 @@ def test_a_run_that_fails_says_so_to_its_loggers(run, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr("gradlab.run.session.find", broken)
+    monkeypatch.setattr("gradlab.run.session.observe", broken)
     with pytest.raises(RuntimeError, match="no memory"):
         run(*SMALL, logged())
     assert Notebook.open.ended[0]["status"] == "failed"

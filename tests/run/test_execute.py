@@ -13,8 +13,9 @@ import torch
 from tests.support.running import compose_config
 from tests.support.waiting import wait_until
 
+from gradlab.artifacts.atomic import write_json
 from gradlab.artifacts.fingerprint import compute_fingerprint, foreign_sources
-from gradlab.artifacts.record import read_run, write_json
+from gradlab.artifacts.record import read_run
 from gradlab.artifacts.tables import METRICS, Table
 from gradlab.errors import GradlabError
 from gradlab.run.assemble import assemble

@@ -52,7 +52,8 @@ def test_a_rate_too_high_is_named_before_what_it_does(run):
     record = record_of(run("optimizer.lr=1e12", "model.depth=3", "model.width=32", "train.steps=30"))
     assert causes(record) == ["learning_rate_too_high"]
     assert "1e+12" in next(v for v in record["verdicts"] if v["root_cause"])["sentence"]
-    assert Gate(fail_on=["learning_rate_too_high"]).reasons(record)
+    judged = {name: record[name] for name in ("status", "metrics", "verdicts")}
+    assert Gate(fail_on=["learning_rate_too_high"]).reasons(**judged)
 
 
 def test_remedies_need_the_config(run, write_run):

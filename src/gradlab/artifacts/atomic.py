@@ -1,14 +1,17 @@
-"""Files that are either whole or not there."""
+"""Atomic writes: a file is either whole or not there."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to that takes the place of ``path`` only once it is whole and on the disk."""
+    """Yield a temporary path; at the end of the block it is synced to disk and renamed to ``path``."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
@@ -17,6 +20,21 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write strict JSON by rename; nan and infinities become the strings "nan", "inf" and "-inf"."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(to_plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value as JSON has it: keys as texts, tuples as lists, nan and infinities as "nan", "inf" and "-inf"."""
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def _sync(path: Path) -> None:

@@ -1,15 +1,27 @@
-"""What the numbers of a run may depend on beside its config."""
+"""Versions, device, threads and state of the code: what a run's numbers depend on besides its config."""
 
 import platform
 import subprocess
 from importlib.metadata import version
-from typing import Any
+from typing import TypedDict
 
 from gradlab import __version__
 
 
-def describe_environment(*, device: str, threads: int) -> dict[str, Any]:
-    """Return what the numbers may depend on beside the config: versions, device, threads, the state of the code."""
+class Environment(TypedDict):
+    """What a run's numbers depend on besides its config; the git keys are None outside a repository."""
+
+    gradlab: str
+    python: str
+    torch: str
+    device: str
+    threads: int
+    git_sha: str | None
+    git_dirty: bool | None
+
+
+def describe_environment(*, device: str, threads: int) -> Environment:
+    """Return the versions and the state of the code, with the device and number of threads given."""
     return {
         "gradlab": __version__,
         "python": platform.python_version(),
@@ -22,7 +34,7 @@ def describe_environment(*, device: str, threads: int) -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
-    """Return what git says of the working directory, None outside a repository or without git."""
+    """Return git's output in the working directory; None outside a repository or without git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):

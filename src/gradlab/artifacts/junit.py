@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from gradlab.artifacts.atomic import replacing
+from gradlab.artifacts.record import RunRecord
 from gradlab.errors import GradlabError
 
 
@@ -21,7 +21,7 @@ def check_place(path: str) -> None:
         raise GradlabError(f"gate.junit={path}: no file can be written there")
 
 
-def write_junit(path: Path, records: Mapping[str, Mapping[str, Any]]) -> None:
+def write_junit(path: Path, records: Mapping[str, RunRecord]) -> None:
     """Write one test case for each run: failed where the gate did not let it pass, in error where the run failed.
 
     Args:

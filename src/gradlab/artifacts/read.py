@@ -5,15 +5,20 @@ things, so columns are masked arrays: empty cells are masked, nan and inf are or
 """
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradlab.artifacts.record import read_run
+
 Metrics = Mapping[str, np.ma.MaskedArray]
+Cells = dict[str, Any]
+_WORDS, _WHOLE_NUMBERS = {"layer", "role"}, {"step", "depth_index", "time"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,48 @@ def _thin_out(lines: Sequence[str], most: int) -> list[str]:
     return [*lines[:1], *(line for line, step in zip(lines[1:], steps[1:], strict=True) if step in wanted)]
 
 
+def read_first_and_last(path: Path) -> tuple[list[Cells], list[Cells]]:
+    """Return the rows of the first and of the last recorded step; both are empty where there is no row or no file.
+
+    Args:
+        path: A table whose first column is the step.
+
+    Returns:
+        For each row its cells by column: words, whole numbers, floats, and None for an empty cell.
+
+    Raises:
+        ValueError: A row has another number of cells than the header.
+    """
+    if not path.exists():
+        return [], []
+    with path.open(newline="", encoding="utf-8") as file:
+        header = file.readline()
+        lines = file.readlines()
+    if not lines:
+        return [], []
+    first = takewhile(lambda line: _same_step(line, lines[0]), lines)
+    last = takewhile(lambda line: _same_step(line, lines[-1]), reversed(lines))
+    names = next(csv.reader([header]))
+    return _cells(path, names, list(first)), _cells(path, names, list(last)[::-1])
+
+
+def _same_step(line: str, other: str) -> bool:
+    return line.partition(",")[0] == other.partition(",")[0]
+
+
+def _cells(path: Path, names: Sequence[str], lines: Sequence[str]) -> list[Cells]:
+    rows = list(csv.reader(lines))
+    if broken := next((row for row in rows if len(row) != len(names)), None):
+        raise ValueError(f"{path}, step {broken[0]}: {len(broken)} cells instead of {len(names)}")
+    return [{name: _cell(name, text) for name, text in zip(names, row, strict=True)} for row in rows]
+
+
+def _cell(name: str, text: str) -> Any:
+    if name in _WORDS or not text:
+        return text or None
+    return int(text) if name in _WHOLE_NUMBERS else float(text)
+
+
 def numbers(cells: Sequence[str]) -> np.ma.MaskedArray:
     """Return cells as a float64 array, masked where the cell is empty."""
     values = np.array([float(cell) if cell else np.nan for cell in cells], dtype=np.float64)
@@ -133,12 +180,10 @@ def read_layers(run_dir: Path, columns: Sequence[str], *, steps: int | None = No
 def _has_head(run_dir: Path, deepest: int) -> bool:
     """Whether the deepest layer on record is the head: ``probe.layers`` may have left it out.
 
-    run.json says how many hidden layers there are; without it the head is taken to be on record.
+    run.json holds the number of hidden layers; without it the deepest layer is taken to be the head.
     """
-    try:
-        return deepest > json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["hidden_layers"]
-    except (OSError, ValueError, KeyError):
-        return True
+    hidden = (read_run(run_dir) or {}).get("hidden_layers")
+    return hidden is None or deepest > hidden
 
 
 def spread_out(count: int, most: int) -> list[int]:

@@ -90,18 +90,19 @@ def explain_run(folder: Path) -> dict[str, Any]:
         OSError: A file cannot be read.
         ValueError: A file is broken.
     """
-    from gradlab.artifacts.record import root_cause
+    from gradlab.artifacts.record import FILE, RunRecord, load_run
+    from gradlab.diagnosis.verdict import root_cause
     from gradlab.run.verdicts import judge
 
-    record = _read_json(folder / "run.json")
+    record: RunRecord = {"status": "unfinished"}
+    if (folder / FILE).exists():
+        record |= load_run(folder)
     config, choices, overrides = _read_config(folder)
-    if "status" not in record:
-        record |= {"status": "unfinished"}
     if not all("root_cause" in verdict for verdict in record.get("verdicts") or [{}]):
         from gradlab.diagnosis.thresholds import Thresholds
 
-        record |= {"verdicts": judge(folder, record, Thresholds(), config=config, choices=choices)}
-    cause = root_cause(record)
+        record["verdicts"] = judge(folder, record, Thresholds(), config=config, choices=choices)
+    cause = root_cause(record.get("verdicts"))
     known = ("status", "seed", "steps", "seconds", "error", "metrics", "chance", "verdicts", "warnings", "model")
     return {
         "run": str(folder),
@@ -122,18 +123,6 @@ def _parser() -> ArgumentParser:
     parser.add_argument("folders", nargs="+", metavar="RUN", type=Path, help="a run, a sweep, or a folder of them")
     parser.add_argument("--json", action="store_true", help="print a list of JSON objects, one for each run")
     return parser
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"run.json is broken: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError("run.json is broken: it is not an object")
-    return content
 
 
 def _read_config(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:

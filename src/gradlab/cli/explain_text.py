@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import Any
 
 from gradlab.diagnosis.flow import FLOW
+from gradlab.diagnosis.verdict import root_cause
 
 WIDTH = 110
 _UNKNOWN = (
@@ -53,7 +54,7 @@ def tally(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """
     for run in runs:
         yield run["run"]
-        cause = next((item for item in run["verdicts"] or () if item["root_cause"]), None)
+        cause = root_cause(run["verdicts"])
         if cause is None:
             yield from (*_indented(_end(run), first="  "), "")
             continue

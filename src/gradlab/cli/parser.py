@@ -19,7 +19,7 @@ from importlib.metadata import version
 from typing import Any, NoReturn
 
 from gradlab import __version__
-from gradlab.artifacts.record import to_plain
+from gradlab.artifacts.atomic import to_plain
 from gradlab.errors import GateError, GradlabError, one_line
 
 SCHEMA = 1

@@ -184,7 +184,7 @@ def attempt(expectation: "Expectation", to: Path, *, quick: bool, named: bool, s
     Returns:
         How it came out; that is also written to the experiment's folder.
     """
-    from gradlab.artifacts.record import write_json
+    from gradlab.artifacts.atomic import write_json
     from gradlab.reproduce.results import Result
 
     line = command(expectation.name)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AllowInfNan
 
 from gradlab.diagnosis.causes import FAULTS
+from gradlab.diagnosis.verdict import VerdictRecord
 
 RATIOS = {"gradient ratio": "gradient_ratio_final", "gradient ratio over time": "time_gradient_ratio_final"}
 _STATUS = "diverged"  # both a status and a verdict, but reported once
@@ -47,18 +48,20 @@ class Gate:
                 f"fail_on has unknown verdicts {', '.join(unknown)}; known are {', '.join(sorted(FAULTS))}"
             )
 
-    def reasons(self, record: Mapping[str, Any]) -> list[str]:
+    def reasons(self, *, status: str, metrics: Mapping[str, Any], verdicts: Sequence[VerdictRecord]) -> list[str]:
         """Return the reasons why a run does not pass, one sentence each; empty if it passes.
 
         A limited figure that was not measured, or is nan, does not pass.
 
         Args:
-            record: Content of the run's run.json as written, where infinities and nan may be strings.
+            status: How the run ended.
+            metrics: Its metrics as in run.json, where infinities and nan may be strings.
+            verdicts: Its verdicts as in run.json.
         """
-        metrics, reasons = record["metrics"], []
+        reasons = []
         if self.min_gradient_ratio > 0 or self.max_gradient_ratio < inf:
             limits = f"[{self.min_gradient_ratio:g}, {self.max_gradient_ratio:g}]"
-            measured = {name: metrics.get(key) for name, key in RATIOS.items() if metrics.get(key) is not None}
+            measured = {name: ratio for name, key in RATIOS.items() if (ratio := metrics.get(key)) is not None}
             if not measured:
                 reasons.append(f"gradient ratio was not measured; it must lie in {limits}")
             for name, ratio in measured.items():
@@ -69,11 +72,11 @@ class Gate:
             reasons.append(f"accuracy was not measured; it must be at least {self.min_accuracy:g}")
         elif self.min_accuracy > 0 and not float(accuracy) >= self.min_accuracy:
             reasons.append(f"accuracy {float(accuracy):.3g} is below {self.min_accuracy:g}")
-        if record["status"] in self.fail_on:
-            reasons.append(f"the run {record['status']}")
-        last = [verdict for verdict in record["verdicts"] if verdict["when"] == "final"]
+        if status in self.fail_on:
+            reasons.append(f"the run {status}")
+        last = [verdict for verdict in verdicts if verdict["when"] == "final"]
         if set(self.fail_on) - {_STATUS} and not last:
             reasons.append("no gradient was recorded (probe.every=0, or a range test), so there is nothing to judge")
-        reported = {_STATUS} if record["status"] == _STATUS else set()
+        reported = {_STATUS} if status == _STATUS else set()
         reasons += [verdict["sentence"] for verdict in last if verdict["name"] in set(self.fail_on) - reported]
         return reasons

@@ -1,6 +1,8 @@
 """The result of a rule, and the words that its sentence is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypedDict
 
 from gradlab import errors
 
@@ -30,6 +32,44 @@ class Verdict:
     value: float | None = None
     threshold: float | None = None
     source: str = ""
+
+
+class RemedyRecord(TypedDict):
+    """A remedy in run.json."""
+
+    overrides: list[str]
+    reason: str
+    source: str
+
+
+class VerdictRecord(TypedDict):
+    """A verdict in run.json.
+
+    Attributes:
+        when: ``initial`` or ``final``.
+        root_cause: Whether it explains the others; at most one verdict of a run does.
+        remedies: What may help, the most promising first.
+
+    The other keys are those of `Verdict`.
+    """
+
+    when: str
+    step: int
+    over: str
+    name: str
+    sentence: str
+    layers: list[int]
+    column: str
+    value: float | None
+    threshold: float | None
+    source: str
+    root_cause: bool
+    remedies: list[RemedyRecord]
+
+
+def root_cause(verdicts: Iterable[VerdictRecord] | None) -> VerdictRecord | None:
+    """Return the root cause among verdicts; None where nothing is wrong. A run older than root causes has none."""
+    return next((verdict for verdict in verdicts or () if verdict.get("root_cause")), None)
 
 
 def short(value: float) -> str:

@@ -12,7 +12,7 @@ from gradlab.config.hydra_compat import configure_log
 from gradlab.config.hydra_private import write_yaml
 from gradlab.fused.train_group import Member
 from gradlab.run import console
-from gradlab.run.execute import pass_gate, written_down
+from gradlab.run.execute import pass_gate, record_failure
 
 
 def finish(launcher: Any, config: DictConfig, member: Member) -> JobReturn:
@@ -49,11 +49,11 @@ def conclude(member: Member) -> float | None:
         raise RuntimeError(f"{member.folder.name} has not been trained")
     record = member.record
     try:
-        with written_down(member.cfg, member.folder, record, brief=True):
-            for line in record["warnings"]:
+        with record_failure(member.cfg, member.folder, record, brief=True):
+            for line in record.get("warnings", ()):
                 console.say(f"warning: {line}")
             session.end(seconds=member.seconds)
-        console.summarize(member.folder, record, brief=True, foretold=member.cfg.train.measure_only)
+        console.summarize(member.folder, record, brief=True, theory=member.cfg.train.measure_only)
         return pass_gate(member.cfg, record, member.start.gate, member.folder, alone=False)
     except Exception as error:
         console.say(f"failed: {describe_error(error)} ({member.folder.name})")

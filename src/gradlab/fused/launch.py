@@ -136,11 +136,10 @@ def _enlist(each: Job) -> str | None:
         cfg = _copy(each.config)
         with read_write(cfg), open_dict(cfg):
             del cfg["hydra"]
-        record: dict[str, Any] = {"status": "failed"}
         try:
             hydra = each.config.hydra
             given = {"overrides": list(hydra.overrides.task), "choices": hydra.runtime.choices}
-            start = prepare(cfg, each.folder, record, **given)
+            start = prepare(cfg, each.folder, **given)
             text = json.dumps(OmegaConf.to_container(cfg), default=str)
         except Exception:  # alone, it tells its error and writes it down
             return None
@@ -155,7 +154,7 @@ def _enlist(each: Job) -> str | None:
         each.reason = "its config looks at Hydra's own, or has it change the run's surroundings"
     if each.reason is not None:
         return None
-    each.member = Member(cfg=cfg, folder=each.folder, record=record, start=start)
+    each.member = Member(cfg=cfg, folder=each.folder, record=start.record, start=start)
     each.folder.mkdir(parents=True, exist_ok=True)
     return program(start.config)
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab.artifacts.record import clear_run
+from gradlab.artifacts.environment import Environment
+from gradlab.artifacts.record import RunRecord, clear_run
 from gradlab.config.signatures import locate
 from gradlab.fused.clipping import RULES
 from gradlab.fused.group_size import Width, choose_width
@@ -44,7 +45,7 @@ class Member:
 
     cfg: DictConfig
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
     start: Start
     session: Session | None = None
     seconds: float = 0.0
@@ -72,7 +73,7 @@ def train(
     members: Sequence[Member],
     *,
     load: Callable[[DictConfig], Any],
-    environment: Callable[..., Any],
+    environment: Callable[..., Environment],
     choose: Callable[[Sequence[Loop]], Width] = choose_width,
     keep: Callable[[], None] = lambda: None,
 ) -> None:
@@ -107,7 +108,7 @@ def train(
 
 
 def _train(
-    members: Sequence[Member], loops: Sequence[Loop], states: Sequence[RandomState], *, environment: Mapping[str, Any]
+    members: Sequence[Member], loops: Sequence[Loop], states: Sequence[RandomState], *, environment: Environment
 ) -> None:
     """Train built runs as one; ``states`` is each run's random state between its building and its end."""
     began = time.monotonic()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gradlab.artifacts.record import read_run, write_json
+from gradlab.artifacts.record import read_run, write_run
 
 EVERY = 10.0  # seconds between two lines
 
@@ -55,7 +55,7 @@ def abandon(folder: Path, reason: str) -> None:
     """
     if read_run(folder) is None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "run.json", {"status": "failed", "error": reason})
+        write_run(folder, {"status": "failed", "error": reason})
 
 
 def progress_line(counts: Counter[str], *, total: int, seconds: float) -> str:

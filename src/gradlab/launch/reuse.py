@@ -34,11 +34,11 @@ def finished(folder: Path, config: DictConfig) -> JobReturn | None:
         plain = _resolved(config)
         decisive = decisive_part(plain)
         _import_targets(decisive)
-        same = record["fingerprint"] == compute_fingerprint(plain, foreign_sources(decisive))
+        same = record.get("fingerprint") == compute_fingerprint(plain, foreign_sources(decisive))
         before = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
         if same and before["gate"] == plain["gate"]:
             os.utime(folder / ".hydra" / "hydra.yaml")  # it belongs to this sweep too
-            objective = record["metrics"].get(plain["objective"]) if record["status"] == "completed" else None
+            objective = record.get("metrics", {}).get(plain["objective"]) if record["status"] == "completed" else None
             answer = JobReturn(status=JobStatus.COMPLETED, overrides=list(config.hydra.overrides.task))
             answer.return_value = objective
             return answer

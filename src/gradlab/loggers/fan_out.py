@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gradlab.artifacts.record import describe_error, read_run
+from gradlab.artifacts.record import RunRecord, describe_error, read_run
 from gradlab.loggers.series import layer_series, step_series
 
 
@@ -15,7 +15,7 @@ class Logger(Protocol):
         """Log the figures of one recorded step, by name; they may be nan or infinite."""
         ...
 
-    def finish(self, record: Mapping[str, Any], figures: Sequence[Path]) -> None:
+    def finish(self, record: RunRecord, figures: Sequence[Path]) -> None:
         """Log the content of run.json and the PNG files of the figures, and close."""
         ...
 

@@ -8,6 +8,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
+from gradlab.artifacts.record import RunRecord
 from gradlab.loggers.series import findings, flattened
 
 _METRICS, _PARAMS = 1000, 100  # MLflow's limits on one request
@@ -67,7 +68,7 @@ class MLflow:
         if len(self._pending) >= _METRICS:
             self._flush()
 
-    def finish(self, record: Mapping[str, Any], figures: Sequence[Path]) -> None:
+    def finish(self, record: RunRecord, figures: Sequence[Path]) -> None:
         """Send pending metrics, findings and figures, and set the run's status."""
         self._flush()
         for name, value in findings(record).items():

@@ -4,7 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gradlab.artifacts.record import RunRecord
 from gradlab.diagnosis.config_facts import flat_items
+from gradlab.diagnosis.verdict import root_cause
 from gradlab.probe.columns import COLUMNS
 
 _DEPTH, _LAYER, _ROLE = (COLUMNS.index(name) for name in ("depth_index", "layer", "role"))
@@ -49,15 +51,16 @@ def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     }
 
 
-def findings(record: Mapping[str, Any]) -> dict[str, Any]:
+def findings(record: RunRecord) -> dict[str, Any]:
     """Return the results in run.json by name: status, steps, metrics, verdicts and range test."""
     items = record.get("verdicts") or ()
     verdicts = {f"verdict_{item['when']}": item["sentence"] for item in items}
-    if cause := next((item for item in items if item.get("root_cause")), None):
+    if cause := root_cause(items):
         verdicts["root_cause"] = cause["sentence"]
     metrics = {name: value for name, value in (record.get("metrics") or {}).items() if value is not None}
-    outcome = {name: record[name] for name in ("status", "steps", "seconds", "error") if name in record}
-    return outcome | metrics | verdicts | flattened({"lr_range": record["lr_range"]} if record.get("lr_range") else {})
+    outcome = {name: record.get(name) for name in ("status", "steps", "seconds", "error") if name in record}
+    lr_range = record.get("lr_range")
+    return outcome | metrics | verdicts | flattened({"lr_range": lr_range} if lr_range else {})
 
 
 def _label(row: Sequence[Any], digits: int) -> str:

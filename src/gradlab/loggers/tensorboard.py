@@ -9,6 +9,7 @@ from PIL import Image
 from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from gradlab.artifacts.record import RunRecord
 from gradlab.loggers.series import findings, flattened
 
 
@@ -33,7 +34,7 @@ class TensorBoard:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
-    def finish(self, record: Mapping[str, Any], figures: Sequence[Path]) -> None:
+    def finish(self, record: RunRecord, figures: Sequence[Path]) -> None:
         """Write hyperparameters, findings and figures, and close."""
         metrics = record.get("metrics") or {}
         numbers = {f"final/{name}": value for name, value in metrics.items() if isinstance(value, int | float)}

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import wandb
 
+from gradlab.artifacts.record import RunRecord
 from gradlab.loggers.series import findings, flattened
 
 
@@ -46,7 +47,7 @@ class WandB:
         """Write the figures of one step."""
         self._run.log(dict(values), step=step)
 
-    def finish(self, record: Mapping[str, Any], figures: Sequence[Path]) -> None:
+    def finish(self, record: RunRecord, figures: Sequence[Path]) -> None:
         """Write findings and figures, and close."""
         self._run.summary.update(findings(record))
         if figures:

@@ -4,12 +4,14 @@ Layers are the hidden ones on the main path, at one recorded step. A gradient's 
 1 it explodes, below 1 it vanishes.
 """
 
-import json
 from math import exp, inf, nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from gradlab.artifacts.record import load_run
 
 
 def recorded(run: Path, *, name: str) -> float:
@@ -19,7 +21,7 @@ def recorded(run: Path, *, name: str) -> float:
         run: The run's folder.
         name: Its dotted path, such as ``metrics.eval_accuracy``.
     """
-    found = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    found: Any = load_run(run)
     for part in name.split("."):
         found = found[part]
     return float(found)
@@ -27,7 +29,7 @@ def recorded(run: Path, *, name: str) -> float:
 
 def diverged(run: Path) -> float:
     """Return 1 where the run ended at a loss that is not finite, else 0."""
-    return float(json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "diverged")
+    return float(load_run(run)["status"] == "diverged")
 
 
 def lowest(run: Path, *, column: str) -> float:

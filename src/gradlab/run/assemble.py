@@ -15,6 +15,7 @@ from gradlab.probe.probe import Probe
 from gradlab.train.freeze import Freeze, read_freeze
 from gradlab.train.loop import Loop
 from gradlab.train.precision import Precision
+from gradlab.train.rng import seed_all
 from gradlab.train.structure import Structure
 from gradlab.train.task import TASKS
 
@@ -42,7 +43,7 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     device = find_device(cfg.train.device)
     _set_float32(device, tf32=cfg.train.tf32)
     torch.set_num_threads(cfg.train.threads)
-    _seed(cfg.seed)
+    seed_all(cfg.seed)
     dtype = getattr(torch, cfg.train.dtype)
     data = load(cfg)
     # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
@@ -111,23 +112,12 @@ def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> No
         raise GradlabError("train.batch_size=1: batch_norm needs at least 2 samples to normalize over")
     batches.load_state_dict(state)
     with torch.random.fork_rng():
-        _seed(seed)
+        seed_all(seed)
         if isinstance(finish := getattr(model, "finish", None), Callable):
             finish(inputs)
         if not hasattr(model, "points"):
             with build.blame("model"):
                 check_outputs(model, inputs, outputs=data.outputs, each_step=data.each_step)
-
-
-def _seed(seed: int) -> None:
-    """Seed the generators of the CPU and of every CUDA device, which are all that ``train.device`` can name.
-
-    ``torch.manual_seed`` also looks for other kinds of device and records a traceback, for more time than building a
-    small network takes.
-    """
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_available():
-        torch.cuda.manual_seed_all(seed)
 
 
 def _read_structure(cfg: DictConfig) -> tuple[list[Freeze], dict[int, int]]:

@@ -9,9 +9,10 @@ import torch
 
 from gradlab.artifacts.atomic import replacing
 from gradlab.artifacts.fingerprint import decisive_part, differences
-from gradlab.artifacts.record import read_run
+from gradlab.artifacts.record import RunRecord, read_run
 from gradlab.errors import GradlabError
 from gradlab.train.loop import Loop
+from gradlab.train.rng import all_random_states, set_all_random_states
 
 
 class ForeignRunError(GradlabError):
@@ -29,7 +30,7 @@ def save(path: Path, loop: Loop, *, run: Mapping[str, Any]) -> None:
     content = {name: part.state_dict() for name, part in _parts(loop).items()}
     content |= {
         "clipping": content.get("clipping", {}),
-        "rng": random_state() | {"batches": loop.batches.state_dict()},
+        "rng": all_random_states() | {"batches": loop.batches.state_dict()},
         "step": loop.step,
         "status": loop.status,
         **run,
@@ -65,14 +66,12 @@ def restore(loop: Loop, content: Mapping[str, Any]) -> None:
     loop.batches.load_state_dict(content["rng"]["batches"])
     loop.step = content["step"]
     loop.status = "running" if content["status"] == "interrupted" else content["status"]
-    torch.set_rng_state(content["rng"]["cpu"])
-    if loop.device.type == "cuda" and content["rng"]["cuda"]:
-        torch.cuda.set_rng_state_all(content["rng"]["cuda"])
+    set_all_random_states(content["rng"], loop.device)
 
 
 def find(
     folder: Path, *, config: Mapping[str, Any], fingerprint: str, only_own: bool
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+) -> tuple[RunRecord | None, dict[str, Any] | None]:
     """Look for a run of this very config in a folder.
 
     Args:
@@ -88,7 +87,7 @@ def find(
         ForeignRunError: The folder holds a run of another config; the message names the keys that differ.
         GradlabError: Its checkpoint cannot be read.
     """
-    record = read_run(folder) or {}
+    record: RunRecord = read_run(folder) or {"status": "unfinished"}
     own = record.get("fingerprint") == fingerprint
     if own and record["status"] in ("completed", "diverged"):
         return record, None
@@ -100,11 +99,6 @@ def find(
         reason = "; ".join(lines) or "the version of gradlab or of your own parts is another"
         raise ForeignRunError(f"train.resume={folder}: the run was done under another config: {reason}")
     return None, None
-
-
-def random_state() -> dict[str, Any]:
-    """Return the state of torch's global generators, of the CPU and of each CUDA device."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []}
 
 
 def _parts(loop: Loop) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gradlab.artifacts.record import root_cause
+from gradlab.artifacts.record import RangeRecord, RunRecord
 from gradlab.config.build import uses
 from gradlab.diagnosis.flow import FLOW
+from gradlab.diagnosis.verdict import VerdictRecord, root_cause
 from gradlab.theory.sentences import in_words
 from gradlab.view.layer_table import layer_table
 
@@ -61,7 +62,7 @@ def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
 
 
 def summarize(
-    folder: Path, record: Mapping[str, Any], *, brief: bool = False, clips: bool = False, foretold: bool = False
+    folder: Path, record: RunRecord, *, brief: bool = False, clips: bool = False, theory: bool = False
 ) -> None:
     """Print a table of layers, the verdicts, how often the gradient was clipped, the final metrics and the folder.
 
@@ -70,13 +71,14 @@ def summarize(
         record: Content of its run.json.
         brief: Whether to print one line with the last verdict and the folder's name instead.
         clips: Whether a clipping was chosen, so that "never clipped" is worth saying.
-        foretold: Whether to say what theory predicts.
+        theory: Whether to print what theory predicts.
     """
-    metrics = ", ".join(f"{name} {value:.4g}" for name, value in _shown(record["metrics"]))
-    end = f"{record['status']} in {record['seconds']:.1f} s" + (f": {metrics}" if metrics else "")
-    verdicts = record["verdicts"]
+    metrics, verdicts = record.get("metrics", {}), record.get("verdicts", [])
+    cause = root_cause(verdicts)
+    results = ", ".join(f"{name} {value:.4g}" for name, value in _shown(metrics))
+    end = f"{record['status']} in {record.get('seconds', 0.0):.1f} s" + (f": {results}" if results else "")
     if brief:
-        said = [cause] if (cause := root_cause(record)) else verdicts[-1:]
+        said = [cause] if cause else verdicts[-1:]
         say("; ".join([end, *(verdict["sentence"] for verdict in said), folder.name]))
         return
     console = Console(highlight=False, soft_wrap=True)
@@ -84,27 +86,27 @@ def summarize(
         console.print(layer_table(folder))
     for verdict in _telling(verdicts):
         console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
-    for line in in_words(record["theory"]) if foretold else ():
+    for line in in_words(record.get("theory")) if theory else ():
         console.print(line, markup=False)
     if record["status"] == "diverged":
-        console.print(f"diverged: a loss was not finite at step {record['steps'] - 1}")
-    clipped, recorded = record["metrics"]["clipped_steps"], record["metrics"]["recorded_steps"]
+        console.print(f"diverged: a loss was not finite at step {record.get('steps', 0) - 1}")
+    clipped, recorded = metrics["clipped_steps"], metrics["recorded_steps"]
     if clips or clipped:
         console.print(f"the gradient was clipped at {clipped} of {recorded} recorded steps")
-    if skipped := record["metrics"].get("skipped_steps"):
+    if skipped := metrics.get("skipped_steps"):
         console.print(f"{skipped} steps were skipped: their float16 gradients overflowed")
     console.print(end, markup=False)
-    for line in _causes(record):
+    for line in _explain(cause):
         console.print(line, markup=False)
     console.print(str(folder), markup=False)
 
 
-def announce_rate(folder: Path, found: Mapping[str, Any], *, brief: bool = False) -> None:
+def announce_rate(folder: Path, found: RangeRecord, *, brief: bool = False) -> None:
     """Print what a range test found, the override to paste, and the folder.
 
     Args:
         folder: The run's folder.
-        found: What run.json says of the range test.
+        found: Its result.
         brief: Whether to print one line.
     """
     override = [] if found["suggestion"] is None else [f"optimizer.lr={found['suggestion']}"]
@@ -115,7 +117,7 @@ def announce_rate(folder: Path, found: Mapping[str, Any], *, brief: bool = False
         print(*lines, sep="\n")
 
 
-def range_test_in_words(found: Mapping[str, Any]) -> str:
+def range_test_in_words(found: RangeRecord) -> str:
     """Say in one line what a range test found."""
     if found["suggestion"] is None:
         return "the range test found no learning rate at which the loss falls"
@@ -125,7 +127,7 @@ def range_test_in_words(found: Mapping[str, Any]) -> str:
     return f"{lowest} and blows up by {found['blew_up_at']:.2g}"
 
 
-def _telling(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _telling(verdicts: Sequence[VerdictRecord]) -> list[VerdictRecord]:
     """Return the verdicts on the gradient flow, each once; those that find nothing to compare only where all do."""
     flow = [verdict for verdict in verdicts if verdict["name"] in FLOW]
     new = {verdict["sentence"]: verdict for verdict in reversed(flow)}
@@ -133,9 +135,9 @@ def _telling(verdicts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return found or list(new.values())[-1:]
 
 
-def _causes(record: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is behind all that is wrong, and what may help."""
-    if cause := root_cause(record):
+def _explain(cause: VerdictRecord | None) -> Iterator[str]:
+    """Yield the root cause and its first remedy, a line each; nothing where nothing is wrong."""
+    if cause:
         yield f"root cause: {cause['sentence']}"
         for remedy in cause["remedies"][:1]:
             yield f"remedy: {' '.join(remedy['overrides'])}: {remedy['reason']}"

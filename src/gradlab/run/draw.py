@@ -27,7 +27,9 @@ def rebuild_run(run: Path, *, caption: str) -> list[Path]:
     figures = draw_run(run, caption=caption)
     row = read_row(run, name=run.resolve().name)
     overrides = {key: row[key] for key in override_keys(list(row))}
-    page = write_run_page(run, row=row, overrides=overrides, record=read_run(run) or {}, figures=figures)
+    page = write_run_page(
+        run, row=row, overrides=overrides, record=read_run(run) or {"status": "unfinished"}, figures=figures
+    )
     return [*figures, page]
 
 

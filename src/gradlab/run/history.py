@@ -1,6 +1,6 @@
-"""What a run writes down as it goes, and what it remembers of it to judge the run by."""
+"""The tables of a run under way, and its totals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ FLUSH = 50  # recorded steps between two writes to disk
 
 
 class History:
-    """Writes a run's tables as it goes, and remembers its first and last recorded step and how often it clipped.
+    """Writes a run's tables step by step, and counts its recorded and its clipped steps.
 
     Args:
         folder: The run's folder.
@@ -28,23 +28,16 @@ class History:
         self._gradients = self._tables.open("gradients.csv", COLUMNS)
         self._metrics = self._tables.open("metrics.csv", METRICS)
         self._waiting: tuple[list[Row], list[list[Any]]] = ([], [])
-        self.first: list[Row] = []
-        self.last: list[Row] = []
-        self.first_times: Sequence[Row] = ()
-        self.last_times: Sequence[Row] = ()
         self.metrics: dict[str, Any] = {}
         self.recorded_steps = self.clipped_steps = 0
         if state:
-            self.first, self.last, self.metrics = state["first"], state["last"], state["metrics"]
-            self.first_times, self.last_times = state["first_times"], state["last_times"]
+            self.metrics = state["metrics"]
             self.recorded_steps, self.clipped_steps = state["recorded_steps"], state["clipped_steps"]
 
     def add(self, metrics: Mapping[str, Any], recording: Recording) -> None:
         """Add one step's metrics and what was recorded of it; the recording of an unrecorded step is empty."""
-        rows, times = recording.layers, recording.timesteps
-        if times:
+        if times := recording.timesteps:
             self._tables.open("timesteps.csv", TIMES[: len(times[0])]).write(times)
-            self.first_times, self.last_times = self.first_times or list(times), list(times)
         if recording.shares:
             self._tables.open("auxiliary.csv", SHARES).write(recording.shares)
         if recording.neighbours:
@@ -52,10 +45,8 @@ class History:
         self.metrics |= metrics
         self.recorded_steps += 1
         self.clipped_steps += metrics.get("clipped_grad_norm", 0.0) < metrics.get("grad_norm", 0.0)
-        if rows:
-            self.first, self.last = self.first or list(rows), list(rows)
         gradients, steps = self._waiting
-        gradients.extend(rows)
+        gradients.extend(recording.layers)
         steps.append([metrics.get(name) for name in METRICS])
         if len(steps) >= FLUSH:
             self._flush()
@@ -65,14 +56,15 @@ class History:
         self._flush()
         return {
             "tables": self._tables.sync(),
-            "first": self.first,
-            "last": self.last,
-            "first_times": self.first_times,
-            "last_times": self.last_times,
             "metrics": self.metrics,
             "recorded_steps": self.recorded_steps,
             "clipped_steps": self.clipped_steps,
         }
+
+    def totals(self) -> dict[str, Any]:
+        """Return the final losses and accuracy, and the numbers of steps, as ``metrics`` of run.json has them."""
+        last = {name: self.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")}
+        return last | {"recorded_steps": self.recorded_steps, "clipped_steps": self.clipped_steps}
 
     def close(self) -> None:
         """Write what is waiting and close the files."""

@@ -2,11 +2,11 @@
 
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gradlab.artifacts.atomic import replacing
+from gradlab.artifacts.record import RangeRecord
 from gradlab.artifacts.tables import Table
 from gradlab.config.build import AUTO
 from gradlab.errors import GradlabError
@@ -20,8 +20,8 @@ COLUMNS = ("step", "lr", "train_loss", "smoothed_loss")
 
 
 def settle(
-    cfg: DictConfig, folder: Path, *, known: dict[str, Any] | None = None, brief: bool = False
-) -> tuple[DictConfig, dict[str, Any] | None]:
+    cfg: DictConfig, folder: Path, *, known: RangeRecord | None = None, brief: bool = False
+) -> tuple[DictConfig, RangeRecord | None]:
     """Put a number in the place of ``optimizer.lr=auto``.
 
     Args:
@@ -49,7 +49,7 @@ def settle(
     return settled, found
 
 
-def search(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+def search(cfg: DictConfig, folder: Path) -> RangeRecord:
     """Do a range test on a freshly built net, and write ``lr_range.csv``.
 
     Args:

@@ -12,8 +12,9 @@ from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
 from gradlab.artifacts.read import read_columns
-from gradlab.artifacts.record import read_run, root_cause
+from gradlab.artifacts.record import UNREADABLE, read_run
 from gradlab.diagnosis.flow import FLOW
+from gradlab.diagnosis.verdict import root_cause
 
 UNFINISHED = "unfinished"  # status of a run without a readable run.json: under way, or killed
 _BEST = {"eval_accuracy": max, "eval_loss": min, "train_loss": min}
@@ -37,13 +38,13 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
     """
     overrides = dict(read_overrides(run))
     seed = overrides.pop("seed", None)
-    record: dict[str, Any] = read_run(run) or {"status": UNFINISHED, "error": "it left no readable run.json"}
+    record = read_run(run) or {"status": UNFINISHED, "error": UNREADABLE}
     cells: dict[str, Any] = overrides | {"run": name, "seed": record.get("seed", seed), "status": record.get("status")}
     cells |= {name: record.get(name) for name in ("steps", "seconds", "hidden_layers", "error")}
     cells |= dict(record.get("metrics") or {}) | _best(run)
     if search := record.get("lr_range"):
         cells["lr_suggested"] = search.get("suggestion")
-    if cause := root_cause(record):
+    if cause := root_cause(record.get("verdicts")):
         cells["verdict_final"] = cause["name"]
     for verdict in record.get("verdicts") or ():
         axis = verdict.get("over", "depth")

@@ -1,18 +1,22 @@
 """From the files of a run to the verdicts of its run.json; torch is never imported."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradlab.artifacts.read import numbers, read_columns, read_layers, read_metrics
+from gradlab.artifacts.record import RunRecord
 from gradlab.diagnosis.causes import diagnose
 from gradlab.diagnosis.config_facts import read_setting
 from gradlab.diagnosis.evidence import Array, Evidence
-from gradlab.diagnosis.remedies import read_facts, remedies_for
+from gradlab.diagnosis.flow import diagnose_flow
+from gradlab.diagnosis.remedies import Remedy, read_facts, remedies_for
+from gradlab.diagnosis.signal import detailed
 from gradlab.diagnosis.thresholds import Thresholds
-from gradlab.diagnosis.verdict import Verdict
+from gradlab.diagnosis.verdict import Verdict, VerdictRecord
+from gradlab.run.observations import Observation, observe
 
 _STEPS = 400  # recorded steps that are read, evenly spread over the run
 _MOMENTS = 40  # the same of timesteps.csv, which has a row for each time step
@@ -25,50 +29,55 @@ _OF_METRICS = ("step", "train_loss", "train_accuracy", "grad_norm", "clipped_gra
 
 def judge(
     folder: Path,
-    record: Mapping[str, Any],
+    record: RunRecord,
     limits: Thresholds,
     *,
     config: Mapping[str, Any],
     choices: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Return all verdicts of a run: those on its gradient flow that ``record`` has, between them the other faults.
+    observations: Iterable[Observation] | None = None,
+    smallest: float | None = None,
+) -> list[VerdictRecord]:
+    """Return all verdicts of a run: on its initial gradient flow, the other faults, on its final gradient flow.
 
-    Just one of them, unless nothing is wrong, is the root cause.
+    One of them is the root cause, unless nothing is wrong. A fault that an observation shows too is not listed twice:
+    the final observation stands for it, or else the initial one.
 
     Args:
         folder: The run's folder, its tables complete.
-        record: Its run.json as far as it is known: ``status, hidden_layers, verdicts`` and, if known, ``chance``.
+        record: Its run.json as far as it is known: ``status, hidden_layers`` and, if known, ``chance``.
         limits: What counts as a fault.
         config: The run's config as plain dictionaries; empty where there is none.
         choices: The option chosen of each group; empty where that is not known.
+        observations: The result of `observe`, if it is at hand.
+        smallest: Smallest normal number of the gradients' type; by default that of the config's ``train.dtype``.
 
     Raises:
         OSError: A table cannot be read.
         ValueError: A table is broken.
     """
-    known = [_BLANK | verdict for verdict in record.get("verdicts") or ()]
     if not (folder / "gradients.csv").exists():
-        return known
+        return []
     evidence = read_evidence(folder, record, config=config)
     facts = read_facts(config, choices)
-    others = []
-    for place, fault in enumerate(diagnose(evidence, limits)):
-        same = [item for item in known if (item["name"], item["over"]) == (fault.name, fault.over)]
-        entry = max(same, key=lambda item: item["when"] == "final", default=None)  # it stands for the whole run
-        if entry is None:
-            entry = described(fault, when="final")
-            others.append(entry)
-        entry["root_cause"] = place == 0
-        entry["remedies"] = [
-            {"overrides": list(remedy.overrides), "reason": remedy.reason, "source": remedy.source}
-            for remedy in remedies_for(fault.name, facts)
-        ]
-    initial = [item for item in known if item["when"] == "initial"]
-    return [*initial, *others, *(item for item in known if item["when"] != "initial")]
+    found = observe(folder, record) if observations is None else observations
+    smallest = evidence.setting.smallest if smallest is None else smallest
+    flow = [(one.when, _diagnose(one, limits, smallest=smallest)) for one in found if one.step is not None]
+    place = {(verdict.name, verdict.over): place for place, (_, verdict) in enumerate(flow)}  # final after initial
+    faults = {place.get((fault.name, fault.over), fault): fault for fault in diagnose(evidence, limits)}
+    cause = next(iter(faults), None)
+
+    def describe(key: int | Verdict, verdict: Verdict, when: str) -> VerdictRecord:
+        remedies = remedies_for(verdict.name, facts) if key in faults else []
+        return described(verdict, when=when, root_cause=key == cause, remedies=remedies)
+
+    observed = [describe(key, verdict, when) for key, (when, verdict) in enumerate(flow)]
+    others = [describe(key, fault, "final") for key, fault in faults.items() if isinstance(key, Verdict)]
+    initial = sum(when == "initial" for when, _ in flow)
+    return [*observed[:initial], *others, *observed[initial:]]
 
 
-def read_evidence(folder: Path, record: Mapping[str, Any], *, config: Mapping[str, Any]) -> Evidence:
-    """Return the tables of a run as the rules want them.
+def read_evidence(folder: Path, record: RunRecord, *, config: Mapping[str, Any]) -> Evidence:
+    """Return the tables of a run as arrays for the rules.
 
     Args:
         folder: The run's folder.
@@ -103,12 +112,16 @@ def read_evidence(folder: Path, record: Mapping[str, Any], *, config: Mapping[st
     )
 
 
-def described(verdict: Verdict, *, when: str) -> dict[str, Any]:
+def described(
+    verdict: Verdict, *, when: str, root_cause: bool = False, remedies: Iterable[Remedy] = ()
+) -> VerdictRecord:
     """Return a verdict as run.json has it.
 
     Args:
-        verdict: What was found.
+        verdict: The verdict.
         when: ``initial`` or ``final``.
+        root_cause: Whether it explains the others.
+        remedies: What may help, the most promising first.
     """
     return {
         "when": when,
@@ -121,12 +134,17 @@ def described(verdict: Verdict, *, when: str) -> dict[str, Any]:
         "value": verdict.value,
         "threshold": verdict.threshold,
         "source": verdict.source,
-        "root_cause": False,
-        "remedies": [],
+        "root_cause": root_cause,
+        "remedies": [
+            {"overrides": list(remedy.overrides), "reason": remedy.reason, "source": remedy.source}
+            for remedy in remedies
+        ],
     }
 
 
-_BLANK = described(Verdict(name="", sentence=""), when="final")
+def _diagnose(one: Observation, limits: Thresholds, *, smallest: float) -> Verdict:
+    verdict = diagnose_flow(one.places, one.received, limits, smallest=smallest, axis=one.axis)
+    return detailed(verdict, one.places, one.received, limits, axis=one.axis, step=one.step or 0, column=one.column)
 
 
 def _read_times(path: Path) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gradlab.artifacts.record import describe_error, read_run
+from gradlab.artifacts.record import UNREADABLE, RunRecord, describe_error, read_run
 from gradlab.errors import GateError, GradlabError
 
 
@@ -61,8 +61,8 @@ class Sweep(Callback):
         for name, record in records.items():
             if record["status"] == "failed":
                 print(f"gradlab: {name} failed: {record.get('error', '')}", file=sys.stderr)
-            elif record.get("gate"):
-                print(f"gradlab: {name} does not pass its gate: {'; '.join(record['gate'])}", file=sys.stderr)
+            elif reasons := record.get("gate"):
+                print(f"gradlab: {name} does not pass its gate: {'; '.join(reasons)}", file=sys.stderr)
         if junit := OmegaConf.select(config, "gate.junit"):
             from gradlab.artifacts.junit import write_junit
 
@@ -87,8 +87,8 @@ def _summarize(folder: Path) -> None:
         print(f"gradlab: no report: {describe_error(error)}", file=sys.stderr)
 
 
-def read_records(folder: Path, *, since: float = 0.0) -> dict[str, dict[str, Any]]:
-    """How each run of a sweep ended.
+def read_records(folder: Path, *, since: float = 0.0) -> dict[str, RunRecord]:
+    """Return how each run of a sweep ended.
 
     Args:
         folder: The sweep's folder, which holds one folder for each run.
@@ -101,5 +101,5 @@ def read_records(folder: Path, *, since: float = 0.0) -> dict[str, dict[str, Any
     # A run whose process was lost before it began has no .hydra.
     ended = {path.parent.name: path.stat().st_mtime for path in folder.glob("*/run.json")}
     touched = [name for name, seconds in (ended | begun).items() if seconds >= since]
-    lost = {"status": "failed", "error": "it left no readable run.json"}
+    lost: RunRecord = {"status": "failed", "error": UNREADABLE}
     return {name: read_run(folder / name) or lost for name in sorted(touched)}

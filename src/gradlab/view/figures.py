@@ -91,7 +91,7 @@ def _drawings(run_dir: Path, *, caption: str) -> dict[str, Callable[[], style.Sh
     drawings: dict[str, Callable[[], style.Sheet]] = {}
     if (run_dir / "lr_range.csv").exists():
         rates = read.read_metrics(run_dir, range_test.COLUMNS, name="lr_range.csv")
-        found = range_test.read_found(run_dir)
+        found = range_test.read_found(run_dir) or {}
         drawings["lr_range"] = lambda: range_test.lr_range(rates, found, caption=caption)
         if not (run_dir / "metrics.csv").exists():  # a range test alone: nothing was trained
             return drawings

@@ -96,9 +96,9 @@ def _variances(sweep: Sweep) -> list[tuple[float, float]]:
 
 
 def _read(folder: Path, variances: tuple[float, float]) -> Point:
-    """Return what a run's run.json says of it."""
+    """Return the measured and predicted factor in a run's run.json."""
     try:
-        theory: Any = (read_run(folder) or {})["theory"]
+        theory: Any = (read_run(folder) or {}).get("theory")
         measured, predicted = theory["measurement"]["factor"], theory["prediction"]["chi"]
     except (KeyError, TypeError):
         return Point(*variances, None, None)

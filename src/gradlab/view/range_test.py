@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from gradlab.artifacts import read
-from gradlab.artifacts.record import read_run
+from gradlab.artifacts.record import RangeRecord, read_run
 from gradlab.view import lanes, style
 from gradlab.view.format import power_of_ten, short
 
 COLUMNS = ("lr", "train_loss", "smoothed_loss")
 
 
-def read_found(run_dir: Path) -> dict[str, Any]:
-    """Return what run.json says of the range test; nothing where it cannot be read."""
-    return (read_run(run_dir) or {}).get("lr_range") or {}
+def read_found(run_dir: Path) -> RangeRecord | None:
+    """Return the result of the range test in run.json; None where there is none."""
+    return (read_run(run_dir) or {}).get("lr_range")
 
 
 def lr_range(table: read.Metrics, found: Mapping[str, Any], *, caption: str) -> style.Sheet:

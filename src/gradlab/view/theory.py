@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ def read_line(run_dir: Path, column: str) -> Line | None:
         column: The column that is drawn.
     """
     try:
-        theory = (read_run(run_dir) or {})["theory"]
+        theory: Any = (read_run(run_dir) or {}).get("theory")
         if theory["column"] != column:
             return None
         prediction = theory["prediction"]

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from gradlab.artifacts.read import read_columns
-from gradlab.artifacts.record import read_run
+from gradlab.artifacts.record import RunRecord, read_run
+from gradlab.diagnosis.verdict import root_cause
 from gradlab.sweep.remedies.plan import Trial
 from gradlab.sweep.remedies.tiers import RESOLUTION, interval, middle, tiers
 
 LAST = 0.25  # share of a run over whose recorded steps its loss is averaged
+_UNFINISHED: RunRecord = {"status": "unfinished"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +72,7 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
         folder: The sweep's folder.
         trials: What was tried.
     """
-    records = [[read_run(folder / name) or {} for name in trial.folders] for trial in trials]
+    records = [[read_run(folder / name) or _UNFINISHED for name in trial.folders] for trial in trials]
     samples = [
         [_losses(folder / name, record) for name, record in zip(trial.folders, own, strict=True)]
         for trial, own in zip(trials, records, strict=True)
@@ -99,7 +101,7 @@ def decades(ratio: float) -> float:
 
 
 def _outcome(
-    trial: Trial, records: Sequence[Mapping[str, Any]], samples: Sequence[Sequence[float]], *, base: Sequence[Any]
+    trial: Trial, records: Sequence[RunRecord], samples: Sequence[Sequence[float]], *, base: Sequence[RunRecord]
 ) -> Outcome:
     metrics = [record.get("metrics") or {} for record in records]
     initial, final = (_middle([gradient_ratio(one, when) for one in metrics]) for when in ("initial", "final"))
@@ -124,7 +126,7 @@ def _outcome(
     )
 
 
-def _guessing(records: Sequence[Mapping[str, Any]]) -> float:
+def _guessing(records: Sequence[RunRecord]) -> float:
     """Return the loss of a model that does not look at its inputs; inf where there is no such scale."""
     known = [loss for record in records if (loss := (record.get("chance") or {}).get("loss")) is not None]
     return median(known) if known else inf
@@ -134,35 +136,36 @@ def _placed(outcome: Outcome, rank: int, tier: int) -> Outcome:
     return replace(outcome, rank=rank, tier=tier)
 
 
-def _losses(run: Path, record: Mapping[str, Any]) -> list[float]:
+def _losses(run: Path, record: RunRecord) -> list[float]:
     """Return a run's training losses at the steps recorded in its last quarter, ``[inf]`` where it did not complete."""
-    if record.get("status") != "completed":
+    if record["status"] != "completed":
         return [inf]
     columns = read_columns(run / "metrics.csv", ("step", "train_loss"))
     cells = [(int(step), float(cell)) for step, cell in zip(*columns.values(), strict=True) if cell]
-    late = [loss for step, loss in cells if step >= (1 - LAST) * (record["steps"] - 1)] or [cells[-1][1]]
+    late = [loss for step, loss in cells if step >= (1 - LAST) * (record.get("steps", 1) - 1)] or [cells[-1][1]]
     return late if all(map(isfinite, late)) else [inf]
 
 
-def _status(trial: Trial, records: Sequence[Mapping[str, Any]]) -> str:
+def _status(trial: Trial, records: Sequence[RunRecord]) -> str:
     if trial.refused:
         return f"refused: {trial.refused}"
-    endings = Counter(record.get("status", "unfinished") for record in records)
+    endings = Counter(record["status"] for record in records)
     bad = [f"{count} of {len(records)} {status}" for status, count in endings.items() if status != "completed"]
     return ", ".join(bad) or "completed"
 
 
-def _verdict(record: Mapping[str, Any]) -> str:
+def _verdict(record: RunRecord) -> str:
     """Return a run's last verdict: the root cause, else that over depth, or over time where there is no depth."""
     final = [verdict for verdict in record.get("verdicts") or () if verdict["when"] == "final"]
     telling = [verdict for verdict in final if verdict["name"] != "shallow"] or final
-    root = [verdict for verdict in telling if verdict.get("root_cause")]
-    return next((verdict["name"] for verdict in root or telling), "")
+    said = root_cause(telling) or next(iter(telling), None)
+    return said["name"] if said else ""
 
 
-def _pace(records: Sequence[Mapping[str, Any]]) -> float:
+def _pace(records: Sequence[RunRecord]) -> float:
     """Return the median seconds per step; nan where no run completed."""
-    paces = [record["seconds"] / record["steps"] for record in records if record.get("status") == "completed"]
+    done = [record for record in records if record["status"] == "completed"]
+    paces = [record["seconds"] / record["steps"] for record in done if "seconds" in record and "steps" in record]
     return median(paces) if paces else nan
 
 

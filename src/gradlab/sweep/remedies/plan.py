@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from gradlab.artifacts.record import write_json
+from gradlab.artifacts.atomic import write_json
 from gradlab.config.run_name import run_name
 from gradlab.diagnosis.overrides import combined, exclusive
 from gradlab.diagnosis.remedies import Remedy

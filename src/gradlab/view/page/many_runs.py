@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradlab.artifacts.record import RunRecord
+from gradlab.diagnosis.verdict import root_cause
 from gradlab.view.digest import detail, digest
 from gradlab.view.format import condition, label
 from gradlab.view.page.render import NAME, cell, figure, story, write_page
@@ -45,7 +47,7 @@ def write_sweep_page(
     folder: Path,
     sweep: Sweep,
     *,
-    records: Sequence[Mapping[str, Any]],
+    records: Sequence[RunRecord],
     drawings: Sequence[Drawing],
     metric: Metric | None,
     remedies: RemedySection | None = None,
@@ -115,15 +117,15 @@ def _data(sweep: Sweep, runs: Sequence[Mapping[str, Any]], *, metric: Metric | N
     }
 
 
-def _ends(sweep: Sweep, metric: Metric, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _ends(sweep: Sweep, metric: Metric, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """Return the best config and the worst, each with a run that stands for it and what was found there."""
     order, values = sweep.ranked(metric), sweep.values(metric)
     found = []
     for kind, (name, rows) in (("best", order[0]), ("worst", order[-1])):
         middle = int(rows[np.argsort(metric.score(values.iloc[rows]), kind="stable")[(len(rows) - 1) // 2]])
         verdicts = records[middle].get("verdicts") or ()
-        told = [verdict for verdict in verdicts if verdict.get("root_cause")] or verdicts[-1:]
-        sentence = told[0]["sentence"] if told else records[middle].get("error") or ""
+        said = root_cause(verdicts) or next(iter(verdicts[-1:]), None)
+        sentence = said["sentence"] if said else records[middle].get("error") or ""
         measured = values.iloc[rows].dropna()
         words = [f"{condition(measured.median(), digits=3)} {metric.label}"] if measured.size else []
         value = "; ".join([*words, *_endings(sweep, rows)])

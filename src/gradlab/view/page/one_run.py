@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from gradlab.artifacts.record import RunRecord
 from gradlab.view.digest import Detail, digest
 from gradlab.view.format import label
 from gradlab.view.page.render import NAME, cell, figure, story, write_page
@@ -17,7 +17,7 @@ def write_run_page(
     *,
     row: Mapping[str, str],
     overrides: Mapping[str, str],
-    record: Mapping[str, Any],
+    record: RunRecord,
     figures: Sequence[Path],
 ) -> Path:
     """Write ``report.html`` into a run's folder.

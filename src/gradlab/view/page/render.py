@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -13,6 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gradlab import __version__
+from gradlab.artifacts.atomic import replacing
+from gradlab.artifacts.record import RunRecord
 from gradlab.view import style
 
 NAME = "report.html"
@@ -44,9 +45,8 @@ def write_page(path: Path, content: Mapping[str, Any]) -> None:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def figure(path: Path, places: Sequence[tuple[float, float, int, str]] = ()) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def cell(value: Any) -> Any:
     return None if value == "" else value
 
 
-def story(record: Mapping[str, Any]) -> list[list[Any]]:
+def story(record: RunRecord) -> list[list[Any]]:
     """Return the verdicts of a run.json as (step, sentence)."""
     return [[verdict["step"], verdict["sentence"]] for verdict in record.get("verdicts") or ()]
 
