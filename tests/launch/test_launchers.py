@@ -144,8 +144,9 @@ def test_slurm_gets_one_array_job_with_the_resources_asked_for(tmp_path):
     assert "2 completed, 0 diverged, 0 failed: s" in done.stdout
     (script,) = {path.resolve() for path in tmp_path.glob("s/.submitit/*/*submission.sh")}
     lines = script.read_text().splitlines()
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
-    shown = [line for line in readme.splitlines() if line.startswith(("#SBATCH", "module load"))]
+    pages = [page.read_text() for page in Path(__file__).parents[2].joinpath("docs").rglob("*.md")]
+    (page,) = [text for text in pages if "#SBATCH" in text]
+    shown = [line for line in page.splitlines() if line.startswith(("#SBATCH", "module load"))]
     assert len(shown) == 8
     assert not set(shown) - set(lines)
     assert lines.index("module load cuda") < next(i for i, line in enumerate(lines) if line.startswith("srun"))

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx  # pyright: ignore[reportMissingImports]
+from sphinx.util import logging  # pyright: ignore[reportMissingImports]
 
-from gradlab_docs import commands, files, options
+from gradlab_docs import commands, files, gallery, options
 from gradlab_docs.markdown import write_pages
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
+    app.add_config_value("gradlab_gallery", default=True, rebuild="")
     app.connect("builder-inited", generate)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -30,3 +32,7 @@ def generate(app: Sphinx) -> None:
         "commands.md": commands.commands_page(),
     }
     write_pages(reference, facts)
+    source = Path(app.srcdir)
+    run = str(app.config.gradlab_gallery) not in ("0", "False")
+    for problem in gallery.build(source / "_build" / "gallery", source / "gallery", run=run):
+        logging.getLogger(__name__).warning("gallery: %s", problem)

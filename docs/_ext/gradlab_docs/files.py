@@ -3,6 +3,8 @@
 The meanings stand in `meanings.yml`, the names come from gradlab; each page is refused where the two disagree.
 """
 
+import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
@@ -11,7 +13,10 @@ from typing import Any
 
 import yaml
 
+from gradlab.artifacts.environment import Environment
+from gradlab.artifacts.record import RangeRecord, RunRecord
 from gradlab.artifacts.tables import METRICS
+from gradlab.diagnosis.verdict import RemedyRecord, Verdict, VerdictRecord
 from gradlab.prediction.predict import CRITICAL
 from gradlab.probe import columns
 from gradlab.run import lr_range, row
@@ -104,13 +109,59 @@ def files_page() -> str:
 
 
 def record_page() -> str:
-    """Return the page of the keys of run.json."""
+    """Return the page of the keys of run.json, from its typed record."""
     known = meanings()["record"]
-    blocks = ["run.json is strict JSON; numbers that are not finite are the texts `nan`, `inf` and `-inf`."]
-    for title, name in (("Keys", "keys"), ("metrics", "metrics"), ("verdicts", "verdicts"), ("theory", "theory")):
-        rows = ([code(key), text] for key, text in known[name].items())
-        blocks += [f"## {title}", table(["key", "meaning"], rows)]
+    same("keys of environment", known["environment"], Environment.__annotations__)
+    verdicts = documented(Verdict) | documented(VerdictRecord)
+    nested = {
+        "lr_range": _keys(RangeRecord, documented(RangeRecord)),
+        "environment": _keys(Environment, known["environment"]),
+        "metrics": table(["key", "meaning"], ([code(key), text] for key, text in known["metrics"].items())),
+        "verdicts": _keys(VerdictRecord, verdicts),
+        "verdicts.remedies": _keys(RemedyRecord, documented(RemedyRecord)),
+        "theory": table(["key", "meaning"], ([code(key), text] for key, text in known["theory"].items())),
+    }
+    blocks = [
+        "run.json is strict JSON. Numbers that are not finite are the texts `nan`, `inf` and `-inf`. Only `status` is "
+        "in every file: a run that failed has what was known by then.",
+        "## Keys",
+        _keys(RunRecord, documented(RunRecord)),
+    ]
+    for name, listed in nested.items():
+        blocks += [f"## {name}", listed]
     return page("run.json", *blocks)
+
+
+def documented(described: Any) -> dict[str, str]:
+    """Return what a docstring says of each attribute or argument."""
+    _, _, listed = (inspect.getdoc(described) or "").replace("Args:\n", "Attributes:\n").partition("Attributes:\n")
+    block = re.split(r"\n(?=\S)", listed)[0]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", block, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _keys(record: Any, known: Mapping[str, str]) -> str:
+    """Return the table of a typed dictionary's keys; one without a meaning is refused."""
+    if missing := [name for name in record.__annotations__ if name not in known]:
+        raise ValueError(f"{record.__name__}: its docstring says nothing of {', '.join(missing)}")
+    rows = (
+        [code(name), _type(hint), re.sub(r"\bNone\b", "null", known[name].replace("``", "`"))]
+        for name, hint in record.__annotations__.items()
+    )
+    return table(["key", "type", "meaning"], rows)
+
+
+def _type(hint: Any) -> str:
+    """Return an annotation as JSON's readers know it: ``number or null``."""
+    text = re.sub(r"Required\[(.*)\]", r"\1", hint if isinstance(hint, str) else inspect.formatannotation(hint))
+    words = {
+        r"(typing\.|gradlab\.[\w.]+\.)": "", r"list\[.*\]": "list", r"dict\[.*\]": "object", r"\w+Record": "object",
+        r"Environment": "object", r"\bstr\b": "text", r"\b(int|float)\b": "number", r"\bbool\b": "true or false",
+        r"\bNone\b": "null", r" \| ": " or ",
+    }  # fmt: skip
+    for pattern, word in words.items():
+        text = re.sub(pattern, word, text)
+    return text
 
 
 def undescribed(folder: Path, *, kind: str) -> list[str]:
@@ -128,14 +179,15 @@ def undescribed(folder: Path, *, kind: str) -> list[str]:
 
 
 def undescribed_keys(record: Mapping[str, Any]) -> list[str]:
-    """Return the keys of a run.json that meanings.yml does not list."""
-    known = meanings()["record"]
-    bounds = {f"{name}_{end}" for name in known["metrics"] if "decades" in name for end in ("low", "high")}
+    """Return the keys of a run.json that the page does not list."""
+    known = meanings()["record"]["metrics"]
+    bounds = {f"{name}_{end}" for name in known if "decades" in name for end in ("low", "high")}
     return [
-        *(key for key in record if key not in known["keys"]),
-        *(f"metrics.{key}" for key in record.get("metrics") or () if key not in {*known["metrics"], *bounds}),
-        *(f"verdicts.{key}" for item in record.get("verdicts") or () for key in item if key not in known["verdicts"]),
-    ]
+        *(key for key in record if key not in RunRecord.__annotations__),
+        *(f"metrics.{key}" for key in record.get("metrics") or () if key not in {*known, *bounds}),
+        *(f"verdicts.{key}" for item in record.get("verdicts") or () for key in item
+          if key not in VerdictRecord.__annotations__),
+    ]  # fmt: skip
 
 
 def same(what: str, known: Iterable[str], wanted: Iterable[str]) -> None:

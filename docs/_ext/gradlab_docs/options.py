@@ -3,7 +3,7 @@
 import inspect
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ import yaml
 from gradlab.cli.help import groups
 from gradlab.config.paths import CONFIGS
 from gradlab.config.schema import allowed, defaults, settings
+from gradlab_docs.files import documented
 from gradlab_docs.markdown import code, fenced, page, table, toctree
 
 GROUPS = {
@@ -47,7 +48,7 @@ def pages() -> dict[str, str]:
     found = {name: options for name, options in groups([CONFIGS]).items() if name != "experiment"}
     if unknown := [name for name in found if name not in GROUPS]:
         raise ValueError(f"docs/_ext/gradlab_docs/options.py: say in GROUPS what the group {unknown[0]} is")
-    made = {file_name(name): _group(name, found[name]) for name in GROUPS}
+    made = {file_name(name): group_page(name, found[name]) for name in GROUPS}
     listed = table(
         ["group", "what it chooses", "options"],
         ([f"[{name}]({file_name(name)})", GROUPS[name], ", ".join(map(code, found[name]))] for name in GROUPS),
@@ -98,7 +99,8 @@ def _limits(metadata: tuple[Any, ...]) -> Iterator[str]:
         yield from (_BOUNDS[name].format(f"{value:g}") for name, value in bounds.items() if value is not None)
 
 
-def _group(name: str, options: dict[str, str]) -> str:
+def group_page(name: str, options: Mapping[str, str]) -> str:
+    """Return the page of a group, from the descriptions of its options."""
     blocks = [GROUPS[name], f"Default: `{_defaults()[name]}`." if name in _defaults() else ""]
     for option, text in options.items():
         blocks += [f"## {option}", f"{text[:1].upper()}{text[1:]}." if text else ""]
@@ -154,16 +156,7 @@ def described(target: str) -> dict[str, str]:
     if not target.startswith("gradlab."):
         return {}
     found = _located(target)
-    documented = [found, found.__init__] if inspect.isclass(found) else [found]
-    meanings: dict[str, str] = {}
-    for item in documented:
-        _, _, listed = (inspect.getdoc(item) or "").partition(
-            "Args:\n" if "Args:\n" in (inspect.getdoc(item) or "") else "Attributes:\n"
-        )
-        block = re.split(r"\n(?=\S)", listed)[0]
-        entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", block, re.MULTILINE)
-        meanings |= {name: " ".join(text.split()) for name, text in entries}
-    return meanings
+    return documented(found) | (documented(found.__init__) if inspect.isclass(found) else {})
 
 
 def _located(target: str) -> Any:

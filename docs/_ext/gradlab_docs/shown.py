@@ -44,6 +44,18 @@ class Block:
         return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
+def inline_commands(page: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line and the words of each command of gradlab in a page's text, between backticks.
+
+    One with a placeholder (``…``, or a name in capitals) is left out.
+    """
+    fenced = {number for block in blocks(page) for number in range(block.line, block.line + block.text.count("\n") + 2)}
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        for text in () if number in fenced else re.findall(r"`((?:uv run )?gradlab(?:-\w+)? [^`]+)`", line):
+            if "…" not in text and not re.search(r"\b[A-Z]{3,}\b", text):
+                yield number, shlex.split(text.replace("\\|", "|"))
+
+
 def blocks(page: Path) -> Iterator[Block]:
     """Yield the fenced blocks of a Markdown page, in order."""
     lines = page.read_text(encoding="utf-8").splitlines()
@@ -64,3 +76,9 @@ def blocks(page: Path) -> Iterator[Block]:
             page=page, line=start, language=language, text="\n".join(body) + "\n",
             skipped=notes.get("not run", ""), file=notes.get("file", ""),
         )  # fmt: skip
+
+
+def links(page: Path) -> list[str]:
+    """Return the local links and images of a page's text, as they are written."""
+    found = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    return [link for link in found if not re.match(r"\w+:", link)]

@@ -35,7 +35,13 @@ class Verdict:
 
 
 class RemedyRecord(TypedDict):
-    """A remedy in run.json."""
+    """A remedy in run.json.
+
+    Attributes:
+        overrides: What to add to the command.
+        reason: Why it may help.
+        source: Who published it.
+    """
 
     overrides: list[str]
     reason: str
