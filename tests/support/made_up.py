@@ -62,7 +62,8 @@ def make_sweep(
         metrics |= {f"gradient_ratio_{when}": ratio(number) for when in WHEN}
         metrics |= {f"decades_per_layer_{when}": 0.1 for when in WHEN}
         verdicts = [
-            {"when": when, "step": 0, "name": name, "sentence": f"{name} it is"} for when in ("initial", "final")
+            {"when": when, "step": 0, "over": "depth", "name": name, "sentence": f"{name} it is"}
+            for when in ("initial", "final")
         ]
         record = {"status": status(number), "seed": seed, "steps": 21, "seconds": 1.5, "hidden_layers": hidden(number)}
         failed = {"error": "it broke"} if status(number) == "failed" else {"metrics": metrics, "verdicts": verdicts}

@@ -90,7 +90,7 @@ def test_the_page_holds_every_run_and_its_flow(tmp_path):
     layers = data["runs"][0]["flow"]["layers"]
     assert layers["steps"] == [0, 5, 10]
     assert layers["backward"][0] == ["0", "!", -3, -4, -5, -6]
-    assert data["runs"][1]["verdicts"][0] == [0, "healthy it is"]
+    assert data["runs"][1]["answer"]["sentences"] == ["Step 0: healthy it is"]
 
 
 def test_a_page_of_500_runs_is_below_5_megabytes(tmp_path):

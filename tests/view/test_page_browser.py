@@ -11,6 +11,8 @@ from gradlab.sweep.rebuild import rebuild
 
 pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: uv sync")
+from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
+
 BROWSER, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 
 OVERRIDES = [
@@ -136,7 +138,7 @@ def test_the_keyboard_opens_a_run(page):
 
 def test_figures_tell_the_value_under_the_pointer_and_open_its_run(page):
     figure = page.find_element("css selector", "#figure-gradient_ratio")
-    x, y, row = json.loads(figure.get_attribute("data-places"))[0]
+    x, y, row, _ = json.loads(figure.get_attribute("data-places"))[0]
     page.execute_script(
         """const svg = document.querySelector("#figure-gradient_ratio svg"); svg.scrollIntoView();
         const at = new DOMPoint(arguments[0], arguments[1]).matrixTransform(svg.getScreenCTM());
@@ -164,9 +166,115 @@ def test_the_page_of_one_run_shows_its_flow_at_once(driver, sweep):
     text = "\n".join(["step,depth_index,layer,time,hidden_norm,hidden_grad_norm", *lines])
     (sweep / "run0" / "timesteps.csv").write_text(text + "\n")
     driver.get(rebuild_run(sweep / "run0", caption="c")[-1].as_uri())
-    titles = [chart.get_attribute("aria-label") for chart in driver.find_elements("css selector", "#run .charts svg")]
-    assert {"Gradient norm (dL/dz) against depth", "Gradient norm (dL/dh) against time", "Loss while training"} <= {
-        *titles
-    }
-    assert driver.find_elements("css selector", "#figure-gradient_heatmap svg")
+    labels = [chart.get_attribute("aria-label") for chart in driver.find_elements("css selector", ".charts svg")]
+    titles = {label.partition(".")[0] for label in labels}
+    assert {
+        "Gradient norm (dL/dz) against depth",
+        "Gradient norm (dL/dh) against time",
+        "Loss while training",
+    } <= titles
+    assert driver.find_element("css selector", "#figure-gradient_heatmap svg").get_attribute("aria-label")
     assert driver.get_log("browser") == []
+
+
+def set_size(driver, width, height=900):
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+@pytest.fixture
+def run_page(driver, sweep):
+    """The page of a run whose root cause has remedies."""
+    run = sweep / "run2"
+    record = json.loads((run / "run.json").read_text())
+    cause = {
+        "root_cause": True,
+        "over": "depth",
+        "name": "vanishing",
+        "sentence": "gradients vanish: layer 1 gets 0.01",
+    }
+    cause["remedies"] = [{"overrides": ["activation=relu"], "reason": "why", "source": "Who 2015"}]
+    record["verdicts"][-1] |= cause
+    (run / "run.json").write_text(json.dumps(record | {"chance": {"loss": 2.3, "accuracy": 0.1}}))
+    driver.get(rebuild_run(run, caption="c")[-1].as_uri())
+    yield driver
+    assert driver.get_log("browser") == []
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("width", [1400, 800])
+def test_verdict_cause_remedy_and_one_picture_stand_above_the_fold(run_page, width):
+    set_size(run_page, width)
+    answer = run_page.find_element("css selector", "#run .answer")
+    assert answer.text.startswith("Does the gradient arrive?\nNo: the gradient vanishes on its way back\n")
+    assert "gradients vanish: layer 1 gets 0.01" in answer.text
+    assert "Root cause: vanishing" in answer.text
+    assert "activation=relu why (Who 2015)" in answer.text
+    chart = run_page.find_element("css selector", "#first-chart svg")
+    assert chart.get_attribute("aria-label").startswith("Gradient norm (dL/dz) against depth. step 0: ")
+    assert chart.rect["y"] + chart.rect["height"] < 900
+
+
+@pytest.mark.parametrize("width", [1400, 800, 400])
+def test_charts_and_figures_use_the_width_and_nothing_sticks_out(run_page, width):
+    set_size(run_page, width)
+    narrow = "return document.documentElement.scrollWidth"
+    WebDriverWait(run_page, 20).until(lambda page: page.execute_script(narrow) <= width)
+    drawn = """return [...document.querySelectorAll(".charts .chart")].every(
+        box => Math.abs(box.clientWidth - box.firstElementChild.viewBox.baseVal.width) < 3)"""
+    WebDriverWait(run_page, 20).until(lambda page: page.execute_script(drawn))
+    whole = run_page.find_element("css selector", "main").rect["width"]
+    figure = run_page.find_element("css selector", "#figure-gradient_heatmap svg").rect["width"]
+    assert figure > 0.95 * min(whole, 1050)
+
+
+def test_every_line_chart_shows_layer_step_and_number(run_page):
+    tips = run_page.execute_script(
+        """return [...document.querySelectorAll(".charts svg")].map(svg => {
+          const circle = svg.querySelector("circle:not(.mark)");
+          const place = new DOMPoint(+circle.getAttribute("cx"), +circle.getAttribute("cy"));
+          const at = place.matrixTransform(svg.getScreenCTM());
+          svg.dispatchEvent(new PointerEvent("pointermove", {clientX: at.x, clientY: at.y}));
+          const tip = document.getElementById("tip"), text = tip.hidden ? "" : tip.textContent;
+          svg.dispatchEvent(new PointerEvent("pointerleave"));
+          return [svg.getAttribute("aria-label").split(".")[0], text, tip.hidden];
+        });"""
+    )
+    shown = {title: text for title, text, _ in tips}
+    assert shown["Gradient norm (dL/dz) against depth"] == "step 0, layer 1: 0.5"
+    assert shown["Spread of each layer's output"] == "step 0, layer 1: 0.3"
+    assert shown["Loss while training"] == "train loss, step 0: 1"
+    assert shown["Update / weights, by layer"] == "layer 1, step 0: 0.001"
+    assert all(hidden for *_, hidden in tips), "the tip goes when the pointer does"
+
+
+def test_the_arrow_keys_go_from_value_to_value(run_page):
+    run_page.execute_script("document.querySelector('#first-chart svg').focus()")
+    tip = run_page.find_element("id", "tip")
+    said = []
+    for key in ("\ue014", "\ue014", "\ue012"):  # right, right, left
+        run_page.switch_to.active_element.send_keys(key)
+        said.append(tip.text)
+    assert said == ["step 0, layer 1: 0.5", "step 0, layer 2: 0.25", "step 0, layer 1: 0.5"]
+
+
+def test_the_figures_of_a_sweep_use_the_width_too(page):
+    set_size(page, 1400)
+    whole = page.find_element("css selector", "main").rect["width"]
+    overlay = page.find_element("css selector", ".first figure svg").rect["width"]
+    assert overlay > 0.55 * whole
+    labels = [svg.get_attribute("aria-label") for svg in page.find_elements("css selector", "figure svg")]
+    assert len(labels) > 3
+    assert all(labels)
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_point_of_the_overlay_says_run_layer_and_number(page):
+    text = page.execute_script(
+        """const figure = document.querySelector("#figure-gradient_flow"), svg = figure.querySelector("svg");
+        const [x, y] = JSON.parse(figure.dataset.places)[0];
+        const at = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
+        svg.dispatchEvent(new PointerEvent("pointermove", {clientX: at.x, clientY: at.y}));
+        return document.getElementById("tip").textContent;"""
+    )
+    assert ", layer 1: " in text

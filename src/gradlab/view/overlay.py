@@ -138,7 +138,7 @@ def draw_lines(lines: Sequence[Line], *, title: str, caption: str, over: str, le
         for line in lines:
             values = getattr(line.flow, moment)
             lanes.draw(axes, line.flow.places.astype(float), values, scale, color=line.color, width=line.width)
-            if line.row is not None:
+            if line.name:
                 sheet.marks.extend(_marks(axes, line, values, over=over))
         lanes.dress(axes, scale)
         axes.set_xlim(first - 0.03 * (last - first), last + 0.03 * (last - first))
@@ -186,7 +186,10 @@ def _marks(axes: Axes, line: Line, values: np.ma.MaskedArray, *, over: str) -> l
     heights = lanes.positions(values).tolist()
     texts = [f"{line.name}, {_place(over)} {place}: {condition(value)}" for place, value in _pairs(line.flow, values)]
     marks = zip(line.flow.places.tolist(), heights, texts, strict=True)
-    return [style.Mark(axes, float(place), height, line.row or 0, text) for place, height, text in marks]
+    return [
+        style.Mark(axes, float(place), height, -1 if line.row is None else line.row, text)
+        for place, height, text in marks
+    ]
 
 
 def _pairs(flow: Flow, values: np.ma.MaskedArray) -> list[tuple[int, float]]:

@@ -51,12 +51,13 @@ def phase_diagram(sweep: Sweep) -> style.Sheet:
     sheet = style.sheet(headline(points), caption=sweep.caption, height=4.6)
     axes = sheet.axes(0.95, 0.6, 6.1, 3.85, name="variance of the biases")
     found = {(point.weight, point.bias): point.measured for point in points if point.measured is not None}
+    rows = {(point.weight, point.bias): row for row, point in enumerate(points)}
     spread = max([0.02, *(abs(np.log10(value)) for value in found.values() if 0 < value < np.inf)])
     norm = TwoSlopeNorm(0.0, -spread, spread)
-    for row, ((x, y), value) in enumerate(found.items()):
+    for (x, y), value in found.items():
         color = _COLORS(norm(np.clip(np.log10(value), -spread, spread))) if value > 0 else "white"
         axes.plot(x, y, "o", color=color, markersize=17, markeredgecolor=style.QUIET, markeredgewidth=0.6, zorder=2)
-        sheet.marks.append(style.Mark(axes, x, y, row))
+        sheet.marks.append(style.Mark(axes, x, y, rows[x, y]))
         if len(found) <= _WITH_TEXT:
             text_color = "white" if np.mean(to_rgb(color)) < 0.6 else style.TEXT
             axes.text(x, y, short(value, digits=2), ha="center", va="center", size=7, color=text_color, zorder=3)

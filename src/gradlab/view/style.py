@@ -55,7 +55,7 @@ class Mark(NamedTuple):
         axes: Where it is drawn.
         x: Its place in the axes.
         y: Its height in the axes.
-        row: Row of the run in the sweep's table.
+        row: Row of the run in the sweep's table; -1 where it stands for several.
         text: What is shown there; without one, the row's values.
     """
 
@@ -115,7 +115,8 @@ class Sheet:
         """Write the figure as PNG and SVG, without a date, and return the two paths."""
         png, svg = folder / f"{name}.png", folder / f"{name}.svg"
         self.figure.savefig(png, dpi=_DPI)
-        self.figure.savefig(svg, dpi=_SVG_DPI, metadata={"Date": None})
+        title = " ".join(self.figure.texts[0].get_text().split())
+        self.figure.savefig(svg, dpi=_SVG_DPI, metadata={"Date": None, "Title": title})
         return [png, svg]
 
 

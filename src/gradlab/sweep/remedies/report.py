@@ -11,6 +11,7 @@ from gradlab.view import style
 from gradlab.view.format import short
 from gradlab.view.page.many_runs import RemedySection
 from gradlab.view.remedies import Line, read_flow, remedy_flow
+from gradlab.view.sweep_figures import Drawing
 from gradlab.view.timesteps import FILE as TIMES
 
 FIGURE = "remedy_flow"
@@ -47,8 +48,8 @@ def headline(outcomes: Sequence[Outcome]) -> str:
     return f"Best is {best.trial.name}{others}: loss {short(best.loss)} ({was}){gradient}"
 
 
-def _draw(folder: Path, source: Path, outcomes: Sequence[Outcome]) -> Path | None:
-    """Draw the gradient flow of the net as it is and of each remedy and pair, and return the SVG."""
+def _draw(folder: Path, source: Path, outcomes: Sequence[Outcome]) -> Drawing | None:
+    """Draw the gradient flow of the net as it is and of each remedy and pair."""
     lines = []
     for one in outcomes:
         runs = [source / name for name in one.trial.folders if (source / name / "gradients.csv").exists()]
@@ -62,4 +63,4 @@ def _draw(folder: Path, source: Path, outcomes: Sequence[Outcome]) -> Path | Non
     (folder / "figures").mkdir(exist_ok=True)
     with style.look():
         sheet = remedy_flow(lines, title=headline(outcomes), caption=caption, over=over)
-        return sheet.save(folder / "figures", FIGURE)[1]
+        return Drawing(path=sheet.save(folder / "figures", FIGURE)[1], places=sheet.places())

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlab.artifacts.record import RunRecord
-from gradlab.diagnosis.verdict import root_cause
 from gradlab.view.digest import detail, digest
-from gradlab.view.format import condition, label
-from gradlab.view.page.render import NAME, cell, figure, story, write_page
+from gradlab.view.format import condition
+from gradlab.view.page.answer import answer
+from gradlab.view.page.render import NAME, cell, figure, write_page
 from gradlab.view.sweep_figures import Drawing
 from gradlab.view.sweeps import Metric, Sweep, in_order
 
+_OVERLAY = "gradient_flow"  # stands beside the best config and the worst
 # Beside the swept keys; the others come with a tick.
 _SHOWN = (
     "seed", "status", "error", "verdict_final", "verdict_final_time", "eval_accuracy", "eval_loss", "train_loss",
@@ -33,14 +34,14 @@ class RemedySection:
         headings: Of the table's columns.
         rows: For each remedy its kind, why it may help, and its cells.
         note: How the table was made.
-        figure: The figure's SVG; None without one.
+        figure: The figure; None without one.
     """
 
     headline: str
     headings: Sequence[str]
     rows: Sequence[tuple[str, str, Sequence[str]]]
     note: str
-    figure: Path | None
+    figure: Drawing | None
 
 
 def write_sweep_page(
@@ -74,9 +75,13 @@ def write_sweep_page(
             flow = digest(run, detail=depth)
         except (OSError, ValueError) as error:
             flow, broken[run] = {}, str(error)
-        runs.append({"flow": flow, "verdicts": story(record)})
+        said = answer(record)
+        remedy = said.remedies[0].overrides if said.remedies else ""
+        brief = {"kind": said.kind, "headline": said.headline, "sentences": said.sentences, "cause": said.cause}
+        runs.append({"flow": flow, "answer": {**brief, "remedy": remedy}})
     # The page has a grid of its own, for any two keys.
-    shown = [one for one in drawings if not one.path.stem.startswith("grid_")]
+    shown = [one for one in drawings if not one.path.stem.startswith(("grid_", _OVERLAY))]
+    overlay = next((figure(one.path, one.places) for one in drawings if one.path.stem == _OVERLAY), None)
     content = {
         "title": sweep.name,
         "endings": [(count, status) for status, count in Counter(sweep.table["status"]).most_common()],
@@ -87,7 +92,9 @@ def write_sweep_page(
         "figures": [figure(one.path, one.places) for one in shown],
         "remedies": remedies,
         "effects": {kind: [text for own, text in effects if own == kind] for kind in dict(effects)},
-        "remedy_figure": figure(remedies.figure) if remedies and remedies.figure else None,
+        "remedy_figure": figure(remedies.figure.path, remedies.figure.places) if remedies and remedies.figure else None,
+        "overlay": overlay,
+        "answer": None,
         "data": _data(sweep, runs, metric=metric),
     }
     write_page(folder / NAME, content)
@@ -100,14 +107,12 @@ def _data(sweep: Sweep, runs: Sequence[Mapping[str, Any]], *, metric: Metric | N
     always = ("run", "seed", "status", "error")
     empty = [column for column in table.columns if (table[column].isna() | (table[column] == "")).all()]
     columns = [column for column in table.columns if column in always or column not in empty]
-    telling = [*sweep.swept, *(["seed"] if table["seed"].nunique() > 1 else [])]
-    labels = [label(dict(zip(telling, row, strict=True))) for row in table[telling].itertuples(index=False)]
     metrics = sorted(sweep.metrics, key=lambda one: one != metric)
     return {
         "columns": columns,
         "shown": [*sweep.swept, *(column for column in _SHOWN if column in columns and column not in empty)],
         "swept": sweep.swept,
-        "labels": labels if telling else table["run"].tolist(),
+        "labels": sweep.labels,
         "metrics": [
             {"column": one.column, "label": one.label, "better": one.better, "log": one.log} for one in metrics
         ],
@@ -118,18 +123,16 @@ def _data(sweep: Sweep, runs: Sequence[Mapping[str, Any]], *, metric: Metric | N
 
 
 def _ends(sweep: Sweep, metric: Metric, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """Return the best config and the worst, each with a run that stands for it and what was found there."""
+    """Return the best config and the worst, each with the run of the median seed and what is said of it."""
     order, values = sweep.ranked(metric), sweep.values(metric)
     found = []
     for kind, (name, rows) in (("best", order[0]), ("worst", order[-1])):
-        middle = int(rows[np.argsort(metric.score(values.iloc[rows]), kind="stable")[(len(rows) - 1) // 2]])
-        verdicts = records[middle].get("verdicts") or ()
-        said = root_cause(verdicts) or next(iter(verdicts[-1:]), None)
-        sentence = said["sentence"] if said else records[middle].get("error") or ""
+        typical = sweep.typical(rows, metric)
+        said = answer(records[typical])
         measured = values.iloc[rows].dropna()
         words = [f"{condition(measured.median(), digits=3)} {metric.label}"] if measured.size else []
         value = "; ".join([*words, *_endings(sweep, rows)])
-        found.append({"kind": kind, "label": name, "value": value, "sentence": sentence, "row": middle})
+        found.append({"kind": kind, "label": name, "value": value, "answer": said, "row": typical})
     return found
 
 

@@ -1,7 +1,8 @@
-"""The page itself: template, style and script, and what goes into them unharmed."""
+"""The page itself: template, style and script, and the values that go into them, escaped."""
 
 import base64
 import hashlib
+import html
 import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -13,7 +14,6 @@ from markupsafe import Markup
 
 from gradlab import __version__
 from gradlab.artifacts.atomic import replacing
-from gradlab.artifacts.record import RunRecord
 from gradlab.view import style
 
 NAME = "report.html"
@@ -26,8 +26,8 @@ _DARK = 150  # of 255 in the strongest of red, green and blue
 def write_page(path: Path, content: Mapping[str, Any]) -> None:
     """Fill in the template and write it by rename.
 
-    Every value is escaped, data too; besides, the page's own policy lets nothing run but the script known by its hash,
-    and nothing be fetched.
+    Every value is escaped, data too. Besides, the page's content security policy runs no script but the one of the
+    given hash, and fetches nothing.
 
     Args:
         path: The file to write.
@@ -56,7 +56,10 @@ def figure(path: Path, places: Sequence[tuple[float, float, int, str]] = ()) -> 
         path: Its SVG.
         places: What a reader may point at, as `style.Sheet.places` returns it.
     """
-    return {"name": path.stem, "places": places, "svg": Markup(_inline(path))}
+    svg = path.read_text(encoding="utf-8")
+    found = re.search(r"<dc:title>(.*?)</dc:title>", svg, flags=re.DOTALL)
+    title = html.unescape(found[1]) if found else path.stem.replace("_", " ")
+    return {"name": path.stem, "places": places, "title": title, "svg": Markup(_inline(svg, path.stem))}
 
 
 def cell(value: Any) -> Any:
@@ -68,26 +71,20 @@ def cell(value: Any) -> Any:
     return None if value == "" else value
 
 
-def story(record: RunRecord) -> list[list[Any]]:
-    """Return the verdicts of a run.json as (step, sentence)."""
-    return [[verdict["step"], verdict["sentence"]] for verdict in record.get("verdicts") or ()]
-
-
-def _inline(path: Path) -> str:
+def _inline(svg: str, name: str) -> str:
     """Return an SVG file as an element of a page: without a prolog, with names of its own and the page's colours."""
-    svg = path.read_text(encoding="utf-8")
     svg = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
     )
-    own = re.sub(r"\W", "_", path.stem)
+    own = re.sub(r"\W", "_", name)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}-", svg)
-    for color, name in _COLORS.items():
-        svg = re.sub(rf"(fill|stroke): {color}\b", rf"\1: var(--{name})", svg, flags=re.IGNORECASE)
+    for color, variable in _COLORS.items():
+        svg = re.sub(rf"(fill|stroke): {color}\b", rf"\1: var(--{variable})", svg, flags=re.IGNORECASE)
     return re.sub(r"(fill|stroke): (#[0-9a-fA-F]{6})\b", _readable, svg)
 
 
 def _readable(found: re.Match[str]) -> str:
-    """Lighten a colour that would not be seen on a dark page; a browser that cannot keeps the colour as it is."""
+    """Lighten a colour that is hard to see on a dark page; a browser without ``light-dark`` keeps the colour."""
     name, color = found.groups()
     if max(bytes.fromhex(color[1:])) > _DARK:
         return found[0]

@@ -1,12 +1,16 @@
-// Brings the page to life.
+// Connects the page's parts once they are there.
 for (const figure of document.querySelectorAll("figure")) {
-  const places = JSON.parse(figure.dataset.places), metric = data.metrics[0];
-  const text = ([, , row]) => [titled(row), `seed ${cell(row, "seed")}, ${cell(row, "status")}`,
+  const places = JSON.parse(figure.dataset.places), metric = data.metrics[0], svg = figure.querySelector("svg");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", figure.dataset.title);
+  const about = ([, , row, text]) => text || [titled(row), `seed ${cell(row, "seed")}, ${cell(row, "status")}`,
     ...data.metrics.map(one => `${one.label}: ${show(cell(row, one.column))}`)].join("\n");
-  if (places.length && metric) pointAt(figure.querySelector("svg"), places, text, ([, , row]) => openRun(row));
+  if (!places.length || !metric) continue;
+  svg.setAttribute("tabindex", 0);
+  pointAt(svg, places, about, ([, , row]) => { if (row >= 0) openRun(row); });
 }
 if (data.single) {
-  fill(document.getElementById("run"), 0);
+  unfold(0);
 } else {
   const step = by => {
     const place = order.indexOf(current) + by;
