@@ -11,7 +11,8 @@ from tests.support.made_up import make_sweep, write_config
 
 from gradlab.run.draw import rebuild_run
 from gradlab.sweep.rebuild import rebuild
-from gradlab.view.digest import decades, detail, digest
+from gradlab.view.digest import Detail, decades, detail, digest
+from gradlab.view.page.answer import answer
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -113,3 +114,58 @@ def test_gradients_over_time_are_those_of_the_top_layer(tmp_path):
 
 def test_what_has_no_logarithm_has_a_sign():
     assert [decades(value) for value in (1e-31, 0.0, float("nan"), float("inf"), None)] == [-31, "0", "!", "!", None]
+
+
+def test_a_sweep_of_seeds_begins_with_its_median_run(tmp_path):
+    page_of(tmp_path, [[f"seed={seed}"] for seed in (0, 1, 2)], accuracy=lambda number: number / 10, steps=(0, 10))
+    text = (tmp_path / "report.html").read_text()
+    assert "<h2>median: all runs</h2>" in text
+    assert 'data-row="1"' in text
+
+
+def test_a_run_begins_with_the_answer_whatever_became_of_it():
+    flow = {"when": "final", "step": 9, "over": "depth", "name": "vanishing", "sentence": "they vanish"}
+    start = flow | {"when": "initial", "step": 0, "name": "healthy", "sentence": "all is well"}
+    time = flow | {"over": "time", "name": "exploding", "sentence": "they explode"}
+    cause = {"when": "final", "over": "training", "name": "learning_rate_too_high", "sentence": "too high", "step": 9}
+    cause |= {"root_cause": True, "remedies": [{"overrides": ["a=1", "b=2"], "reason": "r", "source": "s"}]}
+    found = answer({"status": "completed", "verdicts": [start, time, flow, cause]})
+    assert (found.kind, found.headline) == ("vanishing", "No: the gradient vanishes on its way back")
+    assert found.sentences == ["Step 9: they vanish", "Step 0: all is well"]
+    assert found.cause == "learning rate too high: too high"
+    assert found.remedies == [("a=1 b=2", "r", "s")]
+    assert answer({"status": "diverged", "verdicts": [start]}).headline == "No: training diverged"
+    assert answer({"status": "failed", "error": "it broke"}).sentences == ["it broke"]
+    assert answer({}).headline == "No gradient was recorded"
+    test = answer({"lr_range": {"suggestion": 0.01, "lowest_at": 0.1, "blew_up_at": None}})
+    assert (test.question, test.headline[:11]) == ("Which learning rate?", "Range test:")
+    shallow = start | {"name": "shallow", "when": "final"}
+    assert answer({"status": "completed", "verdicts": [shallow, time]}).kind == "exploding"
+
+
+def test_the_page_names_the_layers_of_ones_own_model(tmp_path):
+    (run,) = make_sweep(tmp_path, [["seed=0"]], hidden=lambda number: 5, steps=(0, 10))
+    table = (run / "gradients.csv").read_text()
+    for place, name in enumerate(["embed", "h.0.attn", "h.0.mlp", "h.1.attn", "h.1.mlp"]):
+        table = table.replace(f",layers.{place},", f",{name},")
+    (run / "gradients.csv").write_text(table)
+    layers = digest(run, detail=detail(1))["layers"]
+    assert layers["labels"] == ["embed", "h.0.attn", "h.1.attn", "h.0.mlp", "h.1.mlp", "the head"]
+    assert [label for _, label in layers["ticks"]] == ["embed", "attn (2)", "mlp (2)"]
+    assert len(layers["breaks"]) == 2
+
+
+def test_only_a_page_of_one_run_holds_updates_and_a_range_test(tmp_path):
+    (run,) = make_sweep(tmp_path, [["seed=0"]], steps=(0, 10))
+    (run / "lr_range.csv").write_text("step,lr,train_loss,smoothed_loss\n0,0.001,2.0,2.0\n1,0.1,inf,1.0\n")
+    record = json.loads((run / "run.json").read_text())
+    test = {"suggestion": 0.01, "lowest_at": 0.1, "blew_up_at": None}
+    (run / "run.json").write_text(json.dumps(record | {"lr_range": test, "chance": {"loss": 2.3, "accuracy": None}}))
+    whole = digest(run, detail=Detail(everything=True))
+    assert whole["updates"]["names"] == [f"layer {depth}" for depth in range(1, 6)] + ["head"]
+    assert whole["rates"] == {
+        "x": [-3.0, -1.0], "each": [2.0, "!"], "smoothed": [2.0, 1.0],
+        "marks": [["take 0.01", -2.0], ["lowest 0.1", -1.0]],
+    }  # fmt: skip
+    assert whole["chance"] == {"loss": 2.3}
+    assert not {"updates", "rates"} & set(digest(run, detail=detail(1)))

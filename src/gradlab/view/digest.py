@@ -122,7 +122,7 @@ def _more(run_dir: Path, detail: Detail) -> dict[str, Any]:
             kept["updates"] = {"x": layers.steps[measured].tolist(), "names": names, "lines": lines}
     if (run_dir / "lr_range.csv").exists():
         table = read_metrics(run_dir, range_test.COLUMNS, name="lr_range.csv")
-        test = range_test.read_found(run_dir)
+        test = range_test.read_found(run_dir) or {}
         named = (("take", "suggestion"), ("lowest", "lowest_at"), ("blew up", "blew_up_at"))
         kept["rates"] = {
             "x": [round(log10(rate), 4) for rate in table["lr"].tolist()],

@@ -1,4 +1,4 @@
-"""Numbers as a reader wants them, also where float64 cannot hold the quotient of two of them."""
+"""Numbers as text, also where float64 cannot hold the quotient of two of them."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -100,7 +100,7 @@ def _drawings(
         if len(flows := overlay.read_lines(sweep, chosen)) > 1:
             drawings["gradient_flow"] = lambda: overlay.gradient_flow(sweep, flows)
         drawings["ranking"] = lambda: ranking.ranking(sweep, chosen)
-    if ratio.can_draw(sweep):
+    if alike and ratio.can_draw(sweep):
         drawings["gradient_ratio"] = lambda: ratio.gradient_ratio(sweep)
     if phase.can_draw(sweep):
         drawings["phase_diagram"] = lambda: phase.phase_diagram(sweep)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gradlab.artifacts.record import RunRecord
-from gradlab.diagnosis.verdict import VerdictRecord, root_cause
+from gradlab.diagnosis.verdict import root_cause
 from gradlab.view.range_test import headline
 from gradlab.view.verdict import in_words
 
@@ -58,7 +58,7 @@ class Answer(NamedTuple):
     remedies: list[Remedy]
 
 
-def answer(record: RunRecord | Mapping[str, Any]) -> Answer:
+def answer(record: RunRecord) -> Answer:
     """Return what to say first of a run.
 
     Args:
@@ -78,12 +78,12 @@ def answer(record: RunRecord | Mapping[str, Any]) -> Answer:
         kind, line = status, _STATUS[status]
     elif worst:
         kind, line = worst["name"], _FLOW[worst["name"]]
-    elif record.get("lr_range"):
-        kind, line = "healthy", headline(record["lr_range"])
+    elif found := record.get("lr_range"):
+        kind, line = "healthy", headline(found)
     else:
         kind, line = "", "No gradient was recorded"
-    if record.get("error"):
-        sentences.insert(0, str(record["error"]))
+    if error := record.get("error"):
+        sentences.insert(0, error)
     question = "Which learning rate?" if line.startswith("Range test") else "Does the gradient arrive?"
     return Answer(kind, question, line, sentences, _cause(cause, worst), _remedies(cause))
 

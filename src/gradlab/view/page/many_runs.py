@@ -87,7 +87,7 @@ def write_sweep_page(
         "endings": [(count, status) for status, count in Counter(sweep.table["status"]).most_common()],
         "swept": [(key, _listed(in_order(list(sweep.table[key])))) for key in sweep.swept],
         "fixed": list(sweep.fixed.items()),
-        "ends": _ends(sweep, metric, records) if metric and len(sweep.configs()) > 1 else [],
+        "ends": _ends(sweep, metric, records) if metric and remedies is None else [],
         "single": False,
         "figures": [figure(one.path, one.places) for one in shown],
         "remedies": remedies,
@@ -123,10 +123,11 @@ def _data(sweep: Sweep, runs: Sequence[Mapping[str, Any]], *, metric: Metric | N
 
 
 def _ends(sweep: Sweep, metric: Metric, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """Return the best config and the worst, each with the run of the median seed and what is said of it."""
+    """Return the best config and the worst, or the only one, with the run of the median seed and what is said of it."""
     order, values = sweep.ranked(metric), sweep.values(metric)
     found = []
-    for kind, (name, rows) in (("best", order[0]), ("worst", order[-1])):
+    ends = (("best", order[0]), ("worst", order[-1])) if len(order) > 1 else (("median", order[0]),)
+    for kind, (name, rows) in ends:
         typical = sweep.typical(rows, metric)
         said = answer(records[typical])
         measured = values.iloc[rows].dropna()
