@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 import gradlab
-from gradlab.cli.help import description, groups
+from gradlab.config.options import description, groups
 from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
 

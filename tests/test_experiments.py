@@ -6,8 +6,8 @@ import pytest
 import torch
 import yaml
 
-from gradlab.cli.help import description, groups
 from gradlab.config import build
+from gradlab.config.options import description, groups
 from gradlab.config.paths import CONFIGS
 from gradlab.reproduce import claims
 from gradlab.run.row import text

@@ -4,18 +4,38 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.metadata import requires
+from pathlib import Path
 
 
 class GradlabError(Exception):
-    """An error a user can cause and mend; its message is one line: what is wrong, where, and what would be right."""
+    """An error a user can cause and mend; its message is one line: what is wrong, where, and what would be right.
+
+    Attributes:
+        exit_code: The exit code of a command that it ends.
+        folder: The folder of the run or sweep that it ended, where `gradlab.run` or `gradlab.sweep` raise it.
+    """
 
     exit_code = 1
+    folder: Path | None = None
 
 
 class GateError(GradlabError):
     """The run is whole, but its gate does not let it pass."""
 
     exit_code = 3
+
+
+class Ending(SystemExit):
+    """Ends a command from within Hydra: it turns exceptions of callbacks into warnings, and prints those of a run.
+
+    Args:
+        error: Why it ends.
+        printed: Whether stderr has that already.
+    """
+
+    def __init__(self, error: Exception, *, printed: bool = False) -> None:
+        super().__init__(getattr(error, "exit_code", 1))
+        self.error, self.printed = error, printed
 
 
 def closest(word: str, choices: Iterable[str]) -> str | None:

@@ -5,12 +5,13 @@ import time
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from gradlab import CallableModule
 from gradlab.artifacts.environment import describe_environment
 from gradlab.artifacts.record import RunRecord, describe_error, write_run
 from gradlab.compat.torch_private import is_compiled
@@ -189,11 +190,4 @@ class Watch:
             self._scale_hook = None
 
 
-class _Module(ModuleType):
-    """This module, which may be called: to import it puts it where ``gradlab.watch`` was the function."""
-
-    def __call__(self, model: nn.Module, **options: Any) -> Watch:
-        return watch(model, **options)
-
-
-sys.modules[__name__].__class__ = _Module
+sys.modules[__name__].__class__ = CallableModule  # gradlab.watch(...) is the function above

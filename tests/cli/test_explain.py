@@ -43,7 +43,7 @@ def test_a_page_names_the_root_cause_first(vanished, command, capsys):
 
 def test_json_holds_the_verdicts_of_the_run(vanished, command, capsys):
     assert command("--json", vanished.folder) == 0
-    (found,) = json.loads(capsys.readouterr().out)
+    (found,) = json.loads(capsys.readouterr().out)["result"]["runs"]
     record = json.loads((vanished.folder / "run.json").read_text())
     assert found["verdicts"] == record["verdicts"]
     assert (found["root_cause"], found["status"]) == ("vanishing", "completed")
@@ -98,4 +98,4 @@ def test_a_reader_who_has_seen_enough_is_no_error(vanished):
     main = "from gradlab.cli.explain import main; main()"
     command = f"{sys.executable} -c '{main}' --json {vanished.folder} | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("[", "")
+    assert (done.stdout, done.stderr) == ("{", "")

@@ -16,9 +16,9 @@ from PIL import Image
 from tests.support.running import compose_config
 from tests.support.waiting import wait_until
 
+from gradlab.api import resume
 from gradlab.artifacts.fingerprint import compute_fingerprint
 from gradlab.artifacts.record import read_run
-from gradlab.cli import resume
 from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError
 from gradlab.probe.probe import Probe

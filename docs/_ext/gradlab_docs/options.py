@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 
-from gradlab.cli.help import groups
+from gradlab.config.options import groups
 from gradlab.config.paths import CONFIGS
 from gradlab.config.schema import allowed, defaults, settings
 from gradlab_docs.files import documented

@@ -16,6 +16,7 @@ from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from textwrap import wrap
 from typing import Any, NoReturn
 
 from gradlab import __version__
@@ -23,6 +24,7 @@ from gradlab.artifacts.atomic import to_plain
 from gradlab.errors import GateError, GradlabError, one_line
 
 SCHEMA = 1
+_WIDTH = 100  # columns of running text in a help
 ERROR, CHECK_FAILED = GradlabError.exit_code, GateError.exit_code
 INTERRUPTED = 130  # what a shell reports for a process ended by Ctrl-C
 CLOSED_PIPE = 141  # … and for one that wrote to a closed pipe
@@ -53,9 +55,10 @@ class CommandParser(Parser):
     def __init__(self, prog: str, *, summary: str, examples: Sequence[tuple[str, str]], check: str = "") -> None:
         lines = [(f"{prog} {arguments}".rstrip(), does) for arguments, does in examples]
         width = max(len(line) for line, _ in lines)
+        shown = [f"  {line:<{width}}  {does}" for line, does in lines]
         super().__init__(
             prog=prog,
-            description="\n".join([summary, "", "examples:", *(f"  {line:<{width}}  {does}" for line, does in lines)]),
+            description="\n".join([*wrap(summary, _WIDTH), "", "examples:", *shown]),
             epilog=exit_codes(check),
             allow_abbrev=False,
             add_help=False,

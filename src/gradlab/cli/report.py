@@ -1,15 +1,14 @@
 """The command `gradlab-report`: tables, figures and reports, made again from the files that runs left behind.
 
-Like `gradlab.cli` it imports nothing heavy at its top, so that `--help` and a mistyped folder are answered at once;
-torch is never imported.
+Nothing heavy is imported at the top, so that `--help` and a mistyped folder are answered at once; torch is never
+imported. The result of ``--json`` is ``{"report": its path or null, "pages": [every page that was written]}``.
 """
 
-import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gradlab.cli.parser import Parser
+from gradlab.cli.parser import ERROR, Answer, CommandParser, serve
 from gradlab.errors import GradlabError
 
 _TOGETHER = Path("outputs", "reports")
@@ -21,40 +20,67 @@ def main() -> None:
     Raises:
         SystemExit: With 1 after an error, or where the files of a run are broken; such runs are named on stderr.
     """
-    try:
-        args = _parser().parse_args()
-        page, broken = remake(args.folders, to=args.to, metric=args.metric, pairs=args.grid, each=args.each, tell=print)
-    except GradlabError as error:
-        print(f"gradlab-report: {error}", file=sys.stderr)
-        sys.exit(1)
-    for run, reason in broken.items():
-        print(f"gradlab-report: {run}: {reason}", file=sys.stderr)
-    if page is not None and args.open:
-        import webbrowser
-
-        webbrowser.open(page.resolve().as_uri())
-    sys.exit(1 if broken else 0)
+    serve(_parser(), work)
 
 
-def _parser() -> ArgumentParser:
-    parser = Parser(
-        prog="gradlab-report",
-        description="Make tables, figures and report.html again, from the files that runs left: "
-        "of one run, of a sweep, or of several sweeps side by side.",
-        allow_abbrev=False,
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        "gradlab-report",
+        summary="Make tables, figures and report.html again, from the files that runs left: of one run, of a sweep, or "
+        "of several sweeps side by side.",
+        examples=[
+            ("outputs/sweeps/2026-01-31_12-00-00_0 --open", "one sweep, shown in the browser"),
+            ("outputs/sweeps/A outputs/sweeps/B --to both", "two sweeps side by side, in the folder both"),
+            ("outputs/sweeps/A --grid activation,model.depth", "with a map of the metric over two keys"),
+        ],
     )
-    parser.add_argument("folders", nargs="+", metavar="DIR", type=Path, help="a run, a sweep, or a folder of them")
-    parser.add_argument("--open", action="store_true", help="show the report in the browser")
-    parser.add_argument("--metric", default="", metavar="COLUMN", help="rank by it; default: test accuracy or loss")
-    parser.add_argument(
+    parser.arguments.add_argument(
+        "folders", nargs="+", metavar="DIR", type=Path, help="a run, a sweep, or a folder of them"
+    )
+    flags = parser.flags
+    flags.add_argument("--open", action="store_true", help="show the report in the browser")
+    flags.add_argument("--metric", default="", metavar="COLUMN", help="rank by it; default: test accuracy or loss")
+    flags.add_argument(
         "--grid", action="append", metavar="KEY,KEY", type=_pair,
         help="draw the metric for each pair of values of two keys; may be given several times",
     )  # fmt: skip
-    parser.add_argument("--each", action="store_true", help="draw the figures of each run of a sweep, too")
-    parser.add_argument(
+    flags.add_argument("--each", action="store_true", help="draw the figures of each run of a sweep, too")
+    flags.add_argument(
         "--to", metavar="DIR", type=Path, help=f"where to write; default: the folder, for several {_TOGETHER}/NAMES"
     )
     return parser
+
+
+def work(arguments: Namespace) -> Answer:
+    """Make the reports that the command line asks for.
+
+    Raises:
+        GradlabError: As `remake`.
+    """
+    pages: list[str] = []
+
+    def say(page: str) -> None:
+        pages.append(page)
+        if not arguments.json:
+            print(page, flush=True)
+
+    page, broken = remake(
+        arguments.folders,
+        to=arguments.to,
+        metric=arguments.metric,
+        pairs=arguments.grid,
+        each=arguments.each,
+        say=say,
+    )
+    if page is not None and arguments.open:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+    return Answer(
+        result={"report": None if page is None else str(page), "pages": pages},
+        problems=[f"{run}: {reason}" for run, reason in broken.items()],
+        exit_code=ERROR if broken else 0,
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -71,7 +97,7 @@ def remake(
     metric: str = "",
     pairs: Sequence[tuple[str, str]] | None = None,
     each: bool = False,
-    tell: Callable[[str], object] = lambda line: None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> tuple[Path | None, dict[Path, str]]:
     """Make everything again that is made of the files of runs.
 
@@ -81,7 +107,7 @@ def remake(
         metric: Column of the summary by which configs are compared; "" for the best known that was measured.
         pairs: Pairs of swept keys to draw against each other; None for the first three.
         each: Whether to draw the figures of each run of a sweep, too.
-        tell: Is told each page that was written.
+        say: Called with each page that was written.
 
     Returns:
         The report, None where there is none; and the runs that were skipped or shown in part, and why.
@@ -101,7 +127,7 @@ def remake(
             raise GradlabError(f"{folder}: holds no run: a run's folder has a run.json or a gradients.csv")
     runs = list(dict.fromkeys(run for some in found.values() for run in some))
     alone = len(found) == 1 and is_run(folders[0]) and to is None
-    broken = _each(runs, tell=tell) if each or alone else {}
+    broken = _each(runs, say=say) if each or alone else {}
     page = folders[0] / PAGE
     if not alone:
         names = [folder.resolve().name for folder in found]
@@ -109,18 +135,18 @@ def remake(
         place.mkdir(parents=True, exist_ok=True)
         broken = rebuild(place, runs, name=", ".join(names), metric=metric, pairs=pairs) | broken
         page = place / PAGE
-        tell(str(page))
+        say(str(page))
     return (page if page.exists() else None), broken
 
 
-def _each(runs: Sequence[Path], *, tell: Callable[[str], object]) -> dict[Path, str]:
+def _each(runs: Sequence[Path], *, say: Callable[[str], object]) -> dict[Path, str]:
     """Draw the figures and write the page of every run, and return those whose files are broken, and why."""
     from gradlab.run.draw import caption_of, rebuild_run
 
     broken = {}
     for run in runs:
         try:
-            tell(str(rebuild_run(run, caption=caption_of(run))[-1]))
+            say(str(rebuild_run(run, caption=caption_of(run))[-1]))
         except (OSError, ValueError) as error:
             broken[run] = f"skipped: {error}"
     return broken

@@ -18,18 +18,16 @@ prints ``{"page": …, "machine": …, "experiments": [result, …]}``, and with
 "title", "command", "source", "effect", "quick"}, …]}``.
 """
 
-import contextlib
-import os
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
-from gradlab.cli.help import description
 from gradlab.cli.parser import CHECK_FAILED, ERROR, Answer, CommandParser, serve
+from gradlab.config.options import description
 from gradlab.config.paths import CONFIGS
 from gradlab.errors import GradlabError, closest, did_you_mean
 
@@ -236,17 +234,15 @@ def reproduce(expectation: "Expectation", folder: Path, *, quick: bool, say: Cal
 
 def run(words: Sequence[str], folder: Path) -> None:
     """Run a gradlab command in this process, which imports torch once for all; its output goes to log.txt."""
-    from gradlab import cli
+    from gradlab.api import calls
 
     folder.mkdir(parents=True, exist_ok=True)
-    place = f"hydra.sweep.dir={folder}" if "-m" in words else f"hydra.run.dir={folder}"
-    with (folder / LOG).open("w", encoding="utf-8") as log, contextlib.ExitStack() as stack:
-        stack.enter_context(patch.dict(os.environ))
-        stack.enter_context(patch.object(sys, "argv", [*words, place]))
-        stack.enter_context(contextlib.redirect_stdout(log))
-        stack.enter_context(contextlib.redirect_stderr(log))
-        with contextlib.suppress(SystemExit):
-            cli.main()
+    do = calls.sweep if "-m" in words else calls.run
+    with (folder / LOG).open("w", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            do(*(word for word in words[1:] if word != "-m"), to=folder)
+        except GradlabError as error:  # the runs' own records say which failed
+            print(error)
 
 
 def _runs(folder: Path) -> list[Path]:

@@ -15,13 +15,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab.artifacts.record import UNREADABLE, RunRecord, describe_error, read_run
-from gradlab.errors import GateError, GradlabError
+from gradlab.errors import Ending, GateError, GradlabError
+
+folders: list[Path] = []  # of the runs and sweeps that were begun in this process, for the Python interface
 
 
 class Sweep(Callback):
     """Refuses a sweep that would run as a single run, keeps its summary, and ends it with one honest count.
 
-    Hydra turns exceptions of callbacks into warnings, so what has to be heard leaves by SystemExit.
+    Hydra turns exceptions of callbacks into warnings, so a failure leaves as a SystemExit.
     """
 
     began = 0.0
@@ -32,12 +34,13 @@ class Sweep(Callback):
         listed = OmegaConf.select(config, "hydra.sweeper.params")
         if listed or sweeper != "basic":
             what = "this experiment" if listed else f"hydra/sweeper={sweeper}"
-            print(f"gradlab: {what} is a sweep: add -m", file=sys.stderr)
-            raise SystemExit(1)
+            raise Ending(GradlabError(f"{what} is a sweep: add -m"))
+        note_folder(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Note when the sweep began: its folder may hold the runs of earlier ones."""
         self.began = time.time() - 1  # file systems keep times less exactly than the clock
+        note_folder(config, "hydra.sweep.dir")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Put a run of a sweep into its summary; this is called in the process of the run."""
@@ -68,9 +71,15 @@ class Sweep(Callback):
 
             write_junit(Path(junit), records)
         if counts["failed"]:
-            raise SystemExit(GradlabError.exit_code)
-        if any(record.get("gate") for record in records.values()):
-            raise SystemExit(GateError.exit_code)
+            raise Ending(GradlabError(f"{counts['failed']} of {len(records)} runs failed: {folder}"), printed=True)
+        if stopped := sum(bool(record.get("gate")) for record in records.values()):
+            raise Ending(GateError(f"{stopped} of {len(records)} runs do not pass the gate: {folder}"), printed=True)
+
+
+def note_folder(config: DictConfig, key: str) -> None:
+    """Append a folder that the config names to `folders`, if it names one."""
+    if name := OmegaConf.select(config, key):
+        folders.append(Path(name).absolute())
 
 
 def _summarize(folder: Path) -> None:

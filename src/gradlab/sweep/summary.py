@@ -46,14 +46,26 @@ class Summary:
 def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
     """Write both tables of a sweep from the files of its runs.
 
+    Args:
+        folder: Where the tables go.
+        runs: The runs, as `collect` takes them.
+    """
+    summary = collect(runs)
+    with _lock(folder):
+        _write_both(folder, summary.columns, summary.rows)
+    return summary
+
+
+def collect(runs: Sequence[Path]) -> Summary:
+    """Return the content of ``summary.csv`` from the files of the runs; nothing is written.
+
     A key that only some of the runs override is looked up in the configs of the others.
 
     Args:
-        folder: Where the tables go.
         runs: The runs. Those of several sweeps are named by sweep and run, and get a column ``sweep``.
     """
     parents = {run.resolve().parent for run in runs}
-    base = Path(os.path.commonpath(parents)) if parents else folder
+    base = Path(os.path.commonpath(parents)) if parents else Path()
     read: list[tuple[Path, dict[str, str]]] = []
     skipped: dict[Path, str] = {}
     for run in runs:
@@ -67,8 +79,6 @@ def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
     for run, row in read:
         row |= {key: read_value(run, key) for key in override_keys(columns) if key not in row}
     rows = [row for _, row in read]
-    with _lock(folder):
-        _write_both(folder, columns, rows)
     return Summary(columns=columns, rows=rows, runs=[run for run, _ in read], skipped=skipped)
 
 

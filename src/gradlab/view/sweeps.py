@@ -1,6 +1,6 @@
 """The table of a sweep as the drawings need it: what was varied, what was measured, and what counts as better."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -140,6 +140,26 @@ def read_sweep(path: Path, folders: Sequence[Path], *, name: str) -> Sweep:
         name: What to call the sweep.
     """
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return _typed(table, folders, name=name)
+
+
+def make_sweep(
+    columns: Sequence[str], rows: Sequence[Mapping[str, str]], folders: Sequence[Path], *, name: str
+) -> Sweep:
+    """Return what `read_sweep` would read, from the rows that would be written.
+
+    Args:
+        columns: The columns of ``summary.csv``.
+        rows: Its rows; a cell that a row lacks is empty.
+        folders: Folder of the run in each of its rows.
+        name: What to call the sweep.
+    """
+    cells = [[row.get(column, "") for column in columns] for row in rows]
+    return _typed(pd.DataFrame(cells, columns=list(columns), dtype=str), folders, name=name)
+
+
+def _typed(table: pd.DataFrame, folders: Sequence[Path], *, name: str) -> Sweep:
+    """Return a sweep with the measured columns of its table as floats."""
     columns = list(table.columns)
     keys = columns[1 : columns.index("seed")]
     words = {"run", *keys, "seed", "status", "error"}

@@ -13,9 +13,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
-from gradlab.cli.help import groups
 from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
 from gradlab.config.keys import closest_key, key_paths
+from gradlab.config.options import groups
 from gradlab.config.schema import allowed, settings
 from gradlab.errors import GradlabError, closest, did_you_mean, install_hint, one_line
 

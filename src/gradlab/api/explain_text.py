@@ -19,7 +19,7 @@ def page(run: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of a page: what was run, the root cause, its consequences, and what else was seen.
 
     Args:
-        run: What `gradlab.cli.explain.explain` returns of a run.
+        run: What `gradlab.api.explain.read` returns of a run.
     """
     yield from _opening(run)
     verdicts = run["verdicts"] or []
@@ -50,7 +50,7 @@ def tally(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines of a paragraph for each run, and how often each root cause was found.
 
     Args:
-        runs: What `gradlab.cli.explain.explain` returns.
+        runs: What `gradlab.api.explain.read` returns.
     """
     for run in runs:
         yield run["run"]

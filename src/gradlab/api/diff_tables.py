@@ -1,0 +1,139 @@
+"""Where the tables of two runs first part.
+
+Tables hold floats as their shortest round-trip text, so equal texts are equal bits.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gradlab.errors import GradlabError
+
+IDENTICAL, ROUNDING, VALUE, NOTHING_SHARED = "identical", "rounding", "value", "nothing shared"
+KINDS = (IDENTICAL, ROUNDING, VALUE, NOTHING_SHARED)  # from the least to the most
+FIRST = ("gradients.csv", "metrics.csv", "timesteps.csv")  # they stand before the others
+_KEYS = ("step", "depth_index", "layer", "role", "time", "lag", "head")
+# Around zero a relative difference of one cell says nothing: these are compared with their column's largest magnitude.
+_SIGNED = ("activation_mean", "weight_grad_cosine", "grad_cosine", "grad_log10_p5", "grad_log10_p50", "grad_log10_p95")
+
+
+def compare_tables(one: Path, other: Path, *, tolerance: float) -> list[dict[str, Any]]:
+    """Compare each table that one of two runs has.
+
+    Args:
+        one: A run's folder.
+        other: Another's.
+        tolerance: Largest relative difference that counts as rounding.
+
+    Returns:
+        For each table ``table, kind`` (of its largest difference: identical, rounding, value, or nothing shared),
+        ``rows`` (that both have), ``cells`` (that both measured), ``differing`` (cells), ``largest`` (relative
+        difference), ``first`` and ``first_value`` (where the tables part, and where they part by more than rounding, or
+        None: ``step, layer, depth_index, column, one, other, relative`` and further keys of the table),
+        ``only_one, only_other`` (rows that the other lacks), and ``only`` (by key, the values that one alone has).
+
+    Raises:
+        GradlabError: A table is broken.
+    """
+    names = {path.name for folder in (one, other) for path in folder.glob("*.csv")}
+    order = [*(name for name in FIRST if name in names), *sorted(names.difference(FIRST))]
+    return [{"table": name} | _compare(_read(one / name), _read(other / name), tolerance=tolerance) for name in order]
+
+
+def worst(kinds: Sequence[str]) -> str:
+    """Return the kind of the largest difference among several."""
+    return max(kinds, key=KINDS.index, default=IDENTICAL)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame()
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise GradlabError(f"{path}: {' '.join(str(error).split())}") from error
+    keys = [name for name in _KEYS if name in table]
+    table["occurrence"] = table.groupby(keys).cumcount() if keys else range(len(table))
+    return table.set_index([*keys, "occurrence"])
+
+
+def _compare(one: pd.DataFrame, other: pd.DataFrame, *, tolerance: float) -> dict[str, Any]:
+    same_keys = list(one.index.names) == list(other.index.names)
+    shared = one.index[one.index.isin(other.index)] if same_keys else one.index[:0]
+    columns = [name for name in one.columns if name in other.columns]
+    texts = [table.loc[shared, columns].to_numpy(dtype=object) for table in (one, other)] if len(shared) else []
+    found: dict[str, Any] = {"kind": NOTHING_SHARED, "rows": len(shared), "cells": 0, "differing": 0, "largest": 0.0}
+    found |= {"first": None, "first_value": None}
+    found |= {"only_one": len(one) - len(shared), "only_other": len(other) - len(shared)}
+    found["only"] = {} if not same_keys else _only(one.index, other.index)
+    if not texts:
+        return found
+    measured = (texts[0] != "") & (texts[1] != "")
+    parted = measured & (texts[0] != texts[1])
+    relative = _relative(texts, parted, columns)
+    found |= {"cells": int(measured.sum()), "differing": int(parted.sum()), "kind": IDENTICAL}
+    if parted.any():
+        found["kind"] = VALUE if (relative > tolerance).any() else ROUNDING
+        found["largest"] = float(relative.max())
+        found["first"] = _place(parted, shared, columns, texts, relative)
+        if found["kind"] == VALUE:
+            found["first_value"] = _place(relative > tolerance, shared, columns, texts, relative)
+    return found
+
+
+def _relative(texts: Sequence[Any], parted: NDArray[np.bool_], columns: Sequence[str]) -> NDArray[np.float64]:
+    """Return the relative difference of cells that differ, 0 for the others; infinite where one is not finite."""
+    one, other = (np.array([[_number(cell) for cell in row] for row in each], dtype=float) for each in texts)
+    scale = np.fmax(np.abs(one), np.abs(other))
+    for place, name in enumerate(columns):
+        if name in _SIGNED:
+            finite = scale[:, place][np.isfinite(scale[:, place])]
+            scale[:, place] = finite.max(initial=0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.where(one == other, 0.0, np.abs(one - other) / scale)  # 0.0 and -0.0 differ in a bit
+    return np.where(parted, np.where(np.isfinite(relative), relative, np.inf), 0.0)
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell) if cell else np.nan
+    except ValueError:
+        return np.nan
+
+
+def _place(
+    where: NDArray[np.bool_],
+    rows: pd.Index,
+    columns: Sequence[str],
+    texts: Sequence[Any],
+    relative: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Return the first cell, by row and then by column, at which a condition holds."""
+    row, column = (int(place[0]) for place in np.nonzero(where))
+    keys = dict(zip(map(str, rows.names), rows[row], strict=True))
+    return {
+        **{name: _plain(value) for name, value in keys.items() if name != "occurrence"},
+        "column": columns[column],
+        "one": texts[0][row, column],
+        "other": texts[1][row, column],
+        "relative": float(relative[row, column]),
+    }
+
+
+def _only(one: pd.Index, other: pd.Index) -> dict[str, dict[str, list[Any]]]:
+    """Return by key the values, such as steps and layers, that one of two tables alone has."""
+    found = {}
+    for name in map(str, one.names):
+        values = [dict.fromkeys(index.get_level_values(name)) for index in (one, other)]
+        alone = [[_plain(value) for value in values[i] if value not in values[1 - i]] for i in (0, 1)]
+        if name != "occurrence" and any(alone):
+            found[name] = {"one": alone[0], "other": alone[1]}
+    return found
+
+
+def _plain(value: str) -> Any:
+    return int(value) if value.lstrip("-").isdigit() else value

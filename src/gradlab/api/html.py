@@ -1,0 +1,48 @@
+"""What a notebook shows: text and one figure, self-contained and escaped."""
+
+import base64
+import io
+from collections.abc import Sequence
+from functools import partial
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 100
+
+
+def block(lines: Sequence[str], *, figure: "Figure | None" = None, table: str = "") -> str:
+    """Return a block of HTML.
+
+    Args:
+        lines: Lines of text, the first in bold.
+        figure: A figure below them, as a PNG within the page.
+        table: HTML of a table between them.
+    """
+    first, *others = (escape(line) for line in lines)
+    parts = [f"<p><strong>{first}</strong></p>", *(f"<p>{line}</p>" for line in others), table]
+    if figure is not None:
+        data = base64.b64encode(png(figure)).decode()
+        parts.append(f'<img alt="{first}" style="max-width: 100%" src="data:image/png;base64,{data}">')
+    return f"<div>{''.join(parts)}</div>"
+
+
+def preformatted(text: str) -> str:
+    """Return text as HTML, its line breaks kept."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def visible(figure: "Figure") -> "Figure":
+    """Let a notebook show a figure that pyplot does not manage; without this it would print its name."""
+    shown: Any = figure
+    shown._repr_png_ = partial(png, figure)
+    return figure
+
+
+def png(figure: "Figure") -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DPI)
+    return file.getvalue()
