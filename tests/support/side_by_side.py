@@ -31,9 +31,9 @@ def together(folder: Path, arms: Sequence[Sequence[str]]) -> list[Path]:
     members = []
     for own, arm in zip(folders, arms, strict=True):
         own.mkdir(parents=True)
-        cfg, record = compose_config("figures=false", *arm), {"status": "failed"}
-        start = prepare(cfg, own, record, overrides=arm, choices={})
-        members.append(Member(cfg=cfg, folder=own, record=record, start=start))
+        cfg = compose_config("figures=false", *arm)
+        start = prepare(cfg, own, overrides=arm, choices={})
+        members.append(Member(cfg=cfg, folder=own, record=start.record, start=start))
     assert len({program(member.start.config) for member in members}) == 1
     assert obstacle(members[0].start.config) is None
     train(
