@@ -18,7 +18,7 @@ from gradlab.probe.gauge_batched import Arms
 from gradlab.probe.probe import Probe
 from gradlab.probe.recording import Recording, Row
 from gradlab.train.loop import Loop
-from gradlab.train.task import Metrics
+from gradlab.train.task import Metrics, keep_buffers, step_metrics
 
 _UPDATE = {COLUMNS.index(name) for name in ("update_norm", "update_ratio")}
 _TEST_NUMBERS = 1 << 18  # inputs that pass through the fused network at once in an evaluation: the cache's share
@@ -108,7 +108,7 @@ class FusedLoop:
                 self._record(step, inputs, targets, force=True)
                 self._measure(inputs, targets)
             last = step == lead.steps - 1
-            evaluated = lead.eval_every > 0 and (step % lead.eval_every == 0 or last)
+            evaluated = lead.evaluates(step, last=last)
             told = self.running if recorded or evaluated or last else broken
             metrics = self._describe(step, epoch, outputs, targets, told) if told else {}
 
@@ -162,13 +162,11 @@ class FusedLoop:
 
     def _measure(self, inputs: Tensor, targets: Tensor) -> None:
         """Do the step's passes again for the probe to look at: no gradient is written, no running statistic updated."""
-        buffers = [buffer.clone() for buffer in self._model.buffers()]
-        objective = self._losses(self._model(inputs), targets).sum()
         parameters = [parameter for _, parameter in self._parameters if parameter.requires_grad]
-        torch.autograd.grad(objective, parameters, allow_unused=True)
+        with keep_buffers(self._model):
+            objective = self._losses(self._model(inputs), targets).sum()
+            torch.autograd.grad(objective, parameters, allow_unused=True)
         self._probe.close()
-        for buffer, old in zip(self._model.buffers(), buffers, strict=True):
-            buffer.copy_(old)
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return each arm's mean loss, [K], of outputs [K * n, ...] and targets [K, n, ...]."""
@@ -191,13 +189,9 @@ class FusedLoop:
         values, right = self._single_losses(split, targets), accuracies(self._task, split, targets)
         rates = self._update.rates
         return {
-            arm: {
-                "step": step,
-                "epoch": epoch,
-                "train_loss": values[arm],
-                "train_accuracy": None if right is None else right[arm],
-                "lr": rates[arm],
-            }
+            arm: step_metrics(
+                step, epoch=epoch, loss=values[arm], accuracy=None if right is None else right[arm], lr=rates[arm]
+            )
             for arm in told
         }
 

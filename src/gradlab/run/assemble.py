@@ -59,11 +59,11 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     _finish(model, batches, data, seed=cfg.seed)
     factory = build.build(cfg.optimizer, "optimizer")
 
-    def optimize() -> torch.optim.Optimizer:
+    def make_optimizer() -> torch.optim.Optimizer:
         with build.blame("optimizer", keys=cfg.optimizer):
             return factory(parameter_groups(model, decay_biases=cfg.train.decay_biases))
 
-    optimizer = optimize()
+    optimizer = make_optimizer()
     lr_scheduler = build.build(cfg.lr_scheduler, "lr_scheduler")
     with build.blame("lr_scheduler", keys=cfg.lr_scheduler):
         lr_scheduler = lr_scheduler(optimizer)
@@ -72,7 +72,9 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     with build.blame("probe", keys=cfg.probe):
         probe = Probe(model, last=cfg.train.steps - 1, also=grow, **cfg.probe)
     with build.blame("train", keys=("freeze", "grow")):
-        structure = Structure(model, optimizer, probe, freeze=freeze, grow=grow, anew=optimize, seed=cfg.seed)
+        structure = Structure(
+            model, optimizer, probe, freeze=freeze, grow=grow, make_optimizer=make_optimizer, seed=cfg.seed
+        )
     return Loop(
         model=model,
         batches=batches,

@@ -1,4 +1,4 @@
-"""Layers that do not learn for a time."""
+"""Freezing layers for a range of steps."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from gradlab.probe.discovery import find_points
 
 @dataclass(frozen=True, kw_only=True)
 class Freeze:
-    """Layers that do not learn from step ``since`` to the step before ``until``.
+    """Layers that are frozen from step ``since`` to the step before ``until``.
 
     Attributes:
-        layers: Patterns of the names of layers, as in a shell, or of parameters.
+        layers: Shell patterns for names of layers or of parameters.
         depth: First and last depth_index of further layers, or None.
         since: First step in which they are frozen.
-        until: First step in which they learn again, or None.
+        until: First step in which they learn again; None to keep them frozen.
     """
 
     layers: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Freeze:
         return self.since <= step and (self.until is None or step < self.until)
 
     def chosen(self, model: nn.Module) -> list[nn.Parameter]:
-        """Return the parameters of the layers: of the affine map and of what stands with it in the layer.
+        """Return all parameters of the layers, not only those of the affine maps.
 
         Raises:
             ValueError: ``depth`` is given, and the model does not number its layers or has fewer.
@@ -61,7 +61,7 @@ def read_freeze(rules: Iterable[Any]) -> list[Freeze]:
     """Return the rules of ``train.freeze``, such as ``{layers: stem, until: 100}`` or ``{depth: [1, 5], from: 200}``.
 
     Raises:
-        ValueError: A rule has another key, names no layers, or never holds.
+        ValueError: A rule has an unknown key, names no layers, or holds at no step.
     """
     return [_read_rule(rule) for rule in rules]
 
@@ -83,6 +83,6 @@ def _read_rule(rule: Any) -> Freeze:
 
 
 def _matches(parameter: str, pattern: str) -> bool:
-    """Whether a pattern fits a parameter's name, or that of a module that it is in."""
+    """Whether a pattern matches a parameter's name, or the name of a module that contains it."""
     parts = parameter.split(".")
     return any(fnmatchcase(".".join(parts[:length]), pattern) for length in range(1, len(parts) + 1))

@@ -1,4 +1,4 @@
-"""Ctrl-C that lets the step in progress end."""
+"""Ctrl-C that waits for the end of the step in progress."""
 
 import signal
 import threading
@@ -9,7 +9,10 @@ from typing import Any
 
 @contextmanager
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C call ``interrupt``, so that a step is never left half done; a second one stops at once."""
+    """Call ``interrupt`` on the first Ctrl-C, so that no step is left half done; the second raises as usual.
+
+    Outside the main thread, where Python allows no signal handler, Ctrl-C is left as it is.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

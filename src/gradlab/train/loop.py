@@ -15,7 +15,7 @@ from gradlab.probe.probe import Probe
 from gradlab.train.precision import Precision
 from gradlab.train.rng import RandomState, random_state, set_random_state
 from gradlab.train.structure import Structure
-from gradlab.train.task import Batch, Metrics, Task
+from gradlab.train.task import Batch, Metrics, Task, keep_buffers, step_metrics
 
 
 @dataclass(kw_only=True)
@@ -24,25 +24,25 @@ class Loop:
 
     Attributes:
         model: What is trained.
-        batches: Iterator of (inputs, targets) with an ``epoch``.
+        batches: Iterator of (inputs, targets) with an ``epoch``, the passes over the training set so far.
         test: Batches of (inputs, targets) to evaluate on.
         task: Loss and accuracy.
         optimizer: Updates the model's parameters.
-        lr_scheduler: Stepped after each update; before that, one that defines ``observe(loss, epoch)`` is shown the
-            step's loss, 0-d, and the passes over the training set done by then.
+        lr_scheduler: Stepped after each update. If it defines ``observe(loss, epoch)``, that is called first with the
+            step's loss, 0-d, and the passes over the training set so far.
         clip: Called with the named parameters between backward pass and update.
         probe: Records the gradient flow.
         structure: Freezes layers and adds new ones.
-        precision: Number type of the forward pass, and what follows from it for the gradients.
+        precision: Number type of the forward pass, and the loss scaling that it needs.
         steps: Number of steps.
         update: Whether the optimizer's update is applied.
         eval_every: Steps between evaluations; 0 for never, not even at the end.
         accumulate: Mini-batches whose mean loss one step descends on.
-        compiled: The model made faster, whose passes no probe can look into, or None: then in recorded steps a second
-            pass through the model itself is measured.
-        pause_every: Steps between two moments at which the run can be saved; 0 for none before the end.
+        compiled: The compiled model, or None. A probe cannot hook into it, so recorded steps take a second pass
+            through the model itself.
+        pause_every: Steps between two pauses at which the run can be saved; 0 for none before the end.
         chance: ``loss`` and ``accuracy`` of the best answer that does not look at its input.
-        step: Number of the step in progress; after the run, how many were done.
+        step: Number of the step in progress; after the run, the number of steps done.
         status: ``running``, then ``completed``, ``interrupted`` or, once a loss was not finite, ``diverged``.
     """
 
@@ -81,69 +81,92 @@ class Loop:
         return self._parameters[0][1].device
 
     def refresh(self) -> None:
-        """Take notice of parameters that the model did not have before."""
+        """List the model's parameters again, after it has changed."""
         self._parameters = list(self.model.named_parameters())
 
     @property
     def pauses(self) -> bool:
-        """Whether the step just done is one to pause after."""
+        """Whether the run can be saved after the step just done."""
         return self.pause_every > 0 and self.step % self.pause_every == 0
 
-    def run(self) -> Iterator[Metrics]:
-        """Train, and yield the metrics of each step that is recorded or evaluated; none at other steps to pause after.
+    def evaluates(self, step: int, *, last: bool) -> bool:
+        """Whether the test set is evaluated after a step, the last one among them."""
+        return self.eval_every > 0 and (step % self.eval_every == 0 or last)
 
-        Wherever it has yielded, the run can be saved and taken up again: everything is between two steps.
-        A loss that is not finite ends the run: that step is recorded, by a second pass where the first was not. To look
-        at the loss makes the host wait for a GPU, so there it is looked at in recorded steps only.
+    def run(self) -> Iterator[Metrics]:
+        """Train, and yield the metrics of each step that is recorded or evaluated, and {} after other pauses.
+
+        The run can be saved and resumed wherever this yields, which is always between two steps. A loss that is not
+        finite ends the run: that step is recorded, by a second pass if the first was not. Reading the loss makes the
+        host wait for a GPU, so there only recorded steps are checked.
         """
         self.model.train()
-        on_cpu = self.device.type == "cpu"
         while self.step < self.steps and self.status == "running":
-            step, epoch = self.step, self.batches.epoch
-            if self.structure.grows(step):
-                self._grow(step)
-            batches = [next(self.batches) for _ in range(self.accumulate)]
-            random = random_state(self.device)
-            recorded = self._record(step, batches) if self.compiled is None else self.probe.due(step)
-            loss, objective, outputs = self._pass(batches)
-            if (recorded or on_cpu) and not isfinite(float(objective)):
-                self.status = "diverged"
-            diverged = self.status == "diverged"
-            if (recorded or diverged) and not self.probe.recording:
-                recorded = self._record(step, batches, force=diverged)
-                self._measure(batches, random)
-            last = step == self.steps - 1 or diverged
-            evaluated = self.eval_every > 0 and (step % self.eval_every == 0 or last)
-            metrics = None
-            if recorded or evaluated or last:
-                metrics = self._describe(step, epoch, loss, outputs, torch.cat([targets for _, targets in batches]))
-
-            self.probe.after_backward(scale=self.precision.unscale(self.optimizer))
-            self.structure.hold(step)
-            if metrics is not None:
-                metrics["grad_norm"] = self._grad_norm()
-            self.clip(self._parameters)
-            self.probe.after_clipping()
-            if metrics is not None:
-                metrics["clipped_grad_norm"] = self._grad_norm()
-            if self.update and not diverged:
-                self.precision.step(self.optimizer)
-                self._observe(loss, self.batches.epoch)
-                self.lr_scheduler.step()
-                self.probe.after_update()
-            else:
-                self.probe.end()
-            self.precision.end()
-
-            self.step += 1
-            if metrics is not None:
-                metrics |= self.evaluate() if evaluated else {}
-                if not isfinite(metrics.get("eval_loss", 0.0)):
-                    self.status = "diverged"
-            if metrics is not None or self.pauses:
-                yield metrics or {}
+            metrics = self._train_step()
+            if metrics or self.pauses:
+                yield metrics
         if self.status == "running":
             self.status = "completed"
+
+    def _train_step(self) -> Metrics:
+        """Train one step; return its metrics, {} if it is not recorded, not evaluated and not the last."""
+        step, epoch = self.step, self.batches.epoch
+        if self.structure.grows(step):
+            self._grow(step)
+        batches = [next(self.batches) for _ in range(self.accumulate)]
+        loss, outputs, recorded = self._record_and_pass(step, batches)
+        diverged = self.status == "diverged"
+        last = step == self.steps - 1 or diverged
+        evaluated = self.evaluates(step, last=last)
+        metrics = {}
+        if recorded or evaluated or last:
+            metrics = self._describe(step, epoch, loss, outputs, torch.cat([targets for _, targets in batches]))
+        self._clip(step, metrics)
+        self._update(loss, apply=self.update and not diverged)
+        self.step += 1
+        if evaluated:
+            metrics |= self.evaluate()
+            if not isfinite(metrics["eval_loss"]):
+                self.status = "diverged"
+        return metrics
+
+    def _record_and_pass(self, step: int, batches: Sequence[Batch]) -> tuple[Tensor, Tensor, bool]:
+        """Do a step's passes, recorded if the step is due or if its loss is not finite, which ends the run.
+
+        Returns:
+            The mean loss, the outputs of all mini-batches, and whether the step is recorded.
+        """
+        random = random_state(self.device)
+        recorded = self._record(step, batches) if self.compiled is None else self.probe.due(step)
+        loss, objective, outputs = self._pass(batches)
+        if (recorded or self.device.type == "cpu") and not isfinite(float(objective)):
+            self.status = "diverged"
+        diverged = self.status == "diverged"
+        if (recorded or diverged) and not self.probe.recording:
+            recorded = self._record(step, batches, force=diverged)
+            self._measure(batches, random)
+        return loss, outputs, recorded
+
+    def _clip(self, step: int, metrics: Metrics) -> None:
+        """Unscale, freeze and clip the gradients, and add their norms before and after clipping to a step's metrics."""
+        self.probe.after_backward(scale=self.precision.unscale(self.optimizer))
+        self.structure.hold(step)
+        if metrics:
+            metrics["grad_norm"] = self._grad_norm()
+        self.clip(self._parameters)
+        self.probe.after_clipping()
+        if metrics:
+            metrics["clipped_grad_norm"] = self._grad_norm()
+
+    def _update(self, loss: Tensor, *, apply: bool) -> None:
+        if apply:
+            self.precision.step(self.optimizer)
+            self._observe(loss, self.batches.epoch)
+            self.lr_scheduler.step()
+            self.probe.after_update()
+        else:
+            self.probe.end()
+        self.precision.end()
 
     def interrupt(self) -> None:
         """End the run after the step in progress, unless that ends it anyway."""
@@ -151,7 +174,7 @@ class Loop:
             self.status = "interrupted"
 
     def _grow(self, step: int) -> None:
-        """Add the layers that are due, and note the loss on the test set on either side: it should be the same."""
+        """Add the layers that are due, and record the test loss before and after, which should be equal."""
         before = self.evaluate()["eval_loss"]
         event = self.structure.grow(step)
         self.refresh()
@@ -161,22 +184,23 @@ class Loop:
         """Do a forward and a backward pass with each mini-batch, and leave the mean of their gradients.
 
         Returns:
-            The mean loss and the mean of what is trained on, 0-d, and the outputs of all mini-batches together.
+            The mean loss and the mean objective, 0-d, and the outputs of all mini-batches. The objective is what the
+            gradients are of: the loss, and that of auxiliary heads.
         """
         self.optimizer.zero_grad()
-        model = self.model if self.compiled is None else self.compiled  # truth of a compiled model is its length
-        found: list[tuple[Tensor, ...]] = []
+        model = self.model if self.compiled is None else self.compiled  # bool() of a compiled model is its length
+        results: list[tuple[Tensor, ...]] = []
         for inputs, targets in batches:
             outputs, loss, objective = self._forward(model, inputs, targets)
             self.precision.scale(objective).backward(self._share)
-            found.append((loss.detach(), objective.detach(), outputs.detach()))
-        if len(found) == 1:
-            return found[0]  # pyright: ignore[reportReturnType]
-        losses, objectives, outputs = zip(*found, strict=True)
+            results.append((loss.detach(), objective.detach(), outputs.detach()))
+        if len(results) == 1:
+            return results[0]  # pyright: ignore[reportReturnType]
+        losses, objectives, outputs = zip(*results, strict=True)
         return torch.stack(losses).mean(), torch.stack(objectives).mean(), torch.cat(outputs)
 
     def _record(self, step: int, batches: Sequence[Batch], *, force: bool = False) -> bool:
-        """Begin a step for the probe; it sees a recurrent model's time steps in a pass over all mini-batches."""
+        """Start the probe's step; a recurrent model's time steps take a pass of their own over all mini-batches."""
         recorded = self.probe.start(step, force=force)
         if recorded and self.probe.unrolls:
             inputs, targets = (torch.cat(column) for column in zip(*batches, strict=True))
@@ -189,40 +213,38 @@ class Loop:
         return recorded
 
     def _measure(self, batches: Sequence[Batch], random: RandomState) -> None:
-        """Do the step's passes again for the probe to look at, with the same random numbers and without a trace.
+        """Repeat the step's passes for the probe, from the random state they began with.
 
-        No gradient is written, no random number used up and no running statistics updated.
+        Gradients, random state and running statistics are left as they were.
         """
-        buffers = [buffer.clone() for buffer in self.model.buffers()]
         after = random_state(self.device)
         set_random_state(random)
         parameters = [parameter for _, parameter in self._parameters if parameter.requires_grad]
-        for inputs, targets in batches:
-            _, _, objective = self._forward(self.model, inputs, targets)
-            torch.autograd.grad(self.precision.scale(objective), parameters, self._share, allow_unused=True)
+        with keep_buffers(self.model):
+            for inputs, targets in batches:
+                _, _, objective = self._forward(self.model, inputs, targets)
+                torch.autograd.grad(self.precision.scale(objective), parameters, self._share, allow_unused=True)
         self.probe.close()
         set_random_state(after)
-        for buffer, old in zip(self.model.buffers(), buffers, strict=True):
-            buffer.data.copy_(old)
 
     def _forward(
         self, model: Callable[[Tensor], Any], inputs: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the outputs, their loss, and the loss to train on, which includes that of auxiliary heads."""
+        """Return the outputs, their loss, and the objective, which includes the losses of auxiliary heads."""
         with self.precision.autocast:
-            found = model(inputs)
-        outputs = found.outputs if isinstance(found, Supervised) else found
-        outputs = outputs.to(self._share.dtype)  # losses are computed in the long number type
+            answer = model(inputs)
+        outputs = answer.outputs if isinstance(answer, Supervised) else answer
+        outputs = outputs.to(self._share.dtype)  # losses are computed in the type of the weights
         loss = self.task.loss(outputs, targets)
-        if not isinstance(found, Supervised):
+        if not isinstance(answer, Supervised):
             return outputs, loss, loss
         if self.accumulate > 1:
             raise GradlabError(
                 f"train.accumulate={self.accumulate}: auxiliary heads are measured one batch a step; take 1"
             )
-        heads = {name: self.task.loss(part.to(outputs.dtype), targets) for name, part in found.auxiliary.items()}
-        self.probe.read_shares(loss, heads, weight=found.weight, scale=self.precision.scale)
-        return outputs, loss, loss + found.weight * torch.stack(list(heads.values())).sum()
+        heads = {name: self.task.loss(part.to(outputs.dtype), targets) for name, part in answer.auxiliary.items()}
+        self.probe.read_shares(loss, heads, weight=answer.weight, scale=self.precision.scale)
+        return outputs, loss, loss + answer.weight * torch.stack(list(heads.values())).sum()
 
     @torch.no_grad()
     def evaluate(self) -> Metrics:
@@ -239,13 +261,8 @@ class Loop:
         return metrics
 
     def _describe(self, step: int, epoch: float, loss: Tensor, outputs: Tensor, targets: Tensor) -> Metrics:
-        return {
-            "step": step,
-            "epoch": epoch,
-            "train_loss": float(loss),
-            "train_accuracy": self.task.accuracy(outputs, targets),
-            "lr": float(self.optimizer.param_groups[0]["lr"]),
-        }
+        accuracy, lr = self.task.accuracy(outputs, targets), float(self.optimizer.param_groups[0]["lr"])
+        return step_metrics(step, epoch=epoch, loss=float(loss), accuracy=accuracy, lr=lr)
 
     def _grad_norm(self) -> float:
         return float(total_norm(p.grad for _, p in self._parameters if p.grad is not None))

@@ -1,4 +1,4 @@
-"""In which number type a network computes, and how small float16 gradients are kept from vanishing."""
+"""Automatic mixed precision, with loss scaling under float16."""
 
 import warnings
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from torch.optim import Optimizer
 
 
 class Precision:
-    """Automatic mixed precision: matrix products in a short number type, weights and updates in the long one.
+    """Automatic mixed precision: matrix products in a short number type, weights and updates in their own.
 
-    Under float16 the loss is multiplied by a power of two before the backward pass and the gradients divided by it
-    after (Micikevicius et al. 2018, section 3.2); a step whose gradients overflow all the same is skipped and the
-    factor halved. Under every other type all of this does nothing.
+    Under float16 the loss is multiplied by a power of two before the backward pass, and the gradients are divided by it
+    afterwards (Micikevicius et al. 2018, section 3.2). A step whose gradients still overflow is skipped, and the factor
+    is halved. Under every other type none of this is done.
 
     Args:
-        device: Where the network is.
-        dtype: Short number type, or None for none.
+        device: The network's device.
+        dtype: Short number type; None for none.
 
     Attributes:
-        autocast: The context in which the forward pass belongs.
+        autocast: Context for the forward pass.
         skipped: Number of skipped steps, a 0-d int64 tensor on the device.
     """
 
@@ -31,31 +31,31 @@ class Precision:
         self.skipped = torch.zeros((), dtype=torch.int64, device=device)
         self._scaler = GradScaler(device.type, enabled=dtype is torch.float16)
         self._one = torch.ones((), device=device)
-        if self._scaler.is_enabled():  # torch takes a skipped first step for a mistake in the loop
+        if self._scaler.is_enabled():  # torch warns if the first step is skipped
             warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
 
     def scale(self, loss: Tensor) -> Tensor:
-        """Return the loss times the factor."""
+        """Return the loss times the scaling factor."""
         return self._scaler.scale(loss)
 
     @property
     def factor(self) -> Tensor | float:
-        """What `scale` multiplies by, 0-d; 1 where it does nothing."""
+        """The scaling factor, 0-d; 1 where there is no scaling."""
         return self._factor() if self._scaler.is_enabled() else 1.0
 
     def unscale(self, optimizer: Optimizer) -> Tensor | None:
-        """Divide the gradients by the factor, in place, and return it, 0-d; None where there is none."""
+        """Divide the gradients by the factor, in place, and return it, 0-d; None where there is no scaling."""
         if not self._scaler.is_enabled():
             return None
         self._scaler.unscale_(optimizer)
         return self._factor()
 
     def step(self, optimizer: Optimizer) -> None:
-        """Do the optimizer's update, unless the gradients overflowed; under float16 this waits for the device."""
+        """Step the optimizer unless the gradients overflowed; under float16 the host waits for the device."""
         self._scaler.step(optimizer)
 
     def end(self) -> None:
-        """End a step, updated or not: choose the next factor."""
+        """Choose the next factor, at the end of a step, and count the step if it was skipped."""
         if self._scaler.is_enabled():
             before = self._factor()
             self._scaler.update()
@@ -66,7 +66,7 @@ class Precision:
         return {"scaler": self._scaler.state_dict(), "skipped": self.skipped}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Restore ``state``."""
         if self._scaler.is_enabled():
             self._scaler.load_state_dict(state["scaler"])
         self.skipped.copy_(state["skipped"])

@@ -1,4 +1,4 @@
-"""What changes about a network while it trains: layers that do not learn for a time, and layers that are added."""
+"""Changes of a network during training: layers that are frozen for a time, and layers that are added."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,22 +12,22 @@ from gradlab.train.freeze import Freeze
 
 
 class Structure:
-    """The changes of one run, at the steps where they are due.
+    """Applies the changes of one run at their steps.
 
     Args:
         model: The network; one that grows has ``depth`` and ``grow(depth)``.
         optimizer: Its optimizer, which takes over new parameters and keeps the state of the others.
-        probe: Looks at new layers too.
-        freeze: Which layers do not learn, and when.
+        probe: Its probe, which records new layers too.
+        freeze: The layers to freeze, and when.
         grow: Number of hidden layers to grow to, by step.
-        anew: Makes an optimizer like this one for all parameters of the grown model.
+        make_optimizer: Makes an optimizer like this one for all parameters of the grown model.
         seed: Of the new layers' weights.
 
     Attributes:
-        events: What has grown so far, for run.json.
+        events: Each growth so far, for run.json.
 
     Raises:
-        ValueError: The model cannot grow, or not in this order, or a rule names no layer.
+        ValueError: The model cannot grow, the depths do not rise, or a rule matches no layer.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Structure:
         *,
         freeze: Sequence[Freeze],
         grow: Mapping[int, int],
-        anew: Callable[[], Optimizer],
+        make_optimizer: Callable[[], Optimizer],
         seed: int,
     ) -> None:
         self._model, self._optimizer, self._probe = model, optimizer, probe
         self._freeze, self._grow = freeze, dict(sorted(grow.items()))
-        self._anew, self._seed = anew, seed
+        self._make_optimizer, self._seed = make_optimizer, seed
         self.events: list[dict[str, Any]] = []
         self._holding: list[Freeze] | None = None
         self._frozen: list[nn.Parameter] = []
@@ -59,14 +59,14 @@ class Structure:
         return step in self._grow and all(event["step"] != step for event in self.events)
 
     def grow(self, step: int) -> dict[str, Any]:
-        """Add the layers that are due before a step, and return the event, to be added to."""
+        """Add the layers that are due before a step, and return the event, which the caller completes."""
         event = {"step": step, "depth_before": self._model.depth, "depth": self._grow[step]}
         self._deepen(step)
         self.events.append(event)
         return event
 
     def hold(self, step: int) -> None:
-        """Take the gradients of frozen layers away, so that neither clipping nor the optimizer acts on them."""
+        """Remove the gradients of frozen layers, so that neither clipping nor the optimizer acts on them."""
         holding = [rule for rule in self._freeze if rule.holds(step)]
         if holding != self._holding:
             self._holding, self._frozen = holding, [p for rule in holding for p in rule.chosen(self._model)]
@@ -74,20 +74,20 @@ class Structure:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what has grown so far."""
+        """Return the growth so far."""
         return {"events": [dict(event) for event in self.events]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Grow as a run before did, so that its parameters can be loaded."""
+        """Repeat the growth of a saved run, so that its parameters can be loaded."""
         self.events = [dict(event) for event in state["events"]]
         for event in self.events:
             self._deepen(event["step"])
 
     def _deepen(self, step: int) -> None:
-        with torch.random.fork_rng():  # the training's random numbers are those of a net that did not grow
+        with torch.random.fork_rng():  # a net that grows draws the same random numbers in training as one that does not
             torch.manual_seed(self._seed + step)
             self._model.grow(self._grow[step])
-        _take_over(self._optimizer, self._anew())
+        _take_over(self._optimizer, self._make_optimizer())
         self._probe.look()
         self._holding = None
 
@@ -101,15 +101,16 @@ class Structure:
             depth = larger
         try:
             with torch.random.fork_rng():
-                self._model.another_block()  # what cannot be done is refused now, not in the middle of the run
+                self._model.another_block()  # refuse now, not in the middle of the run
         except ValueError as error:
             raise ValueError(f"grow: {error}") from error
 
 
 def _take_over(optimizer: Optimizer, grown: Optimizer) -> None:
-    """Give an optimizer the parameters of another with the same groups; its options and its state stay."""
+    """Give an optimizer the parameters of another with the same groups, and keep its options and its state."""
     for group, other in zip(optimizer.param_groups, grown.param_groups, strict=True):
         for parameter in other["params"]:
-            if parameter in grown.state and parameter not in optimizer.state:  # AdaGrad's is there from the start
+            # AdaGrad has a state before the first step.
+            if parameter in grown.state and parameter not in optimizer.state:
                 optimizer.state[parameter] = grown.state[parameter]
         group["params"] = other["params"]
