@@ -37,6 +37,7 @@ napoleon_numpy_docstring = False
 # Nothing of the pages comes from another host: no intersphinx, no MathJax, no web fonts.
 html_theme = "pydata_sphinx_theme"
 html_title = "gradlab"
+html_context = {"default_mode": "auto"}  # else the theme logs an error on the first visit
 html_static_path = ["_static"]
 html_css_files = ["gradlab.css"]
 html_show_sourcelink = False
@@ -44,7 +45,7 @@ html_copy_source = False
 html_theme_options = {
     "logo": {"text": "gradlab"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 9,
+    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -117,13 +117,18 @@ def _option(path: Path, group: str) -> Iterator[str]:
     if any(isinstance(content[key], dict) and content[key] for key in keys) or (keys and not target):
         yield fenced("\n".join(lines[1:]), "yaml")
     elif keys:
-        notes, hints = described(target) | dict(_notes(lines)), _hints(target)
+        notes, hints = described(target) | {key: note for key, note in _notes(lines) if note}, _hints(target)
         prefix = "" if group == "hydra" else f"{group.replace('/', '.')}."
         rows = [
-            [code(f"{prefix}{key}"), code(_value(lines, key)), describe(hints.get(key, Any)), notes.get(key, "")]
+            [
+                code(f"{prefix}{key}"),
+                code(_value(lines, key)),
+                describe(hints.get(key, Any)),
+                notes.get(key, "").replace("``", "`"),
+            ]
             for key in keys
         ]
-        yield table(["parameter", "default", "allowed", ""], rows)
+        yield table(["parameter", "default", "allowed", "meaning"], rows)
     if overrides := [_chosen(item) for item in content.get("defaults", []) if isinstance(item, dict)]:
         yield f"It also chooses {', '.join(filter(None, overrides))}, unless the command line says otherwise."
 
