@@ -11,7 +11,8 @@ from hydra.errors import HydraException
 from tests.support import shown
 from tests.support.running import compose_config
 
-from gradlab.cli.command import config_dirs, parse
+from gradlab.api.through_hydra import config_dirs
+from gradlab.cli.command import parse
 from gradlab.config.build import check
 from gradlab.errors import GradlabError
 
@@ -48,7 +49,7 @@ def test_every_command_of_gradlab_is_accepted(page, tmp_path, monkeypatch):
             continue
         arguments = parse(list(command.words))
         if arguments.config_dir:
-            config_dirs(arguments)  # options of the page's own: only running them can check them
+            config_dirs(arguments.config_dir)  # options of the page's own: only running them can check them
             continue
         runs = shown.combinations(arguments.overrides) if command.sweeps else [arguments.overrides]
         for overrides in (runs[0], runs[-1]):
