@@ -103,7 +103,7 @@ def _panel(axes: Axes, layers: Layers, order: Order, values: np.ma.MaskedArray, 
     scale = lanes.fit(values, *map(np.ma.MaskedArray, line))
     steps = spread_out(len(layers.steps), _MOST_LINES)
     first, deepest = (float(order.x[0]), float(order.x[-1])) if layers.hidden else (float(layers.depths[0]),) * 2
-    gap = max(1.0, 0.15 * (deepest - first))
+    gap = max(1.0, 0.2 * (deepest - first))
     room = max(0.5, 0.03 * (deepest - first))
     head = np.array([deepest + gap if layers.hidden else deepest])
     for row, color, shift in zip(steps, style.shades(len(steps)), np.linspace(0.32, -0.32, len(steps)), strict=True):

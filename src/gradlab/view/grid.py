@@ -20,7 +20,7 @@ _NOTHING = ("failed or diverged", "#EFC4DC")
 
 
 def pairs(sweep: Sweep) -> list[tuple[str, str]]:
-    """Return the pairs of swept keys that are drawn unless others are asked for, the most telling first."""
+    """Return the pairs of swept keys that are drawn by default, the most informative first."""
     keys = [key for key in sweep.swept if sweep.table[key].nunique() <= _MOST]
     keys.sort(key=lambda key: _PREFERRED.index(key) if key in _PREFERRED else len(_PREFERRED))
     return list(islice(combinations(keys, 2), _PAIRS))

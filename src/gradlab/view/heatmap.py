@@ -65,7 +65,7 @@ def gradient_heatmap(layers: Layers, *, caption: str, verdict: Opening = _NONE) 
 
 
 def legend(axes: Axes, values: np.ma.MaskedArray, scale: lanes.Lanes) -> None:
-    """Name the colours of what has no place on the scale, as far as the map has such cells."""
+    """Name the colours of zeros, non-finite and missing values, where the map has such cells."""
     present = (scale.zeros, scale.odd, bool(np.ma.getmaskarray(values).any()))
     named = [pair for pair, there in zip((_ZERO, _ODD, _UNMEASURED), present, strict=True) if there]
     patches = [Patch(facecolor=color, edgecolor=style.QUIET, linewidth=0.6, label=name) for name, color in named]
@@ -73,7 +73,7 @@ def legend(axes: Axes, values: np.ma.MaskedArray, scale: lanes.Lanes) -> None:
 
 
 def picture(axes: Axes, values: np.ma.MaskedArray, scale: lanes.Lanes) -> None:
-    """Paint steps x layers (or time steps) values, with colours of their own for what has no place on the scale."""
+    """Paint steps x layers (or time steps) values; zeros, non-finite and missing values have their own colours."""
     decades, kinds = merge(values.T)
     pixels = _COLORS(Normalize(scale.low, scale.high)(np.nan_to_num(decades)))
     for kind, (_, color) in enumerate((_ZERO, _ODD, _UNMEASURED), start=1):

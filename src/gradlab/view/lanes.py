@@ -1,4 +1,4 @@
-"""A vertical axis that shows every number: a band for the data, and a lane for what has no place in it.
+"""A vertical axis that shows every number: a band for the data, and lanes for zeros and non-finite values.
 
 A logarithmic axis has no room for 0, and no axis has room for nan. Dropping such points would hide exactly the runs
 that matter here, and clamping them would invent data. So zeros get a lane below the data and non-finite values one

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gradlab.diagnosis.flow import FLOAT32_SMALLEST  # below it digits are lost, then everything
 from gradlab.view import lanes, style
 from gradlab.view.format import short
-from gradlab.view.sweeps import Sweep, in_order
+from gradlab.view.sweeps import Sweep
 
 _WHEN = {"gradient_ratio_initial": "step 0", "gradient_ratio_final": "last step"}
 _PREFERRED = ("activation", "initializer")
@@ -92,9 +92,14 @@ def _looks(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
         chosen = ["", "initializer"]
     found = []
     for key, looks in zip([*chosen, "", ""], (style.DISTINCT, style.MARKERS), strict=False):
-        values = in_order(list(sweep.table[key])) if key else [""]
+        values = _by_rank(sweep, key) if key else [""]
         found.append((key, {value: looks[place % len(looks)] for place, value in enumerate(values)}))
     return found
+
+
+def _by_rank(sweep: Sweep, key: str) -> list[str]:
+    """Return the values of a key, that of the best config first: so the figures of a sweep agree in their colours."""
+    return list(dict.fromkeys(sweep.table[key].iloc[rows[0]] for _, rows in sweep.ranked(sweep.metrics[0])))
 
 
 def _series(

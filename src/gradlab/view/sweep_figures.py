@@ -32,7 +32,7 @@ def draw_sweep(
     pairs: Sequence[tuple[str, str]] | None = None,
     alike: bool = True,
 ) -> list[Drawing]:
-    """Draw a sweep's figures into ``folder/figures``, each as PNG and SVG; what has nothing to show is left out.
+    """Draw a sweep's figures into ``folder/figures``, each as PNG and SVG, without figures that would show nothing.
 
     Args:
         sweep: The sweep.

@@ -66,7 +66,7 @@ def has_loss(metrics: Metrics) -> bool:
 
 
 def loss_headline(metrics: Metrics, *, chance: float | None = None) -> str:
-    """Say what became of the train loss, and the last eval figures.
+    """Say how the train loss changed, and the last eval loss and accuracy.
 
     Args:
         metrics: As for `loss`.

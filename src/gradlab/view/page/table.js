@@ -6,15 +6,15 @@ const numeric = name => data.rows.some(row => typeof row[column[name]] === "numb
 // "relu depth=50 eval_accuracy>0.5": every word must be found, every condition hold.
 function matcher(text) {
   const tests = text.toLowerCase().split(/\s+/).filter(Boolean).map(term => {
-    const [, name, sign, wanted] = term.match(/^([\w.@/]+)(<=|>=|=|<|>)(.*)$/) ?? [];
+    const [, name, sign, value] = term.match(/^([\w.@/]+)(<=|>=|=|<|>)(.*)$/) ?? [];
     const found = name && data.columns.find(one => one.toLowerCase() === name || one.toLowerCase().split(".").at(-1) === name);
     if (!found) return row => words[row].includes(term);
-    const number = Number(wanted);
+    const number = Number(value);
     return row => {
-      const value = cell(row, found);
-      if (sign === "=") return typeof value === "number" ? value === number : String(value ?? "").toLowerCase() === wanted;
-      if (value === null || wanted === "") return false;
-      return {"<": value < number, ">": value > number, "<=": value <= number, ">=": value >= number}[sign];
+      const held = cell(row, found);
+      if (sign === "=") return typeof held === "number" ? held === number : String(held ?? "").toLowerCase() === value;
+      if (held === null || value === "") return false;
+      return {"<": held < number, ">": held > number, "<=": held <= number, ">=": held >= number}[sign];
     };
   });
   return row => tests.every(test => test(row));
