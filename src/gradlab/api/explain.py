@@ -150,6 +150,8 @@ def read_config(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], lis
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
+    from gradlab.artifacts.moved import with_current_names
+
     files = {name: folder / ".hydra" / f"{name}.yaml" for name in ("config", "hydra", "overrides")}
     if not all(path.exists() for path in files.values()):
         return {}, {}, []
@@ -159,4 +161,4 @@ def read_config(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], lis
         choices: Any = OmegaConf.to_container(loaded["hydra"].hydra.runtime.choices)
     except (OmegaConfBaseException, YAMLError, AttributeError) as error:
         raise ValueError(f".hydra is broken: {' '.join(str(error).split())}") from error
-    return config, choices, [str(text) for text in loaded["overrides"]]
+    return with_current_names(config), choices, [str(text) for text in loaded["overrides"]]

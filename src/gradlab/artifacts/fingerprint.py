@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gradlab import __version__
+from gradlab.artifacts.moved import with_first_names
 
 # What may differ between two runs that would still write the same numbers.
 _NOT_FINGERPRINTED = {"hydra", "logger", "follow", "gate", "figures", "objective"}
@@ -23,7 +24,8 @@ def compute_fingerprint(config: Mapping[str, Any], sources: Mapping[str, str]) -
         config: The resolved config as plain dictionaries.
         sources: Source text of each ``_target_`` that belongs to neither gradlab nor torch, by its name.
     """
-    text = json.dumps([decisive_part(config), dict(sources), __version__], sort_keys=True, default=str)
+    named = with_first_names(decisive_part(config))
+    text = json.dumps([named, dict(sources), __version__], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

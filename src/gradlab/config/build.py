@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from gradlab.artifacts.moved import MOVED, with_current_names
 from gradlab.config.factories import make_factory
 from gradlab.config.keys import key_paths
 from gradlab.config.schema import check_settings
@@ -22,6 +23,13 @@ from gradlab.probe.columns import FIGURES
 
 PART_GROUPS = ("activation", "initializer", "recurrent_initializer", "normalization", "residual")
 AUTO = "auto"  # the optimizer.lr that a range test finds
+
+
+def update_targets(cfg: DictConfig) -> None:
+    """Replace, in place, each `_target_` that has moved by its current path; before a config is checked or built."""
+    if MOVED:
+        with open_dict(cfg), read_write(cfg):
+            cfg.merge_with(with_current_names(OmegaConf.to_container(cfg)))
 
 
 def check(cfg: DictConfig) -> None:

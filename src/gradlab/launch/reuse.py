@@ -11,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab.artifacts.fingerprint import compute_fingerprint, decisive_part, foreign_sources, foreign_targets
+from gradlab.artifacts.moved import with_first_names
 from gradlab.artifacts.record import read_run
 from gradlab.config.hydra_private import hydra_config
 
@@ -36,7 +37,7 @@ def finished(folder: Path, config: DictConfig) -> JobReturn | None:
         _import_targets(decisive)
         same = record.get("fingerprint") == compute_fingerprint(plain, foreign_sources(decisive))
         before = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
-        if same and before["gate"] == plain["gate"]:
+        if same and with_first_names(before["gate"]) == with_first_names(plain["gate"]):
             os.utime(folder / ".hydra" / "hydra.yaml")  # it belongs to this sweep too
             objective = record.get("metrics", {}).get(plain["objective"]) if record["status"] == "completed" else None
             answer = JobReturn(status=JobStatus.COMPLETED, overrides=list(config.hydra.overrides.task))

@@ -119,12 +119,13 @@ def prepare(
     """Check a config and look for its run in the folder; nothing is written.
 
     Args:
-        cfg: The composed config.
+        cfg: The composed config; targets that have moved are replaced in it.
         folder: Where the files go.
         overrides: The command line, to warn of what has no effect.
         choices: The option chosen of each group, for the remedies.
         only_own: Whether it is an error that the folder holds a run of another config.
     """
+    build.update_targets(cfg)
     build.check(cfg)
     gate = build.build(cfg.gate, "gate")
     check_place(gate.junit)
