@@ -16,6 +16,7 @@ from torch import Tensor
 # whatever they are; a chunk still fits in the cache.
 CHUNK = 1 << 16
 SAFE_SQUARES = (1e-30, 1e30)  # squared norms that float32 holds with room to spare on either side
+SAFE_NORMS = (1e-15, 1e15)  # norms whose squares lie in that range
 
 
 def host_norm(x: Tensor) -> float:

@@ -8,7 +8,7 @@ from gradlab.interfaces import Point
 from gradlab.norms import CHUNK
 from gradlab.probe import gauge_device, gauge_host
 from gradlab.probe.columns import COLUMNS
-from gradlab.probe.gauge_batched import Arms
+from gradlab.probe.gauge_batched import BatchedGauge
 from gradlab.probe.probe import Probe
 
 
@@ -132,7 +132,7 @@ def test_reading_on_is_reading_twice(size, scale, dtype):
     assert norm == pytest.approx(gauge_host.norm(new), rel=0, nan_ok=True)
     assert update == pytest.approx(gauge_host.distance(new, gauge_host.keep(old, None)), rel=1e-15, nan_ok=True)
     assert gauge_host.distance(new, kept) == 0 or scale == torch.inf
-    for gauge in (gauge_device, Arms(1)):
+    for gauge in (gauge_device, BatchedGauge(1)):
         buffer = old.clone()
         assert [float(x) for x in gauge.moved(new, buffer)] == pytest.approx([update, norm], rel=1e-2, nan_ok=True)
         assert torch.equal(buffer, new)

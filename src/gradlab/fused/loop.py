@@ -14,7 +14,7 @@ from gradlab.fused.losses import accuracies, mean_losses
 from gradlab.fused.network import write_back
 from gradlab.fused.update import Update
 from gradlab.probe.columns import COLUMNS
-from gradlab.probe.gauge_batched import Arms
+from gradlab.probe.gauge_batched import BatchedGauge
 from gradlab.probe.probe import Probe
 from gradlab.probe.recording import Recording, Row
 from gradlab.train.loop import Loop
@@ -68,7 +68,7 @@ class FusedLoop:
         self.step = 0
         self._model, self._probe, self._update = model, probe, update
         self._clip, self._thresholds = clip, thresholds
-        self._arms = Arms(len(loops))
+        self._arms = BatchedGauge(len(loops))
         self._parameters = list(model.named_parameters())
         self._batches = Together([loop.batches for loop in loops])
         self._task = loops[0].task

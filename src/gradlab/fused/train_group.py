@@ -20,7 +20,7 @@ from gradlab.fused.loop import FusedLoop
 from gradlab.fused.network import UnfusableError, fuse
 from gradlab.fused.update import Update
 from gradlab.norms import quiet
-from gradlab.probe.gauge_batched import Arms
+from gradlab.probe.gauge_batched import BatchedGauge
 from gradlab.probe.probe import Probe
 from gradlab.run import console
 from gradlab.run.assemble import assemble, load
@@ -143,7 +143,7 @@ def build_loop(members: Sequence[Member], loops: Sequence[Loop]) -> FusedLoop:
     """
     cfg = members[0].cfg
     model = fuse([loop.model for loop in loops])
-    probe = Probe(model, last=cfg.train.steps - 1, gauge=Arms(len(loops)), **cfg.probe)
+    probe = Probe(model, last=cfg.train.steps - 1, gauge=BatchedGauge(len(loops)), **cfg.probe)
     nodes = [member.start.config["clipping"] for member in members]
     rule = locate(nodes[0]["_target_"], "clipping")
     if rule not in RULES:

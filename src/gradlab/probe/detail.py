@@ -9,7 +9,8 @@ from torch.utils.hooks import RemovableHandle
 from gradlab.interfaces import Point
 from gradlab.probe.catcher import Catcher, Switch
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Figure, Gauge, Row, pooled_norm, pooled_rms, pooled_share
+from gradlab.probe.gauge import Gauge, Slots
+from gradlab.probe.pool import pooled_norm, pooled_rms, pooled_share
 from gradlab.probe.rng import untouched_rng
 
 _SLOPE, _SATURATED = SLOT["activation_slope_rms"], SLOT["saturated_fraction"]
@@ -23,11 +24,11 @@ class DetailHooks:
     Args:
         point: Where to measure.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
+        gauge: What computes the figures.
         switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: Gauge, switch: Switch) -> None:
+    def __init__(self, point: Point, row: Slots, gauge: Gauge[Any], switch: Switch) -> None:
         self._point = point
         self._row = row
         self._gauge = gauge
@@ -91,7 +92,7 @@ class DetailHooks:
             for slot, quantile in zip(_QUANTILES, self._gauge.log_quantiles(grads), strict=True):
                 self._row[slot] = quantile
 
-    def neighbours(self, lag: int) -> Figure | None:
+    def neighbours(self, lag: int) -> Any | None:
         """Return the cosine between dL/dz and dL/dz of the samples ``lag`` places on in the batch, all pairs together.
 
         None where there are no such pairs. `finish` comes first, `clear` after it.

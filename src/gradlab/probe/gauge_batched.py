@@ -12,15 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradlab.norms import CHUNK, SAFE_SQUARES, quiet, row_norms
+from gradlab.norms import CHUNK, SAFE_NORMS, SAFE_SQUARES, quiet, row_norms
 from gradlab.probe.columns import QUANTILES, SATURATED
+from gradlab.probe.gauge import MAX_CANCELLATION
 
-_SAFE = (1e-15, 1e15)  # norms whose squares float32 holds with room to spare
 _ONES = torch.ones(CHUNK)
-_CANCELLED = 25.0  # (rms / std)^2 above which norm^2 / n - mean^2 has lost too many digits
 
 
-class Arms:
+class BatchedGauge:
     """The gauge of K runs.
 
     Args:
@@ -42,11 +41,11 @@ class Arms:
         n = rows.shape[1]
         squares, means = _dots(rows, rows), _dots(rows, _ONES) / n
         variances = squares / n - means * means
-        told = (variances * n * _CANCELLED > squares) & (squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])
+        safe = (variances * n * MAX_CANCELLATION > squares) & (squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])
         figures = squares.sqrt(), means, variances.clamp(min=0).sqrt()
-        if bool(told.all()):
+        if bool(safe.all()):
             return figures
-        norms, means, stds = _mended(figures, ~told, lambda: _wide_moments(rows[~told]))
+        norms, means, stds = _mended(figures, ~safe, lambda: _wide_moments(rows[~safe]))
         return norms, means, stds
 
     def hypot(self, x: Tensor, y: Tensor) -> Tensor:
@@ -63,10 +62,11 @@ class Arms:
         if rows.device.type != "cpu" or rows.dtype is not torch.float32:
             return _wide_cosine(rows, others, x_norm, y_norm)
         quick = _dots(rows, others) / (x_norm * y_norm)
-        told = (x_norm > _SAFE[0]) & (x_norm < _SAFE[1]) & (y_norm > _SAFE[0]) & (y_norm < _SAFE[1])
-        if bool(told.all()):
+        low, high = SAFE_NORMS
+        safe = (x_norm > low) & (x_norm < high) & (y_norm > low) & (y_norm < high)
+        if bool(safe.all()):
             return quick
-        bad = ~told
+        bad = ~safe
         (found,) = _mended((quick,), bad, lambda: (_wide_cosine(rows[bad], others[bad], x_norm[bad], y_norm[bad]),))
         return found
 
@@ -131,10 +131,10 @@ def _norms(rows: Tensor) -> Tensor:
     if rows.device.type != "cpu":
         return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)  # which holds the squares of float32
     squares = _dots(rows, rows)
-    told = (squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])
-    if bool(told.all()):
+    safe = (squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])
+    if bool(safe.all()):
         return squares.sqrt()
-    (norms,) = _mended((squares.sqrt(),), ~told, lambda: (row_norms(rows[~told]).flatten(),))
+    (norms,) = _mended((squares.sqrt(),), ~safe, lambda: (row_norms(rows[~safe]).flatten(),))
     return norms
 
 

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradlab.norms import CHUNK, SAFE_SQUARES
+from gradlab.norms import CHUNK, SAFE_NORMS, SAFE_SQUARES
 from gradlab.norms import host_norm as norm
 from gradlab.norms import norm as wide_norm
 from gradlab.probe.columns import QUANTILES, SATURATED
+from gradlab.probe.gauge import MAX_CANCELLATION
 from gradlab.probe.gauge_device import first, largest, repeat, time_norms
 
 __all__ = [
@@ -36,7 +37,6 @@ __all__ = [
     "time_norms",
 ]
 
-_CANCELLED = 25.0  # (rms / std)^2 above which norm^2 / n - mean^2 has lost too many digits
 _ONES = np.ones(CHUNK, np.float32)
 _ones: dict[int, NDArray[np.float32]] = {}  # slices of _ONES by length: making one costs as much as a dot product
 
@@ -56,7 +56,7 @@ def moments(x: Tensor) -> tuple[float, float, float]:
             total += float(part.dot(ones))
         mean = total / n
         variance = square / n - mean * mean
-        if variance * n * _CANCELLED > square and SAFE_SQUARES[0] < square < SAFE_SQUARES[1]:
+        if variance * n * MAX_CANCELLATION > square and SAFE_SQUARES[0] < square < SAFE_SQUARES[1]:
             return sqrt(square), mean, sqrt(variance)
     x = x.detach()
     wide = x.double()
@@ -73,7 +73,8 @@ def ratio(numerator: float, denominator: float) -> float:
 
 def cosine(x: Tensor, y: Tensor, x_norm: float, y_norm: float) -> float:
     """Return the cosine between two tensors of one shape, given their norms; nan where one of them is zero."""
-    if not (1e-15 < x_norm < 1e15 and 1e-15 < y_norm < 1e15):
+    low, high = SAFE_NORMS
+    if not (low < x_norm < high and low < y_norm < high):
         return float((x.double() / x_norm).mul(y.double() / y_norm).sum())
     return float(_flat(x).dot(_flat(y))) / (x_norm * y_norm)
 

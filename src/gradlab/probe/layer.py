@@ -1,6 +1,6 @@
 """One layer under measurement: its three instruments and the hooks that they need."""
 
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
@@ -9,7 +9,7 @@ from gradlab.interfaces import Point
 from gradlab.probe.catcher import Switch
 from gradlab.probe.columns import EMPTY, FIGURES, OWN, SLOT
 from gradlab.probe.detail import DetailHooks
-from gradlab.probe.pool import Figure, Gauge, Row
+from gradlab.probe.gauge import Gauge, Slots
 from gradlab.probe.signal import SignalHooks
 from gradlab.probe.weight import WeightReader
 
@@ -22,14 +22,14 @@ class LayerProbe:
     Args:
         point: Where to measure.
         name: Qualified name of the module that holds the weight, with the weight's own where that is not ``weight``.
-        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
+        gauge: What computes the figures.
         switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, name: str, gauge: Gauge, switch: Switch) -> None:
+    def __init__(self, point: Point, name: str, gauge: Gauge[Any], switch: Switch) -> None:
         self.point = point
         self.name = name
-        self.row: Row = list(EMPTY)
+        self.row: Slots = list(EMPTY)
         self.signal = SignalHooks(point, self.row, gauge, switch)
         self.detail = DetailHooks(point, self.row, gauge, switch)
         self.weight = WeightReader(point, self.row, gauge, switch)
@@ -67,7 +67,7 @@ class LayerProbe:
         self.weight.unscale(scale)
         self.detail.unscale(scale)
 
-    def figures(self, *, full: bool) -> list[Figure]:
+    def figures(self, *, full: bool) -> list[Any]:
         """End the step and return its figures, in the order of ``columns.FIGURES``; a lead's end comes first."""
         self.signal.finish()
         if full:
@@ -76,7 +76,7 @@ class LayerProbe:
             return self.row[: len(FIGURES)]
         return [(self.row if name in OWN else self._lead.row)[SLOT[name]] for name in FIGURES]
 
-    def neighbours(self, lag: int) -> Figure | None:
+    def neighbours(self, lag: int) -> Any | None:
         """Return how alike dL/dz of samples is that stand ``lag`` places apart; after `figures` of a full record."""
         return None if self._lead is not None else self.detail.neighbours(lag)
 

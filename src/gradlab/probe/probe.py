@@ -14,11 +14,14 @@ from gradlab.probe import gauge_host as host_gauge
 from gradlab.probe import timesteps
 from gradlab.probe.catcher import Switch
 from gradlab.probe.discovery import find_points
+from gradlab.probe.gauge import Gauge
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
-from gradlab.probe.pool import Gauge
 from gradlab.probe.recording import Recording, Row
 from gradlab.probe.shares import gradient_shares
+
+_HOST: Gauge[float] = host_gauge
+_DEVICE: Gauge[Tensor] = device_gauge
 
 
 class Probe:
@@ -53,7 +56,7 @@ class Probe:
         layers: Sequence[str] = ("*",),
         also: Iterable[int] = (),
         neighbours: Sequence[int] = (),
-        gauge: Gauge | None = None,
+        gauge: Gauge[Any] | None = None,
     ) -> None:
         if any(lag < 1 for lag in neighbours):
             raise ValueError(f"neighbours={list(neighbours)}: a distance is at least 1")
@@ -63,8 +66,8 @@ class Probe:
         self.recording = self.full = False
         self._model, self._patterns = model, layers
         on_cpu = all(p.device.type == "cpu" for p in model.parameters())
-        self._gauge = gauge or (host_gauge if on_cpu else device_gauge)
-        self._waits = self._gauge is not host_gauge
+        self._gauge = gauge or (_HOST if on_cpu else _DEVICE)
+        self._waits = self._gauge is not _HOST
         self._switch = Switch()
         self._layers: list[LayerProbe] = []
         self._ahead = False

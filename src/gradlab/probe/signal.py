@@ -10,7 +10,8 @@ from torch.utils.hooks import RemovableHandle
 from gradlab.interfaces import Point
 from gradlab.probe.catcher import Catcher, Switch
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Gauge, Moments, Row, pooled_moments, pooled_norm
+from gradlab.probe.gauge import Gauge, Slots
+from gradlab.probe.pool import pooled_moments, pooled_norm
 
 _PREACTIVATION = tuple(SLOT[f"preactivation_{name}"] for name in ("norm", "mean", "std", "entries"))
 _ACTIVATION = tuple(SLOT[f"activation_{name}"] for name in ("norm", "mean", "std", "entries"))
@@ -27,11 +28,11 @@ class SignalHooks:
     Args:
         point: Where to measure.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
+        gauge: What computes the figures.
         switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: Gauge, switch: Switch) -> None:
+    def __init__(self, point: Point, row: Slots, gauge: Gauge[Any], switch: Switch) -> None:
         self.called = False
         self._point = point
         self._row, self._gauge = row, gauge
@@ -84,7 +85,7 @@ class SignalHooks:
             _put(row, slots, gauge.moments(signal), signal.numel(), gauge)
             row[slot] = pooled_norm(gauge, row[slot], gauge.norm(grads))
 
-    def _affine_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
+    def _affine_hook(self, row: Slots, gauge: Gauge[Any]) -> Callable[..., None]:
         moments, norm, switch = gauge.moments, gauge.norm, self._switch
         whole = self._point.output is self._point.affine  # the head: h is z
 
@@ -110,7 +111,7 @@ class SignalHooks:
 
         return on_affine
 
-    def _output_hook(self, row: Row, gauge: Gauge) -> Callable[..., None]:
+    def _output_hook(self, row: Slots, gauge: Gauge[Any]) -> Callable[..., None]:
         moments, norm, switch = gauge.moments, gauge.norm, self._switch
 
         def use(grad: Tensor) -> None:
@@ -135,7 +136,7 @@ class SignalHooks:
         self.called = self.called or (self._switch.on and torch.is_grad_enabled())
 
 
-def _put(row: Row, slots: tuple[int, ...], moments: Moments, entries: int, gauge: Gauge) -> None:
+def _put(row: Slots, slots: tuple[int, ...], moments: tuple[Any, Any, Any], entries: int, gauge: Gauge[Any]) -> None:
     norm, mean, std, seen = slots
     if before := row[seen]:
         moments = pooled_moments(gauge, (row[norm], row[mean], row[std]), before, moments, entries)

@@ -7,13 +7,14 @@ the same batch, where every state is a node of the backward graph, whose gradien
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gradlab.interfaces import Unrolled
+from gradlab.probe.gauge import Gauge
 from gradlab.probe.layer import LayerProbe
-from gradlab.probe.pool import Gauge
 from gradlab.probe.rng import untouched_rng
 
 
@@ -35,7 +36,7 @@ class Pass:
     hidden_grads: Tensor
     cell: tuple[Tensor, ...]
 
-    def norms(self, gauge: Gauge, *, scale: Tensor | float = 1.0) -> Tensor:
+    def norms(self, gauge: Gauge[Any], *, scale: Tensor | float = 1.0) -> Tensor:
         """Return the norms [T, 2 or 4] over the batch, as ``HIDDEN`` and ``CELL`` name them, in float64.
 
         Args:
@@ -80,7 +81,7 @@ def unroll(model: nn.Module, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -
     ]
 
 
-def put(layers: Sequence[LayerProbe], found: Pass, gauge: Gauge, *, full: bool) -> None:
+def put(layers: Sequence[LayerProbe], found: Pass, gauge: Gauge[Any], *, full: bool) -> None:
     """Put what was found of one recurrent layer into the rows of its two matrices.
 
     Args:

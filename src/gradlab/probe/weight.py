@@ -10,7 +10,7 @@ from gradlab.compat.torch_private import count_writes, own_parameters
 from gradlab.interfaces import Point
 from gradlab.probe.catcher import Switch
 from gradlab.probe.columns import SLOT
-from gradlab.probe.pool import Figure, Gauge, Row
+from gradlab.probe.gauge import Gauge, Slots
 
 _NORM, _GRAD, _CLIPPED = (SLOT[name] for name in ("weight_norm", "weight_grad_norm", "clipped_weight_grad_norm"))
 _COSINE, _UPDATE, _RATIO = (SLOT[name] for name in ("weight_grad_cosine", "update_norm", "update_ratio"))
@@ -29,7 +29,7 @@ class CachedFigure:
 
     __slots__ = ("_held", "_writes", "figure")
 
-    def __init__(self, tensor: Tensor, figure: Figure) -> None:
+    def __init__(self, tensor: Tensor, figure: Any) -> None:
         self._held = tensor
         self._writes = count_writes(tensor)
         self.figure = figure
@@ -51,11 +51,11 @@ class WeightReader:
     Args:
         point: Whose weight to read.
         row: Where the figures go.
-        gauge: The module `gradlab.probe.gauge_host` or `gradlab.probe.gauge_device`, or `Arms`.
+        gauge: What computes the figures.
         switch: Whether what the hooks see belongs to the step.
     """
 
-    def __init__(self, point: Point, row: Row, gauge: Gauge, switch: Switch) -> None:
+    def __init__(self, point: Point, row: Slots, gauge: Gauge[Any], switch: Switch) -> None:
         self._row = row
         self._gauge = gauge
         self._switch = switch
