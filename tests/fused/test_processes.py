@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from tests.support.running import compose_config
 
 from gradlab.artifacts.record import read_run
-from gradlab.fused.processes import _deaf, _own_modules, _surroundings
+from gradlab.fused.processes import _one_thread, _own_modules, _sigint_blocked
 from gradlab.sweep.summary import read_rows
 
 LONG = ("-m", "hydra/launcher=fused", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=s", "figures=false", "probe.every=0")
@@ -32,7 +32,7 @@ def test_modules_of_our_own_targets_are_imported_ahead():
 def test_processes_start_deaf_to_ctrl_c_and_with_one_thread_unless_told(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    with _surroundings(), _deaf():
+    with _one_thread(), _sigint_blocked():
         assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
         assert os.environ["OMP_NUM_THREADS"] == "3"
         assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
@@ -130,7 +130,7 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["no guard around main", "a long folder for temporary files", "an added key"])
-def test_odd_surroundings(case, tmp_path):
+def test_odd_one_thread(case, tmp_path):
     arguments = [*LONG, "seed=0,1", "model.depth=2", "train.steps=3", "train.eval_every=0"]
     arguments += ["+optimizer.foreach=false"] if case == "an added key" else []
     (tmp_path / "script.py").write_text(SCRIPT.format(arguments=arguments))

@@ -1,4 +1,4 @@
-"""The same runs alone and as one group, in this process, and how far their files are apart."""
+"""Train the same runs alone and as one group, in this process, and measure the distance of their files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,38 +9,38 @@ import torch
 
 from gradlab.artifacts.environment import describe_environment
 from gradlab.fused.finish import conclude
-from gradlab.fused.group_size import Width
+from gradlab.fused.group_size import GroupSize
 from gradlab.fused.grouping import obstacle, program
-from gradlab.fused.train_group import Member, Shared, train
+from gradlab.fused.train_group import Member, SharedData, train
 from gradlab.run.execute import execute, prepare
 from tests.support.running import compose_config
 
 KEYS = ["step", "depth_index", "layer", "role"]
 
 
-def alone(folder: Path, arms: Sequence[Sequence[str]]) -> list[Path]:
-    folders = [folder / f"alone{i}" for i in range(len(arms))]
-    for own, arm in zip(folders, arms, strict=True):
+def alone(folder: Path, runs: Sequence[Sequence[str]]) -> list[Path]:
+    folders = [folder / f"alone{i}" for i in range(len(runs))]
+    for own, overrides in zip(folders, runs, strict=True):
         own.mkdir(parents=True)
-        execute(compose_config("figures=false", *arm), own, overrides=arm, choices={}, brief=True)
+        execute(compose_config("figures=false", *overrides), own, overrides=overrides, choices={}, brief=True)
     return folders
 
 
-def together(folder: Path, arms: Sequence[Sequence[str]]) -> list[Path]:
-    folders = [folder / f"fused{i}" for i in range(len(arms))]
+def together(folder: Path, runs: Sequence[Sequence[str]]) -> list[Path]:
+    folders = [folder / f"fused{i}" for i in range(len(runs))]
     members = []
-    for own, arm in zip(folders, arms, strict=True):
+    for own, overrides in zip(folders, runs, strict=True):
         own.mkdir(parents=True)
-        cfg = compose_config("figures=false", *arm)
-        start = prepare(cfg, own, overrides=arm, choices={})
+        cfg = compose_config("figures=false", *overrides)
+        start = prepare(cfg, own, overrides=overrides, choices={})
         members.append(Member(cfg=cfg, folder=own, record=start.record, start=start))
     assert len({program(member.start.config) for member in members}) == 1
     assert obstacle(members[0].start.config) is None
     train(
         members,
-        load=Shared(),
+        load=SharedData(),
         environment=describe_environment,
-        choose=lambda loops: Width(count=len(loops), reason=""),
+        choose=lambda loops: GroupSize(count=len(loops), reason=""),
     )
     for member in members:
         conclude(member)
@@ -48,7 +48,7 @@ def together(folder: Path, arms: Sequence[Sequence[str]]) -> list[Path]:
 
 
 def parameter_distance(one: Path, other: Path) -> float:
-    """Return how far two runs' parameters are apart, relative to their norm; the rest of a checkpoint must agree."""
+    """Return the distance of two runs' parameters, relative to their norm; the rest of a checkpoint must agree."""
     first, second = (torch.load(f / "checkpoint.pt", weights_only=True) for f in (one, other))
     for name in ("step", "status", "fingerprint"):
         assert first[name] == second[name]
@@ -78,14 +78,12 @@ def _distance(one: Any, other: Any) -> float:
     return float(((first - second)[~both]).norm() / first[~both].norm())
 
 
-def table_distance(one: Path, other: Path, name: str, *, rounded: bool = False) -> pd.Series:
-    """Return for each column of a table the largest relative distance of its figures.
+def table_distance(one: Path, other: Path, name: str) -> pd.Series:
+    """Return for each column of a table the largest distance of its figures.
 
-    Args:
-        one: A run's folder.
-        other: The other run's.
-        name: The table.
-        rounded: Whether figures in which rounding cancels are measured by what they are a difference of.
+    It is relative to the figure itself, except for figures whose rounding errors do not shrink with the figure: a mean
+    is measured by the standard deviation beside it, a cosine by 1, and a quantile of a gradient's entries (not its
+    logarithm) by the quantile plus a hundredth of the gradient's norm.
     """
     first, second = (pd.read_csv(folder / name) for folder in (one, other))
     assert list(first.columns) == list(second.columns)
@@ -96,11 +94,13 @@ def table_distance(one: Path, other: Path, name: str, *, rounded: bool = False) 
     a, b = first[numbers].astype(float), second[numbers].astype(float)
     assert (a.isna() == b.isna()).all().all()
     scale = a.abs().clip(lower=1e-30)
-    if rounded and "activation_mean" in scale:
-        scale["activation_mean"] = a[["activation_mean", "activation_std"]].abs().max(axis=1)
-        scale["weight_grad_cosine"] = 1.0
-        # where the smallest entries of dL/dz are differences of rounded numbers, rounding decides whether one is zero
-        for table in (a, b):
-            table["grad_log10_p5"] = table["grad_log10_p5"].clip(lower=-11)
+    for column in numbers:
+        if column == "activation_mean":
+            scale[column] = a[[column, "activation_std"]].abs().max(axis=1)
+        elif column.endswith("_cosine"):
+            scale[column] = 1.0
+        elif column.startswith("grad_log10_"):
+            a[column], b[column] = 10 ** a[column], 10 ** b[column]
+            scale[column] = (a[column] + 1e-2 * a["preactivation_grad_norm"]).clip(lower=1e-30)
     both = (a == b) | a.isna()
     return ((a - b).abs() / scale).where(~both, 0.0).max()

@@ -1,1 +1,1 @@
-"""Many runs of one shape trained side by side as one tensor program: an arm is one of them."""
+"""Train many runs of one shape together, as one tensor program."""

@@ -1,4 +1,4 @@
-"""The end of a run that was trained in a group: its run.json, and what Hydra leaves of a job."""
+"""Finish a run that was trained in a group: its run.json, and the files and callbacks of a Hydra job."""
 
 import os
 from pathlib import Path
@@ -16,19 +16,22 @@ from gradlab.run.execute import pass_gate, record_failure
 
 
 def finish(launcher: Any, config: DictConfig, member: Member) -> JobReturn:
-    """Do for a trained run what Hydra's ``run_job`` does around its task, without the copies of the config it makes.
+    """Write the files and call the callbacks of Hydra's ``run_job`` for a trained run.
+
+    ``run_job`` itself copies the config three times, which takes longer than finishing a small run. A test compares
+    what both leave.
 
     Args:
         launcher: Hydra's launcher, with its ``hydra_context`` and ``task_function``.
-        config: The run's whole config, which is the one that ``${hydra:…}`` reads.
+        config: The run's whole config, which `hydra_config` has made current.
         member: The run.
     """
     hydra, callbacks = config.hydra, launcher.hydra_context.callbacks
     configure_log(hydra.job_logging, hydra.verbose)
     overrides = OmegaConf.to_container(hydra.overrides.task)
     if hydra.output_subdir is not None:
-        own = OmegaConf.to_container(hydra, enum_to_str=True)
-        _save(Path(hydra.runtime.output_dir, hydra.output_subdir), task=member.cfg, hydra=own, overrides=overrides)
+        plain = OmegaConf.to_container(hydra, enum_to_str=True)
+        _save(Path(hydra.runtime.output_dir, hydra.output_subdir), task=member.cfg, hydra=plain, overrides=overrides)
     callbacks.on_job_start(config=config, task_function=launcher.task_function)
     done = JobReturn(overrides=list(hydra.overrides.task), cfg=member.cfg, working_dir=os.getcwd())
     done.task_name = hydra.job.name
@@ -39,10 +42,10 @@ def finish(launcher: Any, config: DictConfig, member: Member) -> JobReturn:
 
 
 def conclude(member: Member) -> float | None:
-    """Diagnose a run that was trained in a group and write its run.json, as for one run of many.
+    """Diagnose a run that was trained in a group and write its run.json, as for a run of any sweep.
 
     Returns:
-        The metric named by ``objective``; None where it was not measured, and for a run that failed.
+        The metric named by ``objective``; None if it was not measured or the run failed.
     """
     session = member.session
     if session is None:

@@ -1,4 +1,4 @@
-"""Which runs of a sweep are one tensor program, and why a run is none."""
+"""Which runs of a sweep can share one tensor program, and the reason why a run cannot be fused."""
 
 import json
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import Any
 from gradlab.artifacts.fingerprint import decisive_part
 from gradlab.config.build import AUTO
 
-# What decides about numbers only: where the weights start, the order of the data, how the learning rate goes.
+# Groups that change numbers only: initial weights, order of the data, learning rates over time.
 _NUMBERS = {"seed", "initializer", "recurrent_initializer", "lr_scheduler", "lr_range", "diagnosis"}
 
 
 def obstacle(config: Mapping[str, Any]) -> str | None:
-    """Say what in a plain config cannot be fused; None where nothing is known to stand against it."""
+    """Return the setting of a plain config that cannot be fused; None if there is none."""
     train = config["train"]
     for name, usual in (("compile", False), ("autocast", "none"), ("accumulate", 1), ("checkpoint_every", 0)):
         if train[name] != usual:
@@ -30,21 +30,21 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
 
 
 def program(config: Mapping[str, Any]) -> str:
-    """Return what two plain configs share just when their runs may be trained as one tensor program.
+    """Return a key that is equal for two plain configs exactly if their runs may be fused.
 
-    That is everything but the seed, the initializers, the schedule, and every number of the optimizer and the clipping.
+    It covers everything but seed, initializers, schedule, and the numbers of optimizer and clipping.
     """
     parts = {key: value for key, value in decisive_part(config).items() if key not in _NUMBERS}
     parts["model"] = {key: value for key, value in parts["model"].items() if key not in _NUMBERS}
     parts["data"] = {key: value for key, value in parts["data"].items() if key != "seed"}
-    momentum = parts["optimizer"].get("momentum", 0) != 0  # without it there is no buffer
+    momentum = parts["optimizer"].get("momentum", 0) != 0  # without momentum there is no buffer
     parts["optimizer"] = _without_numbers(parts["optimizer"]) | {"momentum": momentum}
     parts["clipping"] = _without_numbers(parts["clipping"])
     return json.dumps(parts, sort_keys=True, default=str)
 
 
 def course(config: Mapping[str, Any]) -> str:
-    """Return what two configs share just when their optimizers have the same numbers at every step."""
+    """Return a key that is equal for two configs exactly if their optimizers have the same numbers at every step."""
     return json.dumps([config["optimizer"], config["lr_scheduler"]], sort_keys=True, default=str)
 
 

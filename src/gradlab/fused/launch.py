@@ -1,4 +1,4 @@
-"""A batch of a sweep's runs: what is one tensor program is trained as one, and the rest alone."""
+"""Launch a batch of a sweep's runs: runs of one shape as one tensor program, the others one by one."""
 
 import copy
 import json
@@ -20,16 +20,16 @@ from gradlab.compat.torch_private import spare_compiler
 from gradlab.config.hydra_compat import building_allowed, configure_log
 from gradlab.config.hydra_private import hydra_config
 from gradlab.fused.finish import finish
-from gradlab.fused.group_size import choose_width
+from gradlab.fused.group_size import choose_group_size
 from gradlab.fused.grouping import obstacle, program
+from gradlab.fused.long_lived import uncollected
 from gradlab.fused.network import UnfusableError
-from gradlab.fused.startup import uncollected
-from gradlab.fused.train_group import Member, Shared, train
+from gradlab.fused.train_group import Member, SharedData, train
 from gradlab.run import console
 from gradlab.run.execute import prepare
 from gradlab.sweep.summary import together
 
-_MERGED = "logger"  # the one group of which several options can be taken
+_MERGED = "logger"  # the only group that takes several options at once
 
 
 @dataclass(kw_only=True)
@@ -37,11 +37,11 @@ class Job:
     """One run of the batch.
 
     Attributes:
-        config: The composed config, Hydra's part and all.
-        overrides: Of this run.
-        folder: Its folder.
-        member: What is trained in a group, or has been.
-        reason: Why it runs alone, as far as that is worth a line.
+        config: The composed config with its hydra node.
+        overrides: The run's overrides.
+        folder: The run's folder.
+        member: The run as part of a group; None for a run that is trained alone.
+        reason: Why the run is trained alone, if that is worth a line of output.
     """
 
     config: DictConfig
@@ -54,16 +54,16 @@ class Job:
 def launch(
     launcher: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, *, processes: int = 1
 ) -> list[JobReturn]:
-    """Do the runs of a batch, in this process.
+    """Run a batch in this process.
 
     Args:
         launcher: Hydra's launcher, with its ``config``, ``hydra_context``, ``task_function`` and ``width``.
         job_overrides: The overrides of each run.
         initial_job_idx: Number of the first of them in the sweep.
-        processes: How many share the memory.
+        processes: Number of processes that share the memory.
 
     Returns:
-        What each run returned, in their order.
+        The return value of each run, in the order of the runs.
     """
     setup_globals()
     hydra = launcher.config.hydra
@@ -71,7 +71,9 @@ def launch(
     Path(str(hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
     spare_compiler()
     with building_allowed(launcher.hydra_context), uncollected() as keep:
-        return _launch(launcher, job_overrides, initial_job_idx, keep, choose=partial(choose_width, sharing=processes))
+        return _launch(
+            launcher, job_overrides, initial_job_idx, keep, choose=partial(choose_group_size, sharing=processes)
+        )
 
 
 def _launch(
@@ -87,22 +89,22 @@ def _launch(
         jobs.append(_compose(launcher, overrides, initial_job_idx + i))
         keep()
     returned: dict[int, JobReturn] = {}
-    environment, load = cache(describe_environment), Shared()
+    environment, load = cache(describe_environment), SharedData()
     for group in _groups(jobs, most=launcher.width):
-        members = [each.member for each in group if each.member is not None]
+        members = [job.member for job in group if job.member is not None]
         if len(members) > 1:
             try:
                 train(members, load=load, environment=environment, keep=keep, **training)
             except UnfusableError as error:
-                _give_up(group, str(error))
-            except Exception as error:  # alone, what is wrong with a run is its own and told as ever
-                _give_up(group, f"the group failed with {describe_error(error)}")
+                _train_alone(group, str(error))
+            except Exception as error:  # fall back to single runs: each then reports its own error
+                _train_alone(group, f"the group failed with {describe_error(error)}")
         with together(Path(hydra.sweep.dir)) if group[0].member is not None else nullcontext():
-            for each in group:
-                returned[id(each)] = _run(launcher, each)
-                each.member = None
+            for job in group:
+                returned[id(job)] = _run(launcher, job)
+                job.member = None
         configure_log(hydra.hydra_logging, hydra.verbose)
-    return [returned[id(each)] for each in jobs]
+    return [returned[id(job)] for job in jobs]
 
 
 def _compose(launcher: Any, overrides: Sequence[str], number: int) -> Job:
@@ -117,74 +119,74 @@ def _compose(launcher: Any, overrides: Sequence[str], number: int) -> Job:
 
 
 def _groups(jobs: Sequence[Job], *, most: int) -> Iterator[list[Job]]:
-    """Yield the runs in groups of at most ``most``, a run alone as a group of one."""
+    """Yield the runs in groups of at most ``most``; a run that cannot be fused is a group of one."""
     groups: dict[Any, list[Job]] = defaultdict(list)
-    for each in jobs:
-        groups[_enlist(each) or id(each)].append(each)
+    for job in jobs:
+        groups[_add_member(job) or id(job)].append(job)
     for group in groups.values():
         for start in range(0, len(group), most):
             part = group[start : start + most]
             if len(part) == 1 and part[0].member is not None:
-                _give_up(part, "no other run has its shape")
+                _train_alone(part, "no other run has its shape")
             yield part
 
 
-def _enlist(each: Job) -> str | None:
-    """Make a run a member of a group, and return the group's key; None for a run that goes alone."""
-    lists = (text.partition("=") for text in each.overrides)
-    with hydra_config(each.config):
-        cfg = _copy(each.config)
+def _add_member(job: Job) -> str | None:
+    """Set a job's member and return the key of its group; None, with the reason set, for a run to be trained alone."""
+    settings = (text.partition("=") for text in job.overrides)
+    with hydra_config(job.config):
+        cfg = _copy(job.config)
         with read_write(cfg), open_dict(cfg):
             del cfg["hydra"]
         try:
-            hydra = each.config.hydra
-            given = {"overrides": list(hydra.overrides.task), "choices": hydra.runtime.choices}
-            start = prepare(cfg, each.folder, **given)
+            hydra = job.config.hydra
+            origin = {"overrides": list(hydra.overrides.task), "choices": hydra.runtime.choices}
+            start = prepare(cfg, job.folder, **origin)
             text = json.dumps(OmegaConf.to_container(cfg), default=str)
-        except Exception:  # alone, it tells its error and writes it down
+        except Exception:  # trained alone, the run reports its own error
             return None
     if start.finished:
         return None
-    if any(value.startswith("[") and "." not in key and key != _MERGED for key, _, value in lists):
-        return None  # several options of one group: refused, alone
-    each.reason = obstacle(start.config)
+    if any(value.startswith("[") and "." not in key and key != _MERGED for key, _, value in settings):
+        return None  # several options of one group: the run alone refuses them
+    job.reason = obstacle(start.config)
     if start.saved:
-        each.reason = "it goes on from its checkpoint"
-    if each.config.hydra.job.env_set or each.config.hydra.job.chdir or "${hydra:" in text:
-        each.reason = "its config looks at Hydra's own, or has it change the run's surroundings"
-    if each.reason is not None:
+        job.reason = "it resumes from its checkpoint"
+    if job.config.hydra.job.env_set or job.config.hydra.job.chdir or "${hydra:" in text:
+        job.reason = "its config reads ${hydra:…}, or sets hydra.job.env_set or hydra.job.chdir"
+    if job.reason is not None:
         return None
-    each.member = Member(cfg=cfg, folder=each.folder, record=start.record, start=start)
-    each.folder.mkdir(parents=True, exist_ok=True)
+    job.member = Member(cfg=cfg, folder=job.folder, record=start.record, start=start)
+    job.folder.mkdir(parents=True, exist_ok=True)
     return program(start.config)
 
 
 def _copy(config: DictConfig) -> DictConfig:
-    """Return a copy, several times as fast as copy.deepcopy where that can be."""
+    """Return a copy; pickling is several times as fast as copy.deepcopy."""
     try:
         return pickle.loads(pickle.dumps(config))
-    except pickle.PicklingError:  # composed anew, it holds classes of Hydra's that its plugins have loaded twice
+    except pickle.PicklingError:  # Hydra's plugin loader imports some classes twice, and pickle finds only one
         return copy.deepcopy(config)
 
 
-def _give_up(group: Sequence[Job], reason: str) -> None:
-    for each in group:
-        each.member, each.reason = None, reason
+def _train_alone(group: Sequence[Job], reason: str) -> None:
+    for job in group:
+        job.member, job.reason = None, reason
 
 
-def _run(launcher: Any, each: Job) -> JobReturn:
-    """Do a run alone, or bring one that was trained in a group to its end, under Hydra's eyes."""
-    number, overrides = each.config.hydra.job.num, " ".join(filter_overrides(each.overrides))
+def _run(launcher: Any, job: Job) -> JobReturn:
+    """Run a job alone, or finish one that was trained in a group."""
+    number, overrides = job.config.hydra.job.num, " ".join(filter_overrides(job.overrides))
     console.say(f"\t#{number} : {overrides}")
-    if each.reason is not None:
-        console.say(f"{each.folder.name} runs alone: {each.reason}")
-    if each.member is not None:
-        with hydra_config(each.config):
-            return finish(launcher, each.config, each.member)
+    if job.reason is not None:
+        console.say(f"{job.folder.name} runs alone: {job.reason}")
+    if job.member is not None:
+        with hydra_config(job.config):
+            return finish(launcher, job.config, job.member)
     return run_job(
         hydra_context=launcher.hydra_context,
         task_function=launcher.task_function,
-        config=each.config,
+        config=job.config,
         job_dir_key="hydra.sweep.dir",
         job_subdir_key="hydra.sweep.subdir",
     )

@@ -21,20 +21,20 @@ from gradlab.train.loop import Loop
 from gradlab.train.task import Metrics, keep_buffers, step_metrics
 
 _UPDATE = {COLUMNS.index(name) for name in ("update_norm", "update_ratio")}
-_TEST_NUMBERS = 1 << 18  # inputs that pass through the fused network at once in an evaluation: the cache's share
+_TEST_NUMBERS = 1 << 18  # numbers in one evaluation batch of the fused network: more would not stay in the cache
 
 
 @dataclass(kw_only=True)
 class Step:
-    """What one step says of one arm.
+    """The results of one step for one run.
 
     Attributes:
-        arm: Number of the arm.
+        run: Number of the run.
         metrics: Its metrics.
-        recording: What the probe recorded of it.
+        recording: The rows that the probe recorded for it.
     """
 
-    arm: int
+    run: int
     metrics: Metrics
     recording: Recording
 
@@ -42,15 +42,15 @@ class Step:
 class FusedLoop:
     """The training of K runs as one tensor program.
 
-    A run whose loss is not finite ends, with its own network, optimizer and schedule as they would be alone; its place
-    in the tensors is emptied and computed on, and no other run's numbers change by a bit.
+    A run whose loss is not finite ends; its own network, optimizer and schedule then have the state of a single run.
+    Its place in the tensors is set to zero and still computed, so that the shapes stay: no bit of another run changes.
 
     Args:
-        loops: The runs, built and not begun; at its end each has its own state again.
+        loops: The runs, built, before their first step; each has its own state again when it ends.
         model: Their networks as one.
-        probe: Records the gradient flow in it.
+        probe: Records the gradient flow in the fused network.
         update: Updates its parameters.
-        clip: The twin of the runs' clipping rule.
+        clip: The batched version of the runs' clipping rule.
         thresholds: Numbers of each run's rule, [K] in float64.
     """
 
@@ -68,28 +68,28 @@ class FusedLoop:
         self.step = 0
         self._model, self._probe, self._update = model, probe, update
         self._clip, self._thresholds = clip, thresholds
-        self._arms = BatchedGauge(len(loops))
+        self._gauge = BatchedGauge(len(loops))
         self._parameters = list(model.named_parameters())
         self._batches = Together([loop.batches for loop in loops])
         self._task = loops[0].task
         self._interrupted = False
 
     def interrupt(self) -> None:
-        """Stop after the step in progress: no run comes to its end."""
+        """Stop after the step in progress; the runs that are not finished stay so."""
         self._interrupted = True
 
     @property
     def running(self) -> list[int]:
-        """The arms that have not come to an end."""
-        return [arm for arm, loop in enumerate(self.loops) if loop.status == "running"]
+        """The numbers of the runs that are not finished."""
+        return [run for run, loop in enumerate(self.loops) if loop.status == "running"]
 
     def run(self) -> Iterator[Step]:
-        """Train, and yield what each step that is recorded or evaluated says of each arm.
+        """Train, and yield a `Step` for each run after each step that is recorded or evaluated, and after its last.
 
-        An arm has come to its end where its loop's status is no longer ``running``: its loop is whole then.
+        A run is finished when its loop's status is no longer ``running``; the loop then has its final state.
 
         Raises:
-            KeyboardInterrupt: It was asked to stop.
+            KeyboardInterrupt: `interrupt` was called.
         """
         lead = self.loops[0]
         on_cpu = lead.device.type == "cpu"
@@ -102,26 +102,26 @@ class FusedLoop:
             recorded = self._record(step, inputs, targets)
             losses, outputs = self._pass(inputs, targets)
             finite = torch.isfinite(losses).tolist() if recorded or on_cpu else [True] * len(self.loops)
-            broken = [arm for arm in self.running if not finite[arm]]
+            broken = [run for run in self.running if not finite[run]]
             forced = bool(broken) and not recorded
             if forced:
                 self._record(step, inputs, targets, force=True)
                 self._measure(inputs, targets)
             last = step == lead.steps - 1
             evaluated = lead.evaluates(step, last=last)
-            told = self.running if recorded or evaluated or last else broken
-            metrics = self._describe(step, epoch, outputs, targets, told) if told else {}
+            reported = self.running if recorded or evaluated or last else broken
+            metrics = self._describe(step, epoch, outputs, targets, reported) if reported else {}
 
             self._probe.after_backward()
-            if told:
+            if reported:
                 self._add(metrics, "grad_norm", self._grad_norms())
-            self._clip(self._parameters, self._arms, **self._thresholds)
+            self._clip(self._parameters, self._gauge, **self._thresholds)
             self._probe.after_clipping()
-            if told:
+            if reported:
                 self._add(metrics, "clipped_grad_norm", self._grad_norms())
-            for arm in broken:
-                self._end(arm, "diverged")
-                metrics[arm] |= self.loops[arm].evaluate() if lead.eval_every else {}
+            for run in broken:
+                self._end(run, "diverged")
+                metrics[run] |= self.loops[run].evaluate() if lead.eval_every else {}
             if lead.update:
                 self._update.step(losses, self._batches.epoch)
                 self._probe.after_update()
@@ -129,21 +129,21 @@ class FusedLoop:
                 self._probe.end()
 
             self.step += 1
-            recordings = _by_arm(self._probe.take(), len(self.loops))
-            for arm in broken:
-                self._update.freeze(arm)
-                layers = [_without_update(row) for row in recordings[arm].layers]
-                recordings[arm] = recordings[arm]._replace(layers=layers)
+            recordings = _by_run(self._probe.take(), len(self.loops))
+            for run in broken:
+                self._update.freeze(run)
+                layers = [_without_update(row) for row in recordings[run].layers]
+                recordings[run] = recordings[run]._replace(layers=layers)
             if evaluated:
-                self._evaluate(metrics, [arm for arm in told if arm not in broken])
-            for arm in set(told) - set(broken):
-                if not isfinite(metrics[arm].get("eval_loss", 0.0)):
-                    self._end(arm, "diverged", done=True)
-                    self._update.freeze(arm)
+                self._evaluate(metrics, [run for run in reported if run not in broken])
+            for run in set(reported) - set(broken):
+                if not isfinite(metrics[run].get("eval_loss", 0.0)):
+                    self._end(run, "diverged", done=True)
+                    self._update.freeze(run)
                 elif last:
-                    self._end(arm, "completed", done=True)
-            for arm in told:
-                yield Step(arm=arm, metrics=metrics[arm], recording=recordings[arm])
+                    self._end(run, "completed", done=True)
+            for run in reported:
+                yield Step(run=run, metrics=metrics[run], recording=recordings[run])
 
     def _record(self, step: int, inputs: Tensor, targets: Tensor, *, force: bool = False) -> bool:
         recorded = self._probe.start(step, force=force)
@@ -153,7 +153,7 @@ class FusedLoop:
 
     def _pass(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Do a forward and a backward pass and return the losses [K] and the outputs, detached."""
-        for _, parameter in self._parameters:  # what zero_grad does, without walking through the modules
+        for _, parameter in self._parameters:  # as zero_grad does, without visiting the modules
             parameter.grad = None
         outputs = self._model(inputs)
         losses = self._losses(outputs, targets)
@@ -161,7 +161,7 @@ class FusedLoop:
         return losses.detach(), outputs.detach()
 
     def _measure(self, inputs: Tensor, targets: Tensor) -> None:
-        """Do the step's passes again for the probe to look at: no gradient is written, no running statistic updated."""
+        """Repeat the step's passes for the probe, without writing a gradient or a running statistic."""
         parameters = [parameter for _, parameter in self._parameters if parameter.requires_grad]
         with keep_buffers(self._model):
             objective = self._losses(self._model(inputs), targets).sum()
@@ -169,76 +169,76 @@ class FusedLoop:
         self._probe.close()
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return each arm's mean loss, [K], of outputs [K * n, ...] and targets [K, n, ...]."""
-        return mean_losses(self._task, outputs.unflatten(0, (self._arms.count, -1)), targets)
+        """Return each run's mean loss, [K], given outputs [K * n, ...] and targets [K, n, ...]."""
+        return mean_losses(self._task, outputs.unflatten(0, (self._gauge.count, -1)), targets)
 
     def _single_losses(self, outputs: Tensor, targets: Tensor) -> list[float]:
-        """Return each arm's mean loss as a run alone adds it up, to the last digit; `_losses` adds up otherwise.
+        """Return each run's mean loss with the summation order of a single run; `_losses` sums in another order.
 
         Args:
             outputs: Outputs [K, n, ...].
             targets: Targets [K, n, ...].
         """
         loss = self._task.loss
-        return torch.stack([loss(own, wanted) for own, wanted in zip(outputs, targets, strict=True)]).tolist()
+        return torch.stack([loss(own, target) for own, target in zip(outputs, targets, strict=True)]).tolist()
 
     def _describe(
-        self, step: int, epoch: float, outputs: Tensor, targets: Tensor, told: Sequence[int]
+        self, step: int, epoch: float, outputs: Tensor, targets: Tensor, reported: Sequence[int]
     ) -> dict[int, Metrics]:
-        split = outputs.unflatten(0, (self._arms.count, -1))
+        split = outputs.unflatten(0, (self._gauge.count, -1))
         values, right = self._single_losses(split, targets), accuracies(self._task, split, targets)
         rates = self._update.rates
         return {
-            arm: step_metrics(
-                step, epoch=epoch, loss=values[arm], accuracy=None if right is None else right[arm], lr=rates[arm]
+            run: step_metrics(
+                step, epoch=epoch, loss=values[run], accuracy=None if right is None else right[run], lr=rates[run]
             )
-            for arm in told
+            for run in reported
         }
 
     def _grad_norms(self) -> list[float]:
         gradients = [parameter.grad for _, parameter in self._parameters if parameter.grad is not None]
-        return total_norms(gradients, self._arms).tolist()
+        return total_norms(gradients, self._gauge).tolist()
 
     def _add(self, metrics: dict[int, Metrics], name: str, values: Sequence[Any]) -> None:
-        for arm, found in metrics.items():
-            found[name] = values[arm]
+        for run, own in metrics.items():
+            own[name] = values[run]
 
     @torch.no_grad()
-    def _evaluate(self, metrics: dict[int, Metrics], told: Sequence[int]) -> None:
-        """Add loss and accuracy on the test set, in evaluation mode."""
-        count = self._arms.count
-        parts, wanted = [], []
+    def _evaluate(self, metrics: dict[int, Metrics], reported: Sequence[int]) -> None:
+        """Add loss and accuracy on the test set, computed in evaluation mode."""
+        count = self._gauge.count
+        output_parts, target_parts = [], []
         self._model.eval()
         for batches in zip(*(loop.test for loop in self.loops), strict=True):
             size = max(1, _TEST_NUMBERS // (count * batches[0][0][0].numel()))
             for start in range(0, len(batches[0][0]), size):
                 piece = slice(start, start + size)
                 outputs = self._model(torch.cat([inputs[piece] for inputs, _ in batches]))
-                parts.append(outputs.unflatten(0, (count, -1)))
-                wanted.append(torch.stack([targets[piece] for _, targets in batches]))
+                output_parts.append(outputs.unflatten(0, (count, -1)))
+                target_parts.append(torch.stack([targets[piece] for _, targets in batches]))
         self._model.train()
-        outputs, targets = torch.cat(parts, 1), torch.cat(wanted, 1)
-        self._add({arm: metrics[arm] for arm in told}, "eval_loss", self._single_losses(outputs, targets))
+        outputs, targets = torch.cat(output_parts, 1), torch.cat(target_parts, 1)
+        self._add({run: metrics[run] for run in reported}, "eval_loss", self._single_losses(outputs, targets))
         if (right := accuracies(self._task, outputs, targets)) is not None:
-            self._add({arm: metrics[arm] for arm in told}, "eval_accuracy", right)
+            self._add({run: metrics[run] for run in reported}, "eval_accuracy", right)
 
-    def _end(self, arm: int, status: str, *, done: bool = False) -> None:
-        """Give an arm its own state back, once it has come to its end; ``done`` is whether the step counts already."""
-        loop = self.loops[arm]
+    def _end(self, run: int, status: str, *, done: bool = False) -> None:
+        """Finish a run: write its state back to its own loop. With ``done`` the step in progress is counted already."""
+        loop = self.loops[run]
         loop.step = self.step if done else self.step + 1
         loop.status = status
-        write_back(self._model, loop.model, arm)
-        self._update.settle(arm)
+        write_back(self._model, loop.model, run)
+        self._update.settle(run)
 
 
-def _by_arm(recording: Recording, count: int) -> list[Recording]:
+def _by_run(recording: Recording, count: int) -> list[Recording]:
     """Return each run's recording, given one in which a figure is a list [K]."""
     return [
-        Recording(*([tuple(v[arm] if isinstance(v, list) else v for v in row) for row in rows] for rows in recording))
-        for arm in range(count)
+        Recording(*([tuple(v[run] if isinstance(v, list) else v for v in row) for row in rows] for rows in recording))
+        for run in range(count)
     ]
 
 
 def _without_update(row: Row) -> Row:
-    """Return a row of an arm that was not updated in this step."""
+    """Return the row of a run that was not updated in this step."""
     return tuple(None if place in _UPDATE else value for place, value in enumerate(row))

@@ -1,6 +1,6 @@
-"""What the answers of K runs are worth: `gradlab.train.task.Task`, run by run.
+"""Losses and accuracies of K fused runs, computed as `gradlab.train.task.Task` computes one run's.
 
-By ``vmap`` it would be the same, were torch's own code for a cross-entropy under it not Python, and slow to import.
+``torch.vmap`` would work too, but its cross-entropy is written in Python and imports sympy, which takes seconds.
 """
 
 from torch import Tensor
@@ -20,7 +20,7 @@ def mean_losses(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def accuracies(task: Task, outputs: Tensor, targets: Tensor) -> list[float] | None:
-    """Return each run's share of right answers; None where none is right or wrong."""
+    """Return each run's share of correct outputs; None for a task without correct and incorrect ones."""
     if task.right is None:
         return None
     return _means(task.right(outputs.flatten(0, 1), targets.flatten(0, 1)).double(), count=len(outputs)).tolist()

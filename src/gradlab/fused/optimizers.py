@@ -1,9 +1,9 @@
-"""Torch's optimizers with numbers that differ from arm to arm: the update of one stacked parameter, class by class.
+"""Torch's optimizers with numbers that differ from run to run: the update of one stacked parameter, class by class.
 
-Each follows torch's own function for one tensor, operation by operation, with numbers [K, 1, ...] in place of floats.
-A rule is called as ``rule(parameter, gradient, state, numbers, options, step)``: both tensors and the state, by torch's
-names, are [K, ...]; ``numbers`` gives each number of the optimizer as a tensor that broadcasts to them; ``options`` are
-what all arms have in common; ``step`` counts from 1.
+Each repeats torch's own single-tensor function, operation by operation, with numbers [K, 1, ...] in place of floats.
+A rule is called as ``rule(parameter, gradient, state, numbers, options, step)``. Both tensors and the state, under
+torch's names, are [K, ...]; ``numbers`` gives each number of the optimizer as a tensor that broadcasts to them;
+``options`` are the settings that all runs share; ``step`` counts from 1.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,17 +17,17 @@ State = dict[str, Tensor]
 
 
 class Numbers:
-    """The numbers of one parameter group, in float64, and what is computed of them once a step for all tensors.
+    """The numbers of one parameter group, in float64, and factors computed from them once a step for all tensors.
 
     Args:
-        values: Number of each arm by name, [K] in float64.
-        like: A stacked parameter: its device and dtype.
+        values: A number for each run by name, [K] in float64.
+        like: A stacked parameter, whose device and dtype the factors get.
     """
 
     def __init__(self, values: Mapping[str, Tensor], like: Tensor) -> None:
         self.values = values
         self._like = like
-        self._made: dict[tuple[str, int], Tensor] = {}
+        self._factors: dict[tuple[str, int], Tensor] = {}
         self._used = {name: bool(value.any()) for name, value in values.items()}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -35,19 +35,19 @@ class Numbers:
         return self.values[name]
 
     def used(self, name: str) -> bool:
-        """Return whether a number is other than 0 in any arm."""
+        """Return whether a number differs from 0 in any run."""
         return self._used[name]
 
     def put(self, name: str, parameter: Tensor, make: Callable[[], Tensor]) -> Tensor:
-        """Return what ``make`` makes of the numbers, [K], shaped to broadcast to a parameter and in its dtype."""
+        """Return the cached factor [K] that ``make`` computes, in a parameter's dtype, shaped to broadcast to it."""
         key = (name, parameter.dim())
-        if key not in self._made:
+        if key not in self._factors:
             shape = (-1, *(1 for _ in parameter.shape[1:]))
-            self._made[key] = make().to(self._like.device, self._like.dtype).view(shape)
-        return self._made[key]
+            self._factors[key] = make().to(self._like.device, self._like.dtype).view(shape)
+        return self._factors[key]
 
     def shaped(self, name: str, parameter: Tensor) -> Tensor:
-        """Return a number in the same shape."""
+        """Return a number of the optimizer, shaped to broadcast to a parameter."""
         return self.put(name, parameter, lambda: self.values[name])
 
 
@@ -55,20 +55,20 @@ Rule = Callable[[Tensor, Tensor, State, Numbers, Mapping[str, Any], int], None]
 
 
 def sgd(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:
-    """Do a step of ``torch.optim.SGD``, momentum and Nesterov's too."""
+    """Apply one step of ``torch.optim.SGD``, with momentum and Nesterov momentum."""
     g = _decayed(p, g, n)
     if n.used("momentum"):
         momentum = n.shaped("momentum", p)
         if (buffer := state.get("momentum_buffer")) is None:
             state["momentum_buffer"] = buffer = g.clone()
-        else:  # not addcmul, which is one pass but rounds once less
+        else:  # not one addcmul, which rounds once less than torch does
             buffer.mul_(momentum).addcmul_(g, n.put("1 - dampening", p, lambda: 1 - n["dampening"]))
         g = torch.addcmul(g, buffer, momentum) if options["nesterov"] else buffer
     p.addcmul_(g, n.shaped("lr", p), value=-1)
 
 
 def adagrad(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:
-    """Do a step of ``torch.optim.Adagrad``."""
+    """Apply one step of ``torch.optim.Adagrad``."""
     g = _decayed(p, g, n)
     total = state["sum"].addcmul_(g, g)
     rate = n.put("rate", p, lambda: n["lr"] / (1 + (step - 1) * n["lr_decay"]))
@@ -76,7 +76,7 @@ def adagrad(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str
 
 
 def rmsprop(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:
-    """Do a step of ``torch.optim.RMSprop``, centered or not, with momentum or without."""
+    """Apply one step of ``torch.optim.RMSprop``, centered or not, with momentum or without."""
     g = _decayed(p, g, n)
     square = _state(state, "square_avg", p)
     rest = n.put("1 - alpha", p, lambda: 1 - n["alpha"])
@@ -95,7 +95,7 @@ def rmsprop(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str
 
 
 def adam(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:
-    """Do a step of ``torch.optim.Adam`` or ``AdamW``, AMSGrad's too."""
+    """Apply one step of ``torch.optim.Adam`` or ``AdamW``, with AMSGrad."""
     g = _decoupled(p, g, n, options)
     mean, square = _moments(p, g, state, n)
     if options["amsgrad"]:
@@ -106,7 +106,7 @@ def adam(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, A
 
 
 def nadam(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:
-    """Do a step of ``torch.optim.NAdam``."""
+    """Apply one step of ``torch.optim.NAdam``."""
     mu, following = (n["beta1"] * (1 - 0.5 * 0.96 ** (t * n["momentum_decay"])) for t in (step, step + 1))
     product = state.setdefault("mu_product", torch.ones_like(mu, dtype=torch.float32))
     product.mul_(mu)
@@ -121,7 +121,7 @@ def nadam(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, 
 
 
 def radam(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:
-    """Do a step of ``torch.optim.RAdam``."""
+    """Apply one step of ``torch.optim.RAdam``."""
     g = _decoupled(p, g, n, options)
     mean, square = _moments(p, g, state, n)
     beta2, limit = n["beta2"], 2 / (1 - n["beta2"]) - 1
@@ -136,7 +136,7 @@ def radam(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, 
 
 
 def adamax(p: Tensor, g: Tensor, state: State, n: Numbers, options: Mapping[str, Any], step: int) -> None:
-    """Do a step of ``torch.optim.Adamax``."""
+    """Apply one step of ``torch.optim.Adamax``."""
     g = _decayed(p, g, n)
     mean = _state(state, "exp_avg", p).lerp_(g, n.put("1 - beta1", p, lambda: 1 - n["beta1"]))
     largest = _state(state, "exp_inf", p).mul_(n.shaped("beta2", p))
@@ -149,7 +149,7 @@ def _decayed(p: Tensor, g: Tensor, n: Numbers) -> Tensor:
 
 
 def _decoupled(p: Tensor, g: Tensor, n: Numbers, options: Mapping[str, Any]) -> Tensor:
-    """Let weights decay as AdamW does, where that is asked for, and else through the gradient."""
+    """Decay the weights themselves (AdamW) if the options say so, otherwise through the gradient that is returned."""
     if not options["decoupled_weight_decay"]:
         return _decayed(p, g, n)
     if n.used("weight_decay"):
@@ -158,7 +158,7 @@ def _decoupled(p: Tensor, g: Tensor, n: Numbers, options: Mapping[str, Any]) -> 
 
 
 def _moments(p: Tensor, g: Tensor, state: State, n: Numbers) -> tuple[Tensor, Tensor]:
-    """Return Adam's running mean of the gradient and of its square, with this one taken in."""
+    """Update and return Adam's running means of the gradient and of its square."""
     mean = _state(state, "exp_avg", p).lerp_(g, n.put("1 - beta1", p, lambda: 1 - n["beta1"]))
     square = _state(state, "exp_avg_sq", p).mul_(n.shaped("beta2", p))
     return mean, square.addcmul_(g * n.put("1 - beta2", p, lambda: 1 - n["beta2"]), g)

@@ -1,8 +1,8 @@
-"""K recurrent layers through time, forward and backward by hand: what torch's own kernels do for one set of weights.
+"""K recurrent layers with forward and backward pass written out: torch's own kernels take one set of weights.
 
 Autograd would keep every small tensor of every time step's graph, and add up T gradients of each matrix as tensors of
-their own. Here a step's numbers stay small enough for the cache from the product with the matrices to their gradients:
-nothing but the hidden states is ever laid out for all time steps.
+their own. Here the tensors of a step stay in the processor's cache; only the hidden states exist for all steps at once.
+There is no LSTM: torch's kernel for it, one run after another, is faster on a CPU.
 """
 
 from typing import Any, Protocol
@@ -14,26 +14,26 @@ Kept = tuple[Tensor, ...]
 
 
 class Cell(Protocol):
-    """One time step; a state's first tensor is h, [K, n, width]."""
+    """One time step and its backward pass; a state's first tensor is h, [K, n, width]."""
 
     states: int
 
     def step(self, below: Tensor, beside: Tensor, state: Kept) -> tuple[Kept, Kept]:
-        """Return the next state, and what `back` needs.
+        """Return the next state, and the tensors that `back` needs.
 
         Args:
-            below: What the input matrix and its bias bring, [K, n, gates * width]; may be written over.
-            beside: The same of the recurrent matrix.
-            state: The state before.
+            below: Product of the input matrix plus bias, [K, n, gates * width]; may be overwritten.
+            beside: Product of the recurrent matrix plus bias, of the same shape.
+            state: The previous state.
         """
         ...
 
     def back(self, grads: Kept, kept: Kept) -> tuple[Tensor, Tensor, Kept]:
-        """Return the gradients of ``below``, of ``beside``, and of the state before, but for what went by ``beside``.
+        """Return the gradients of ``below``, of ``beside``, and of the previous state except through ``beside``.
 
         Args:
-            grads: Gradients of the state after.
-            kept: What `step` returned.
+            grads: Gradients of the next state.
+            kept: The tensors that `step` returned for this purpose.
         """
         ...
 
@@ -42,7 +42,7 @@ class Elman:
     """h = phi(z).
 
     Args:
-        relu: Whether phi is relu; else it is tanh.
+        relu: Take relu for phi, not tanh.
     """
 
     states = 1
@@ -74,56 +74,26 @@ class GRU:
         width = h.shape[2]
         r, u = below[..., :width].add(beside[..., :width]), below[..., width:-width].add(beside[..., width:-width])
         r, u = r.sigmoid_(), u.sigmoid_()
-        brought = beside[..., 2 * width :]
-        n = torch.addcmul(below[..., 2 * width :], r, brought).tanh_()
-        return (torch.lerp(n, h, u),), (r, u, n, brought, h)
+        candidate = beside[..., 2 * width :]
+        n = torch.addcmul(below[..., 2 * width :], r, candidate).tanh_()
+        return (torch.lerp(n, h, u),), (r, u, n, candidate, h)
 
     def back(self, grads: Kept, kept: Kept) -> tuple[Tensor, Tensor, Kept]:
         """See `Cell`."""
         (grad,) = grads
-        r, u, n, brought, h = kept
+        r, u, n, candidate, h = kept
         through = grad * u
         inner = (grad - through) * torch.addcmul(torch.ones_like(n), n, n, value=-1)
         update = (h - n).mul_(through).mul_(1 - u)
-        reset = (brought * inner).mul_(r).mul_(1 - r)
+        reset = (candidate * inner).mul_(r).mul_(1 - r)
         return torch.cat([reset, update, inner], 2), torch.cat([reset, update, inner * r], 2), (through,)
 
 
-class LSTM:
-    """c = f c + i g, h = o tanh(c), gates in torch's order: i, f, g, o."""
-
-    states = 2
-
-    def step(self, below: Tensor, beside: Tensor, state: Kept) -> tuple[Kept, Kept]:
-        """See `Cell`."""
-        i, f, g, o = below.add_(beside).chunk(4, 2)
-        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
-        c = torch.addcmul(f * state[1], i, g)
-        squashed = c.tanh()
-        return (o * squashed, c), (i, f, g, o, squashed, state[1])
-
-    def back(self, grads: Kept, kept: Kept) -> tuple[Tensor, Tensor, Kept]:
-        """See `Cell`."""
-        h_grad, c_grad = grads
-        i, f, g, o, squashed, before = kept
-        out = h_grad * o
-        c_grad = c_grad + torch.addcmul(out, out * squashed, squashed, value=-1)
-        write = c_grad * i
-        parts = (
-            (write * g).mul_(1 - i),
-            (c_grad * before).mul_(f).mul_(1 - f),
-            torch.addcmul(write, write * g, g, value=-1),
-            (out * squashed).mul_(1 - o),
-        )
-        z = torch.cat(parts, 2)
-        return z, z, (torch.zeros_like(h_grad), c_grad * f)
-
-
-CELLS: dict[str, Cell] = {"RNN_TANH": Elman(relu=False), "RNN_RELU": Elman(relu=True), "GRU": GRU(), "LSTM": LSTM()}
+CELLS: dict[str, Cell] = {"RNN_TANH": Elman(relu=False), "RNN_RELU": Elman(relu=True), "GRU": GRU()}
 
 
 class Through(torch.autograd.Function):
-    """K recurrent layers through T time steps, from a state of zeros."""
+    """K recurrent layers over T time steps, from a state of zeros."""
 
     @staticmethod
     def forward(
@@ -132,14 +102,14 @@ class Through(torch.autograd.Function):
         """Return the hidden states [T, K, n, width].
 
         Args:
-            ctx: What `backward` needs.
+            ctx: Holds the tensors for `backward`.
             cell: One time step.
-            trains: Whether there may be a backward pass; within this function torch does not say.
+            trains: Whether there may be a backward pass; gradients are always disabled within this function.
             x: Inputs [K, n, T, in].
             w: Input matrices [K, gates * width, in].
             u: Recurrent matrices [K, gates * width, width].
             w_bias: Biases [K, 1, gates * width].
-            u_bias: Biases beside the recurrent matrices.
+            u_bias: Biases added to the products of the recurrent matrices, of the same shape.
         """
         across = w.transpose(1, 2), u.transpose(1, 2)
         state = (x.new_zeros(*x.shape[:2], u.shape[2]),) * cell.states
@@ -156,7 +126,7 @@ class Through(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of what `forward` was given."""
+        """Return the gradients of the arguments of `forward`."""
         x, w, u = ctx.saved_tensors
         (grads,) = outputs
         w_grad, u_grad = torch.zeros_like(w), torch.zeros_like(u)
