@@ -51,7 +51,7 @@ REFUSALS = [
     ("=3", "gradlab: cannot read '=3'; write KEY=VALUE"),
     (
         "train.resume=nowhere",
-        "gradlab: train.resume=nowhere: no run to go on with, nowhere/.hydra/config.yaml is missing",
+        "gradlab: train.resume=nowhere: no run to resume: nowhere/.hydra/config.yaml is missing",
     ),
     ("--cfgg", "gradlab: unknown flag --cfgg; did you mean --cfg?"),
     ("--cfg", "gradlab: argument --cfg/-c: expected one argument; gradlab --help lists the options"),
@@ -180,7 +180,7 @@ def test_a_sweep_experiment_needs_the_flag(call, tmp_path):
 def test_resume_is_for_one_run_and_leaves_nothing_behind(call, tmp_path):
     code, out, err = call("-m", "train.resume=a,b")
     assert (code, out) == (1, "")
-    assert err.startswith("gradlab: train.resume goes on with one run, without -m; a sweep goes on where it stopped")
+    assert err.startswith("gradlab: train.resume resumes one run, without -m; a sweep resumes when its command")
     assert call("train.resume=nowhere", "model.depth=3")[0] == 1
     assert list(tmp_path.iterdir()) == []
 

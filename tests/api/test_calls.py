@@ -101,7 +101,7 @@ REFUSALS = [
     (("hydra/sweeper=remedies",), "hydra/sweeper=remedies is a sweep: call gradlab.sweep"),
     (("-m", "seed=1"), "-m: overrides are KEY=VALUE; gradlab.run does one run, gradlab.sweep many"),
     ((3,), "an override is a text such as 'model.depth=50', got 3"),
-    (("train.resume=nowhere",), "train.resume=nowhere: no run to go on with"),
+    (("train.resume=nowhere",), "train.resume=nowhere: no run to resume: "),
 ]
 
 

@@ -54,7 +54,7 @@ def test_a_run_without_a_config_is_judged_from_its_tables(write_run, command, ca
     assert command(folder) == 0
     text = capsys.readouterr().out
     assert "ROOT CAUSE: vanishing" in text
-    assert "No config was kept" in text
+    assert "There is no config" in text
 
 
 def test_several_runs_have_a_paragraph_each_and_a_tally(tmp_path, command, capsys):

@@ -232,7 +232,7 @@ def test_only_what_changes_no_number_may_differ_on_the_command_line(tmp_path):
         resume.resume(str(folder), overrides=[f"train.resume={folder}", "model.depth=9"], dirs=[CONFIGS])
     resume.resume(str(folder), overrides=["model.depth=4", "figures=true", "train.checkpoint_every=30"], dirs=[CONFIGS])
     assert (folder / "figures" / "loss.png").exists()
-    with pytest.raises(GradlabError, match=r"no run to go on with, .*config\.yaml is missing"):
+    with pytest.raises(GradlabError, match=r"no run to resume: .*config\.yaml is missing"):
         resume.resume(str(tmp_path / "none"), overrides=[], dirs=[CONFIGS])
 
 

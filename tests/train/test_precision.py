@@ -147,8 +147,8 @@ def test_a_compiled_run_is_measured_as_it_is():
 
 
 @pytest.mark.parametrize(("overrides", "message"), [
-    (("train.autocast=bf16", "train.dtype=float64"), "train.autocast=bf16 shortens float32 and does nothing"),
-    (("train.tf32=true", "train.dtype=float64"), "train.tf32=true shortens float32 and does nothing"),
+    (("train.autocast=bf16", "train.dtype=float64"), "train.autocast=bf16 lowers the precision of float32 and has"),
+    (("train.tf32=true", "train.dtype=float64"), "train.tf32=true lowers the precision of float32 and has no effect"),
     (("train.checkpoint_every=5", "train.checkpoint=false"), "train.checkpoint_every=5 needs train.checkpoint=true"),
     (("train.autocast=fp8",), "train.autocast must be one of none, bf16, fp16, got fp8"),
     (("train.accumulate=0",), "train.accumulate must be an integer of at least 1, got 0"),

@@ -1,4 +1,4 @@
-"""What is known of a run as plain text: a page for one, a paragraph for each of many."""
+"""The text of gradlab-explain: a page for one run, a paragraph for each of several."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +10,8 @@ from gradlab.diagnosis.verdict import root_cause
 
 WIDTH = 110
 _UNKNOWN = (
-    "No config was kept, as gradlab.watch keeps none: what the net is built of, its learning rate, and what guessing "
-    "would cost are not known. The loss is compared with its first value, and remedies are not named."
+    "There is no config, as in runs of gradlab.watch, so the parts of the net, its learning rate and the loss of "
+    "guessing are not known. The loss is compared with its first value, and no remedies are named."
 )
 
 
@@ -39,7 +39,7 @@ def page(run: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", "GRADIENT FLOW:")
         yield from (f"  step {item['step']}: {item['sentence']}" for item in seen)
     if not causes and run["status"] == "completed" and verdicts:
-        yield from ("", "Nothing is wrong that gradlab knows of.")
+        yield from ("", "gradlab found nothing wrong.")
     if not verdicts:
         yield from ("", "No gradient was recorded: there is nothing to judge.")
     if not run["configured"]:

@@ -23,7 +23,7 @@ Groups = dict[str, dict[str, str]]
 
 
 def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path]) -> str:
-    """Say in one line what is wrong with a command line.
+    """Return in one line what is wrong with a command line.
 
     Args:
         error: What Hydra raised.
@@ -52,7 +52,7 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
 
 
 def unknown_option(group: str, option: Any, choices: Iterable[str]) -> str:
-    """Refuse `activation=rleu` and list the choices."""
+    """Return the refusal of an option such as `activation=rleu`, with the choices."""
     names = list(choices)
     word = "null" if option is None else str(option)
     suggestion = did_you_mean(closest(word, names))
@@ -60,7 +60,7 @@ def unknown_option(group: str, option: Any, choices: Iterable[str]) -> str:
 
 
 def unknown_key(overrides: Iterable[Override], dirs: Sequence[Path]) -> str | None:
-    """Refuse the first override whose key the config does not have, and name the closest key.
+    """Return the refusal of the first override whose key the config does not have, with the closest key.
 
     Returns:
         One line, or None where every key exists.
@@ -73,7 +73,7 @@ def unknown_key(overrides: Iterable[Override], dirs: Sequence[Path]) -> str | No
 
 
 def composed(overrides: Iterable[Override], dirs: Sequence[Path]) -> dict[str, Any]:
-    """The config that the choices of options alone give, or the default config where even they do not compose."""
+    """Return the config of the chosen options alone, or the default config if they do not compose."""
     choices = [item.input_line for item in overrides if item.input_line and not item.is_sweep_override()]
     search = [f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in dirs[1:])}]"]
     GlobalHydra.instance().clear()
@@ -86,7 +86,7 @@ def composed(overrides: Iterable[Override], dirs: Sequence[Path]) -> dict[str, A
 
 
 def brief(error: Exception) -> str:
-    """Hydra's own words in one line, without its advice to append what gradlab would refuse."""
+    """Return Hydra's message in one line, without its advice to append a key, which gradlab refuses."""
     words = str(error).partition("Config search path:")[0]
     return one_line(" ".join(line for line in words.splitlines() if not line.strip().startswith("To append")))
 
@@ -100,7 +100,7 @@ def _unreadable(error: OverrideParseException) -> str:
         return (
             f"cannot read '{error.override}': no spaces around =, and quotes around anything unusual; write KEY=VALUE"
         )
-    # The parser goes on to list the names of its tokens, which say nothing to a user.
+    # The rest lists the names of the parser's tokens, which mean nothing to a user.
     return f"cannot read '{error.override}': {detail.partition(' expecting {')[0]}; write KEY=VALUE"
 
 
@@ -123,7 +123,7 @@ def _refuse(override: Override, config: dict[str, Any], known: list[str], found:
     ):
         return unknown_option(key, override.value(), found[key])
     if key in known and override.is_add() and not override.is_force_add():
-        return f"{key} is there already: write {(override.input_line or key).lstrip('+')}"
+        return f"{key} exists already: write {(override.input_line or key).lstrip('+')}"
     if key in known or key in found or key.startswith("hydra/"):
         return None
     node, _, name = key.rpartition(".")

@@ -1,6 +1,6 @@
-"""`gradlab train.resume=FOLDER`: a run that was cut off goes on in its folder, under its own config.
+"""`gradlab train.resume=FOLDER`: resume an interrupted run in its folder, under its own config.
 
-Hydra itself is not run: it would make an output folder for this command and write its config over the old one's.
+Hydra's own command is not used: it would create an output folder, and overwrite the saved config.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ KEY = "train.resume"
 def asked(overrides: Sequence[str]) -> str | None:
     """Return the folder that `train.resume=FOLDER` names, None where no override does.
 
-    The text is taken as it is: the name of a sweep's run, with its commas and equal signs, is no value to Hydra.
+    The text is taken unparsed: Hydra cannot read the name of a sweep's run, with its commas and equal signs.
     """
     values = [text.partition("=")[2].strip("'\"") for text in overrides if text.partition("=")[0].lstrip("+") == KEY]
     return (values[-1] or None) if values else None
 
 
 def resume(name: str, *, overrides: Sequence[str], dirs: Sequence[Path]) -> float | None:
-    """Go on with a run.
+    """Resume a run.
 
     Args:
         name: The run's folder, as it was given.
@@ -62,14 +62,14 @@ def _read(path: Path) -> Any:
         return OmegaConf.load(path)
     except (OSError, OmegaConfBaseException) as error:
         reason = "cannot be read" if path.exists() else "is missing"
-        raise GradlabError(f"{KEY}={path.parents[1]}: no run to go on with, {path} {reason}") from error
+        raise GradlabError(f"{KEY}={path.parents[1]}: no run to resume: {path} {reason}") from error
 
 
 def _adopt(cfg: DictConfig, words: Sequence[str], others: Sequence[str], dirs: Sequence[Path]) -> None:
-    """Write into a run's config what the command line says beside `train.resume`; only what changes no number may."""
+    """Write the other overrides of the command line into a run's config; they must not change its numbers."""
     before, after = _compose(words, dirs), _compose([*words, *others], dirs)
     if lines := differences(_decisive(before), _decisive(after)):
-        raise GradlabError(f"{KEY} goes on with the run's own config, which has {'; '.join(lines)}")
+        raise GradlabError(f"{KEY} resumes a run under its own config, which has {'; '.join(lines)}")
     for path in {*after, *(f"train.{key}" for key in after.train)} - {"train"}:
         if OmegaConf.select(before, path) != (value := OmegaConf.select(after, path)):
             OmegaConf.update(cfg, path, value, merge=False)

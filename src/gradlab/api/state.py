@@ -1,4 +1,4 @@
-"""What a command changes in its process, restored: a Python session goes on after it, a shell's process does not."""
+"""Restore what a command changes in its process: a Python session continues after it."""
 
 import logging
 import os

@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> float | None:
     from gradlab.run.execute import run
 
     if cfg.train.resume:
-        raise GradlabError("train.resume=FOLDER has its effect on the command line only, and without -m")
+        raise GradlabError("train.resume=FOLDER works on the command line only, and without -m")
     for override in HydraConfig.get().overrides.task:
         group, _, choice = override.partition("=")
         if choice.startswith("[") and (CONFIGS / group).is_dir() and group not in MERGED:

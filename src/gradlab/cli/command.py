@@ -56,8 +56,8 @@ def main() -> None:
         elif args.json:
             raise GradlabError("--json goes with --version and --options; what a run finds is in its run.json")
         elif args.multirun and resuming.asked(args.overrides):
-            hint = "a sweep goes on where it stopped when it is given again with its hydra.sweep.dir=FOLDER"
-            raise GradlabError(f"{resuming.KEY} goes on with one run, without -m; {hint}")
+            hint = "a sweep resumes when its command is given again with its hydra.sweep.dir=FOLDER"
+            raise GradlabError(f"{resuming.KEY} resumes one run, without -m; {hint}")
         else:
             # Hydra 1.3 does not read overrides on both sides of a flag (`seed=1 -m model.depth=2`).
             flags = [word for word in sys.argv[1:] if word not in args.overrides]

@@ -47,8 +47,8 @@ def check(cfg: DictConfig) -> None:
     if unknown := [name for name in config["follow"]["columns"] if name not in FIGURES]:
         raise GradlabError(f"follow.columns: gradients.csv has no column {unknown[0]}; it has {', '.join(FIGURES)}")
     if config["optimizer"].get("lr") == AUTO:
-        config["optimizer"]["lr"] = config["lr_range"]["lowest"]  # for the check of the keys: a rate will stand here
-    # The model's node repeats its parts by interpolation: a suggestion should name the part's own key.
+        config["optimizer"]["lr"] = config["lr_range"]["lowest"]  # a placeholder: the range test finds the rate
+    # The model's node repeats its parts by interpolation; suggestions name the part's own key.
     repeated = tuple(f"model.{group}." for group in PART_GROUPS)
     known = [path for path in key_paths(config) if not path.startswith(repeated)]
     for group, node in config.items():
@@ -61,7 +61,7 @@ def build(node: DictConfig, where: str, **arguments: Any) -> Any:
     Args:
         node: A node with a `_target_`, whose nested nodes are built first.
         where: The node's dotted key, for messages.
-        **arguments: What the target needs beside the config; handed over as they are.
+        **arguments: Further arguments of the target, passed on unchanged.
 
     Returns:
         What the target returns, or a partial of the target where the node says `_partial_: true`.
@@ -83,7 +83,7 @@ def takes(node: DictConfig, name: str) -> bool:
 
 @contextmanager
 def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
-    """Turn the error with which a part refuses a value into a GradlabError that names its config node.
+    """Raise the error of a part that refuses a value as a GradlabError that names its config node.
 
     Args:
         where: The dotted key of the part's node.
@@ -92,7 +92,7 @@ def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
     try:
         yield
     except InstantiationException as error:
-        # Hydra wraps what a nested target raised, and names the nested node in the last line.
+        # Hydra wraps the error of a nested target, and names the nested node in the last line.
         nested = re.search(r"full_key: (\S+)", str(error))
         cause = error.__cause__ or error
         raise GradlabError(_blamed(cause, nested[1] if nested else where, keys)) from cause
@@ -101,14 +101,14 @@ def blame(where: str, *, keys: Iterable[str] = ()) -> Iterator[None]:
 
 
 def uses(cfg: DictConfig, group: str) -> bool:
-    """Return whether the model is built with a group of parts; one that is no part always counts as used."""
+    """Return whether the model is built with a group of parts; other groups always count as used."""
     return group not in PART_GROUPS or bool(
         re.search(rf"\$\{{{group}[.}}]", json.dumps(OmegaConf.to_container(cfg.model)))
     )
 
 
 def unused_groups(cfg: DictConfig, overridden: Iterable[str]) -> list[str]:
-    """Say which overrides of part groups have no effect, because the model does not use the group.
+    """Return a warning for each override of a part group that the model does not use.
 
     Args:
         cfg: The whole config.

@@ -1,4 +1,4 @@
-"""Config nodes to factories, made once and copied for each run that has the same node."""
+"""Factories of config nodes, cached and copied for each run with the same node."""
 
 import functools
 from typing import Any
@@ -14,8 +14,8 @@ _factories: dict[str, Any] = {}
 def make_factory(node: DictConfig) -> functools.partial[Any]:
     """Return a node's target as a partial of what stands beside it.
 
-    The runs of a sweep have most of their nodes in common, and Hydra takes milliseconds for each: what can be given to
-    many is made once.
+    Runs of a sweep share most of their nodes, and Hydra takes milliseconds for each, so factories without state are
+    cached.
     """
     text = repr(OmegaConf.to_container(node, resolve=True))
     if text in _factories:
@@ -30,7 +30,7 @@ def make_factory(node: DictConfig) -> functools.partial[Any]:
 
 
 def _is_lasting(value: Any) -> bool:
-    """Whether nothing in a value has a state but lists and dictionaries, of which `_copy` makes others."""
+    """Whether a value has no state but lists and dictionaries, which `_copy` copies."""
     if isinstance(value, functools.partial):  # Python's own, not one that Hydra guards
         return type(value) is functools.partial and all(map(_is_lasting, (*value.args, *value.keywords.values())))
     if isinstance(value, dict):

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def key_paths(config: Any, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of nested dictionaries, outermost first, without Hydra's own (`_target_` and its like)."""
+    """Yield every dotted key of nested dictionaries, outermost first, without Hydra's own (`_target_` and its like)."""
     if isinstance(config, dict):
         for name, value in config.items():
             if not str(name).startswith("_"):
@@ -15,7 +15,7 @@ def key_paths(config: Any, prefix: str = "") -> Iterator[str]:
 
 
 def closest_key(key: str, known: Iterable[str]) -> str | None:
-    """The known dotted key that a wrong one most likely means.
+    """Return the known dotted key that a mistyped one most likely means; None where none is close.
 
     The last part of the name decides (`depth` and `mlp.dpeth` mean `model.depth`); the whole path breaks ties.
     """

@@ -27,7 +27,7 @@ OBJECTIVES = (
 
 
 def setting(default: Any, meaning: str, **limits: Any) -> Any:
-    """A dataclass field that says what it means and what it allows.
+    """Return a dataclass field with its meaning and its limits.
 
     Args:
         default: The value of a config that does not mention the setting.
@@ -43,43 +43,43 @@ class Train:
 
     steps: int = setting(600, "optimizer steps", minimum=1)
     batch_size: int = setting(64, "samples in a mini-batch", minimum=1)
-    device: str = setting("auto", "where to run; auto takes CUDA where there is one", choices=("auto", "cpu", "cuda"))
+    device: str = setting("auto", "device of the run; auto: CUDA if there is one", choices=("auto", "cpu", "cuda"))
     dtype: str = setting("float32", "number type of parameters and data", choices=("float32", "float64"))
-    autocast: str = setting("none", "short number type of the matrix products", choices=("none", "bf16", "fp16"))
-    tf32: bool = setting(False, "let CUDA round the factors of float32 products to 10 bits")
+    autocast: str = setting(
+        "none", "lower-precision number type of the matrix products", choices=("none", "bf16", "fp16")
+    )
+    tf32: bool = setting(False, "let CUDA use TF32 for products of float32")
     compile: bool = setting(False, "train with torch.compile; recorded steps take a second pass to measure")
-    accumulate: int = setting(1, "mini-batches whose mean gradient one optimizer step takes", minimum=1)
+    accumulate: int = setting(1, "mini-batches per optimizer step, whose gradients are averaged", minimum=1)
     threads: int = setting(1, "CPU threads; another number may change the last digits", minimum=1)
     eval_every: int = setting(100, "steps between evaluations on the test set; 0: never", minimum=0)
     decay_biases: bool = setting(
-        True, "optimizer.weight_decay acts on biases and normalizations too, not on weights only"
+        True, "apply optimizer.weight_decay to biases and normalizations too, not to weights only"
     )
     measure_only: bool = setting(False, "forward and backward passes only, no optimizer update")
     freeze: list[Any] = field(
         default_factory=list,
-        metadata={
-            "meaning": "layers that do not learn, such as [{layers: stem, until: 100}, {depth: [1,5], from: 50}]"
-        },
+        metadata={"meaning": "layers to freeze, such as [{layers: stem, until: 100}, {depth: [1,5], from: 50}]"},
     )
-    # null, because Hydra would not let a command line put new keys into a dictionary that is there
+    # null, because Hydra lets no command line add keys to an existing dictionary
     grow: Any = field(
         default=None,
-        metadata={"meaning": "hidden layers to grow to, by step, such as {100: 8, 200: 16}; null: the network stays"},
+        metadata={"meaning": "number of hidden layers from a step on, such as {100: 8, 200: 16}; null: no growth"},
     )
     checkpoint: bool = setting(True, "write checkpoint.pt at the end of the run")
-    checkpoint_every: int = setting(0, "steps between checkpoints on the way, to resume from; 0: none", minimum=0)
-    resume: str = setting("", "folder of a run to go on with, under that run's own config")
-    lr_range: bool = setting(False, "do a learning-rate range test and no training")
+    checkpoint_every: int = setting(0, "steps between checkpoints during the run; 0: none before its end", minimum=0)
+    resume: str = setting("", "folder of a run to resume, under its own config")
+    lr_range: bool = setting(False, "run a learning-rate range test in place of the training")
 
 
 @dataclass
 class LrRange:
-    """The range test that `train=lr_range` is, and that `optimizer.lr=auto` does before the training."""
+    """The learning-rate range test: of `train=lr_range`, and before the training with `optimizer.lr=auto`."""
 
     lowest: float = setting(1e-6, "first learning rate of a range test", above=0)
     highest: float = setting(10.0, "last learning rate of a range test", above=0)
-    steps: int = setting(200, "optimizer steps from the first to the last", minimum=2)
-    stop: float = setting(4.0, "a range test ends where the loss is this many times its lowest", above=1)
+    steps: int = setting(200, "optimizer steps of a range test", minimum=2)
+    stop: float = setting(4.0, "end a range test when the loss is this many times its lowest", above=1)
 
 
 @dataclass
@@ -99,13 +99,13 @@ class Probe:
 
 @dataclass
 class Follow:
-    """What the options of the group logger are given beside the metrics of each recorded step."""
+    """What loggers receive besides the metrics of each recorded step."""
 
     columns: list[str] = field(
         default_factory=lambda: ["preactivation_grad_norm", "activation_std", "update_ratio"],
-        metadata={"meaning": "columns of gradients.csv that loggers are given"},
+        metadata={"meaning": "columns of gradients.csv that loggers receive"},
     )
-    layers: int = setting(8, "layers that loggers are given, spread over the depth; 0: all", minimum=0)
+    layers: int = setting(8, "layers that loggers receive, spread over the depth; 0: all", minimum=0)
 
 
 @dataclass
@@ -140,12 +140,12 @@ TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe, "lr_ra
 
 
 def register() -> None:
-    """Make the schema known to Hydra under the name that `configs/config.yaml` lists first."""
+    """Register the schema with Hydra, under the name that `configs/config.yaml` lists first."""
     ConfigStore.instance().store(name="schema", node=Root, provider="gradlab")
 
 
 def settings() -> Iterator[tuple[str, Field[Any]]]:
-    """Every typed setting as (dotted key, dataclass field)."""
+    """Yield every typed setting as (dotted key, dataclass field)."""
     for node, schema in TYPED_NODES.items():
         for item in fields(schema):
             if "meaning" in item.metadata:
@@ -153,14 +153,14 @@ def settings() -> Iterator[tuple[str, Field[Any]]]:
 
 
 def defaults() -> Iterator[str]:
-    """The default of every typed setting, as it would be written in YAML; in the order of `settings`."""
+    """Yield the default of every typed setting as YAML, in the order of `settings`."""
     for schema in TYPED_NODES.values():
         values = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.structured(schema)))
         yield from (json.dumps(values[item.name]) for item in fields(schema) if "meaning" in item.metadata)
 
 
 def allowed(item: Field[Any]) -> str:
-    """What a setting accepts, in words: `an integer of at least 1`."""
+    """Return what a setting accepts, in words: `an integer of at least 1`."""
     if "choices" in item.metadata:
         return "one of " + ", ".join(item.metadata["choices"])
     nouns = {int: "an integer", float: "a number", bool: "true or false", str: "a word", list[str]: "a list of names"}
@@ -173,7 +173,7 @@ def allowed(item: Field[Any]) -> str:
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
-    """Check that the typed nodes hold their settings, all and no others, within their limits.
+    """Check that the typed nodes hold exactly their settings, within their limits.
 
     Args:
         config: The whole config as plain dictionaries, without interpolations.
@@ -198,14 +198,16 @@ def check_settings(config: Mapping[str, Any]) -> None:
 
 
 def _check_together(train: Mapping[str, Any]) -> None:
-    """Check settings that make sense one by one, but not together.
+    """Check settings that are valid alone but not together.
 
     Raises:
         GradlabError: Two settings exclude each other.
     """
     short = "train.tf32=true" if train["tf32"] else f"train.autocast={train['autocast']}"
     if train["dtype"] == "float64" and (train["tf32"] or train["autocast"] != "none"):
-        raise GradlabError(f"{short} shortens float32 and does nothing to train.dtype=float64: choose one of them")
+        raise GradlabError(
+            f"{short} lowers the precision of float32 and has no effect on train.dtype=float64: choose one of them"
+        )
     if train["checkpoint_every"] and not train["checkpoint"]:
         raise GradlabError(f"train.checkpoint_every={train['checkpoint_every']} needs train.checkpoint=true")
 

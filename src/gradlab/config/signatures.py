@@ -1,6 +1,6 @@
-"""Does a config node fit the function or class that its `_target_` names?
+"""The check of a config node against the function or class that its `_target_` names.
 
-The target's own signature and annotations are the schema; nothing is written down twice.
+The target's own signature and annotations are the schema.
 """
 
 import inspect
@@ -61,7 +61,7 @@ def locate(target: str, where: str) -> Callable[..., Any]:
             message = f"{where}: cannot import {target}: {type(error).__name__}: {one_line(error)}"
         raise GradlabError(message) from error
     if not callable(found):
-        raise GradlabError(f"{where}: {target} is a {type(found).__name__}, not something to call")
+        raise GradlabError(f"{where}: {target} is a {type(found).__name__}, which cannot be called")
     return found
 
 
@@ -84,7 +84,7 @@ def check_value(value: Any, hint: Any, where: str) -> None:
 def _adapter(hint: Any) -> TypeAdapter[Any]:
     try:
         return _known_adapter(hint)
-    except TypeError:  # an annotation with a list in it is no key
+    except TypeError:  # an annotation that holds a list is not hashable
         return _known_adapter.__wrapped__(hint)
 
 
@@ -97,7 +97,7 @@ def _check_call(target: str, values: dict[str, Any], where: str, *, known: Itera
     function = locate(target, where)
     try:
         parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some builtins tell nothing about themselves
+    except (TypeError, ValueError):  # some builtins have no signature
         return
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     names = [item.name for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
@@ -113,7 +113,7 @@ def _check_call(target: str, values: dict[str, Any], where: str, *, known: Itera
 
 
 def _wanted(error: ValidationError, hint: Any) -> str:
-    """What would fit, in words: pydantic's where they stand for themselves, else the annotation."""
+    """Return what would fit: in pydantic's words if they are clear alone, else the annotation."""
     problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
     words = dict.fromkeys(re.sub(r"^Input should (be )?", "", problem["msg"]) for problem in problems)
     plain = problems and all(problem["msg"].startswith("Input should") for problem in problems)
@@ -145,7 +145,7 @@ def _import(target: str) -> Any:
 
 
 def _closest_target(target: str) -> str | None:
-    """The target with its first wrong name mended, or None where nothing is like it."""
+    """Return the target with its first wrong name corrected; None where no name is close to it."""
     parts = target.split(".")
     for index, name in enumerate(parts):
         prefix = parts[:index]
