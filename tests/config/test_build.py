@@ -160,7 +160,7 @@ def test_values_that_do_not_fit(value, hint, wanted):
         ("torhc.nn.ReLU", "there is no torhc.nn.ReLU; did you mean torch.nn.ReLU?"),
         ("gradlab.erorrs.closest", "did you mean gradlab.errors.closest?"),
         ("zzzz.nothing", "there is no zzzz.nothing"),
-        ("math.pi", "math.pi is a float, not something to call"),
+        ("math.pi", "math.pi is a float, which cannot be called"),
     ],
 )
 def test_a_target_that_is_not_there(target, message):

@@ -98,7 +98,12 @@ def exit_codes(check: str = "") -> str:
     Args:
         check: When the command exits with 3; "" where it checks nothing.
     """
-    codes = {0: "done", ERROR: "an error, in one line on stderr", CHECK_FAILED: check, INTERRUPTED: "Ctrl-C"}
+    codes = {
+        0: "done, and every check passed" if check else "done",
+        ERROR: "an error, in one line on stderr",
+        CHECK_FAILED: check,
+        INTERRUPTED: "Ctrl-C",
+    }
     return "\n".join(["exit codes:", *(f"  {code:<4} {meaning}" for code, meaning in codes.items() if meaning)])
 
 

@@ -141,7 +141,9 @@ TYPED_NODES: dict[str, type] = {"": Root, "train": Train, "probe": Probe, "lr_ra
 
 def register() -> None:
     """Register the schema with Hydra, under the name that `configs/config.yaml` lists first."""
-    ConfigStore.instance().store(name="schema", node=Root, provider="gradlab")
+    store = ConfigStore.instance()
+    if "schema.yaml" not in store.repo:  # Hydra 1.4 warns of a second registration
+        store.store(name="schema", node=Root, provider="gradlab")
 
 
 def settings() -> Iterator[tuple[str, Field[Any]]]:
