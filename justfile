@@ -21,7 +21,7 @@ smoke:
 build:
     uv build
 
-# What README.md shows: docs/img, and the table of strategies on stdout
+# What README.md and docs/how-to/strategies.md show: docs/img, and the table of strategies on stdout
 readme:
     uv run python scripts/readme_figures.py
     uv run python scripts/remedy_table.py

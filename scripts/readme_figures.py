@@ -1,8 +1,8 @@
-"""Make the figures that README.md shows, in docs/img.
+"""Make the figures that README.md and the first pages of the documentation show, in docs/img.
 
     uv run python scripts/readme_figures.py
 
-Each comes from a real run of the command line, done in a temporary folder. `remedy_table.py` makes README's table.
+Each comes from a real run of the command line, done in a temporary folder. `remedy_table.py` makes their table.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Print README.md's table of strategies: each remedy alone, on one deep net of sigmoids that does not train.
+"""Print the table of docs/how-to/strategies.md: each remedy alone, on one deep sigmoid net that does not train.
 
     uv run python scripts/remedy_table.py
 
