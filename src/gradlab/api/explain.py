@@ -84,16 +84,11 @@ def read(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[Path, str]
     Raises:
         GradlabError: A folder is not there or holds no run.
     """
-    from gradlab.artifacts.folders import find_runs
+    from gradlab.artifacts.folders import require_runs
 
     runs: list[Path] = []
     for folder in folders:
-        if not folder.is_dir():
-            raise GradlabError(f"{folder}: there is no such folder")
-        inside = list(find_runs(folder))
-        if not inside:
-            raise GradlabError(f"{folder}: holds no run: a run's folder has a run.json or a gradients.csv")
-        runs += inside
+        runs += require_runs(folder)
     found, broken = [], {}
     for run in dict.fromkeys(runs):
         try:

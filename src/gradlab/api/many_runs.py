@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gradlab.api import html
 from gradlab.api.one_run import Run
-from gradlab.artifacts.folders import find_runs
+from gradlab.artifacts.folders import require_runs
 from gradlab.errors import GradlabError, closest, did_you_mean
 
 if TYPE_CHECKING:
@@ -44,11 +44,7 @@ class Sweep:
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise GradlabError(f"{folder}: there is no such folder")
-        self.runs: Sequence[Run] = [Run(run) for run in find_runs(self.folder)]
-        if not self.runs:
-            raise GradlabError(f"{folder}: holds no run: a run's folder has a run.json or a gradients.csv")
+        self.runs: Sequence[Run] = [Run(run) for run in require_runs(self.folder)]
 
     def __len__(self) -> int:
         """The number of runs."""

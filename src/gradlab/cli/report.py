@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gradlab.cli.parser import ERROR, Answer, CommandParser, serve
-from gradlab.errors import GradlabError
 
 _TOGETHER = Path("outputs", "reports")
 
@@ -115,16 +114,10 @@ def remake(
     Raises:
         GradlabError: A folder is not there or holds no run, or there is no such metric or key.
     """
-    from gradlab.artifacts.folders import find_runs, is_run
+    from gradlab.artifacts.folders import is_run, require_runs
     from gradlab.sweep.rebuild import PAGE, rebuild
 
-    for folder in folders:
-        if not folder.is_dir():
-            raise GradlabError(f"{folder}: there is no such folder")
-    found = {folder: list(find_runs(folder)) for folder in dict.fromkeys(folders)}
-    for folder, runs in found.items():
-        if not runs:
-            raise GradlabError(f"{folder}: holds no run: a run's folder has a run.json or a gradients.csv")
+    found = {folder: require_runs(folder) for folder in dict.fromkeys(folders)}
     runs = list(dict.fromkeys(run for some in found.values() for run in some))
     alone = len(found) == 1 and is_run(folders[0]) and to is None
     broken = _each(runs, say=say) if each or alone else {}
