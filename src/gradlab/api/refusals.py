@@ -6,14 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
-from gradlab.config.hydra_compat import INITIALIZE_OPTIONS
+from gradlab.config.compose import compose
 from gradlab.config.keys import closest_key, key_paths
 from gradlab.config.options import groups
 from gradlab.config.schema import allowed, settings
@@ -75,13 +73,10 @@ def unknown_key(overrides: Iterable[Override], dirs: Sequence[Path]) -> str | No
 def composed(overrides: Iterable[Override], dirs: Sequence[Path]) -> dict[str, Any]:
     """Return the config of the chosen options alone, or the default config if they do not compose."""
     choices = [item.input_line for item in overrides if item.input_line and not item.is_sweep_override()]
-    search = [f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in dirs[1:])}]"]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(dirs[0]), **INITIALIZE_OPTIONS):
-        for attempt in (search + choices, search):
-            with suppress(Exception):  # the error at hand is the one to explain
-                cfg = compose("config", overrides=attempt, return_hydra_config=True)
-                return OmegaConf.to_container(cfg)  # pyright: ignore[reportReturnType]
+    for attempt in (choices, []):
+        with suppress(Exception):  # the error at hand is the one to explain
+            cfg = compose(attempt, dirs, with_hydra=True)
+            return OmegaConf.to_container(cfg)  # pyright: ignore[reportReturnType]
     return {}
 
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import setup_globals
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradlab.artifacts.fingerprint import decisive_part, differences
-from gradlab.config.hydra_compat import INITIALIZE_OPTIONS, configure_log
+from gradlab.config.compose import compose
+from gradlab.config.hydra_compat import configure_log
 from gradlab.errors import GradlabError
 
 KEY = "train.resume"
@@ -67,7 +66,7 @@ def _read(path: Path) -> Any:
 
 def _adopt(cfg: DictConfig, words: Sequence[str], others: Sequence[str], dirs: Sequence[Path]) -> None:
     """Write the other overrides of the command line into a run's config; they must not change its numbers."""
-    before, after = _compose(words, dirs), _compose([*words, *others], dirs)
+    before, after = compose(words, dirs), compose([*words, *others], dirs)
     if lines := differences(_decisive(before), _decisive(after)):
         raise GradlabError(f"{KEY} resumes a run under its own config, which has {'; '.join(lines)}")
     for path in {*after, *(f"train.{key}" for key in after.train)} - {"train"}:
@@ -77,10 +76,3 @@ def _adopt(cfg: DictConfig, words: Sequence[str], others: Sequence[str], dirs: S
 
 def _decisive(cfg: DictConfig) -> dict[str, Any]:
     return decisive_part(cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True)))
-
-
-def _compose(overrides: Sequence[str], dirs: Sequence[Path]) -> DictConfig:
-    search = f"hydra.searchpath=[{','.join(f'file://{folder.resolve()}' for folder in dirs[1:])}]"
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(dirs[0]), **INITIALIZE_OPTIONS):
-        return compose("config", overrides=[search, *overrides])
