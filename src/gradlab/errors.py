@@ -1,9 +1,8 @@
 """The exceptions a user sees, and the wording of messages: suggestions, single lines, short numbers."""
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from importlib.metadata import requires
+from importlib.metadata import metadata, requires
 from pathlib import Path
 
 
@@ -71,9 +70,13 @@ def install_hint(module: str) -> str | None:
     Returns:
         A sentence without a full stop, or None for a library of no extra.
     """
-    for requirement in requires("gradlab") or ():
-        found = re.match(r"([\w-]+).*;.*\bextra == ['\"]([\w-]+)['\"]", requirement)
-        if found and found[1].replace("-", "_") == module:
-            extra = found[2]
-            return f"{found[1]} is not installed; uv sync --extra {extra} or pip install 'gradlab[{extra}]' installs it"
+    from packaging.requirements import Requirement  # needed for this message only
+
+    extras = metadata("gradlab").get_all("Provides-Extra") or ()
+    for requirement in map(Requirement, requires("gradlab") or ()):
+        if requirement.name.replace("-", "_") == module and requirement.marker:
+            for extra in extras:
+                if requirement.marker.evaluate({"extra": extra}) and not requirement.marker.evaluate({"extra": ""}):
+                    install = f"uv sync --extra {extra} or pip install 'gradlab[{extra}]' installs it"
+                    return f"{requirement.name} is not installed; {install}"
     return None

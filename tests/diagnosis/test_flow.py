@@ -37,6 +37,13 @@ def test_slope_is_positive_where_gradients_shrink_on_the_way_back():
     assert flow.high == pytest.approx(1.0)
 
 
+def test_the_interval_of_few_layers_has_the_exact_quantile():
+    steps = [0.1, -0.2, 0.4]
+    flow = measure_flow([1, 2, 3, 4], [10.0 ** sum(steps[:count]) for count in range(4)])
+    half = stats.t.ppf(0.975, df=2) * np.std(steps, ddof=1) * np.sqrt(1.2 / 3)
+    assert flow.high - flow.low == pytest.approx(2 * half)
+
+
 def test_the_interval_covers_the_truth_of_a_random_walk():
     random = np.random.default_rng(0)
     covered = 0

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.support.counting import python_calls
 from tests.support.made_up import make_sweep
 
@@ -81,6 +82,15 @@ def test_effects_stand_in_a_table_and_in_the_report(tmp_path):
     assert rows[0]["sentence"] in (tmp_path / "report.html").read_text()
     write_effects(tmp_path, [])
     assert not (tmp_path / FILE).exists()
+
+
+def test_few_seeds_have_the_interval_of_student(tmp_path):
+    changes = [1.0, 2.0, 4.0]
+    cells = [{"activation": name, "seed": seed} for name in ("relu", "tanh") for seed in range(3)]
+    sweep, _ = read(tmp_path, cells, [1e-8] * 3 + [10 ** (change - 8) for change in changes])
+    (one,) = gradient(find_effects(sweep)).values()
+    interval = stats.ttest_1samp(changes, 0).confidence_interval(0.95)
+    assert (one.low, one.high) == pytest.approx((interval.low, interval.high))
 
 
 def test_one_seed_has_no_interval(tmp_path):

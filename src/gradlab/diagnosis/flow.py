@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite, isnan, log10, nan, sqrt
-from statistics import NormalDist, linear_regression, stdev
+from statistics import linear_regression, stdev
 
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict, places, short
@@ -72,7 +72,9 @@ def measure_flow(depths: Sequence[int], norms: Sequence[float]) -> Flow:
     steps = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in pairwise(points)]
     if len(steps) < 2:
         return Flow(ratio=ratio, decades_per_layer=slope, low=nan, high=nan)
-    half = _student_975(len(steps) - 1) * stdev(steps) * sqrt(1.2 / len(steps))
+    from scipy.special import stdtrit  # slow to import
+
+    half = float(stdtrit(len(steps) - 1, 0.975)) * stdev(steps) * sqrt(1.2 / len(steps))
     return Flow(ratio=ratio, decades_per_layer=slope, low=slope - half, high=slope + half)
 
 
@@ -144,16 +146,3 @@ def _quotient(numerator: float, denominator: float) -> float:
 
 def _places(indices: Sequence[int], axis: Axis) -> str:
     return places(list(indices), axis.place)
-
-
-def _student_975(degrees: int) -> float:
-    """Return the 97.5% point of Student's t; Cornish-Fisher expansion (Abramowitz & Stegun 26.7.5), exact below 3."""
-    if degrees < 3:
-        return (12.706, 4.303)[degrees - 1]
-    z = NormalDist().inv_cdf(0.975)
-    return (
-        z
-        + (z**3 + z) / (4 * degrees)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
-    )
