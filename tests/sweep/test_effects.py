@@ -77,7 +77,7 @@ def test_a_run_that_did_not_complete_is_compared_with_none(tmp_path):
 def test_effects_stand_in_a_table_and_in_the_report(tmp_path):
     sweep, runs = made(tmp_path)
     rebuild(tmp_path, runs)
-    rows = list(csv.DictReader((tmp_path / FILE).open()))
+    rows = list(csv.DictReader((tmp_path / FILE).read_text().splitlines()))
     assert [row["sentence"] for row in rows] == [one.sentence for one in find_effects(sweep)]
     assert rows[0]["sentence"] in (tmp_path / "report.html").read_text()
     write_effects(tmp_path, [])

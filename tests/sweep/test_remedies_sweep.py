@@ -215,7 +215,7 @@ def sweep_and_read(monkeypatch, folder, net):
              "hydra.sweeper.random=1", "hydra/launcher=serial", "figures=false",
              f"hydra.sweep.dir={folder}"]  # fmt: skip
     code = gradlab(monkeypatch, *words)
-    return code, list(csv.DictReader((folder / "remedies.csv").open()))
+    return code, list(csv.DictReader((folder / "remedies.csv").read_text().splitlines()))
 
 
 @pytest.mark.parametrize(("named", "launcher"), [((), "Parallel"), (("hydra/launcher=serial",), "Serial")])

@@ -71,7 +71,13 @@ class Tables:
 
     def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
         self._folder = folder
-        self._open = {name: Table(folder / name, (), keep=size) for name, size in sizes.items()}
+        self._open: dict[str, Table] = {}
+        try:
+            for name, size in sizes.items():
+                self._open[name] = Table(folder / name, (), keep=size)
+        except GradlabError:
+            self.close()
+            raise
 
     def open(self, name: str, columns: Sequence[str]) -> Table:
         """Return the table of a name, with a header of ``columns`` where it is new."""
