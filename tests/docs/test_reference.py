@@ -4,7 +4,7 @@ import json
 
 import pytest
 from gradlab_docs import files, options, shown
-from tests.support.shown import ROOT, pages
+from tests.support.shown import ROOT
 
 
 def test_every_column_has_a_meaning_and_every_meaning_a_column():
