@@ -3,13 +3,12 @@
 import pytest
 from tests.support.running import Run, compose_config
 
-from gradlab.loggers.tensorboard import TensorBoard
 from gradlab.run.execute import execute
 
-SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=10")
-
-
 pytest.importorskip("tensorboard")
+from gradlab.loggers.tensorboard import TensorBoard
+
+SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=10")
 
 
 def read(folder):
