@@ -4,7 +4,7 @@ Figures are compared by value: *identical* to the last bit, equal up to *roundin
 tolerance), or of another *value*. Runs with other layers or steps are compared on those that both have.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from gradlab.api.one_run import Run
 
 TOLERANCE = 1e-6
-_ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def compare_runs(one: "Run", other: "Run", *, tolerance: float) -> dict[str, Any
         "same": kind in (IDENTICAL, ROUNDING) and not alone,
         "kind": kind,
         "config": _compare_configs(one.config, other.config),
-        "environment": list(_differing(one.record.get("environment") or {}, other.record.get("environment") or {})),
+        "environment": _differing(one.record.get("environment") or {}, other.record.get("environment") or {}),
         "outcome": _compare_outcomes(one, other),
         "verdicts": {"one": _verdicts(one), "other": _verdicts(other)},
         "tables": tables,
@@ -142,7 +141,7 @@ def _identity(run: "Run") -> tuple[str, ...]:
 def _compare_configs(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     from gradlab.artifacts.fingerprint import decisive_part
 
-    decisive = list(_differing(decisive_part(one), decisive_part(other)))
+    decisive = _differing(decisive_part(one), decisive_part(other))
     known = {item["key"] for item in decisive}
     return {"decisive": decisive, "other": [item for item in _differing(one, other) if item["key"] not in known]}
 
@@ -162,10 +161,7 @@ def _verdicts(run: "Run") -> list[dict[str, Any]]:
     return [{name: verdict.get(name) for name in ("when", "step", "name", "over")} for verdict in run.verdicts]
 
 
-def _differing(one: Any, other: Any, key: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the dotted keys at which two plain objects differ."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for name in dict.fromkeys([*one, *other]):
-            yield from _differing(one.get(name, _ABSENT), other.get(name, _ABSENT), f"{key}.{name}".lstrip("."))
-    elif one != other:
-        yield {"key": key, "one": one, "other": other}
+def _differing(one: Any, other: Any) -> list[dict[str, Any]]:
+    from gradlab.artifacts.fingerprint import differing_keys
+
+    return [{"key": key, "one": left, "other": right} for key, left, right in differing_keys(one, other)]

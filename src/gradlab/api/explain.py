@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradlab.api import html
-from gradlab.errors import GradlabError
+from gradlab.errors import GradlabError, one_line
 
 if TYPE_CHECKING:
     from gradlab.api.many_runs import Sweep
@@ -94,7 +94,7 @@ def read(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[Path, str]
         try:
             found.append(read_one(run))
         except (OSError, ValueError) as error:
-            broken[run] = " ".join(str(error).split())
+            broken[run] = one_line(error)
     return found, broken
 
 
@@ -112,11 +112,11 @@ def read_one(folder: Path) -> dict[str, Any]:
         OSError: A file cannot be read.
         ValueError: A file is broken.
     """
-    from gradlab.artifacts.record import FILE, RunRecord, load_run
+    from gradlab.artifacts.record import FILE, UNFINISHED, RunRecord, load_run
     from gradlab.diagnosis.verdict import root_cause
     from gradlab.run.verdicts import judge
 
-    record: RunRecord = {"status": "unfinished"}
+    record: RunRecord = {"status": UNFINISHED}
     if (folder / FILE).exists():
         record |= load_run(folder)
     config, choices, overrides = read_config(folder)
@@ -155,5 +155,5 @@ def read_config(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], lis
         config: Any = OmegaConf.to_container(loaded["config"], resolve=True)
         choices: Any = OmegaConf.to_container(loaded["hydra"].hydra.runtime.choices)
     except (OmegaConfBaseException, YAMLError, AttributeError) as error:
-        raise ValueError(f".hydra is broken: {' '.join(str(error).split())}") from error
+        raise ValueError(f".hydra is broken: {one_line(error)}") from error
     return with_current_names(config), choices, [str(text) for text in loaded["overrides"]]

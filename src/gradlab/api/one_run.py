@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradlab.api import html
-from gradlab.artifacts.folders import is_run
-from gradlab.artifacts.record import RunRecord, read_run
+from gradlab.artifacts.folders import require_run
+from gradlab.artifacts.record import RunRecord, read_or_unfinished
 from gradlab.diagnosis.verdict import VerdictRecord, root_cause
 from gradlab.errors import GradlabError, one_line
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from gradlab.api.explain import Explanation
-
-UNFINISHED = "unfinished"  # status of a run under way, or killed
 
 
 class Run:
@@ -38,18 +36,12 @@ class Run:
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise GradlabError(f"{folder}: there is no such folder")
-        if not is_run(self.folder):
-            raise GradlabError(f"{folder}: holds no run: a run's folder has a run.json or a gradients.csv")
+        require_run(self.folder)
 
     @cached_property
     def record(self) -> RunRecord:
         """The content of run.json; ``{"status": "unfinished"}`` where there is none that can be read."""
-        record: RunRecord = {"status": UNFINISHED}
-        if found := read_run(self.folder):
-            record |= found
-        return record
+        return read_or_unfinished(self.folder)
 
     @property
     def status(self) -> str:

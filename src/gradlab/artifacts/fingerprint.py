@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gradlab import __version__
@@ -39,14 +39,17 @@ def decisive_part(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def differences(there: Any, here: Any, key: str = "") -> list[str]:
     """Say which dotted keys of two plain configs differ, as ``model.depth=10, not 50``."""
+    return [f"{path}={_shown(old)}, not {_shown(new)}" for path, old, new in differing_keys(there, here, key)]
+
+
+def differing_keys(there: Any, here: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield each dotted key at which two plain objects differ, with its two values; one may be ``absent``."""
     if isinstance(there, Mapping) and isinstance(here, Mapping):
-        names = dict.fromkeys([*there, *here])
-        return [
-            line
-            for name in names
-            for line in differences(there.get(name, _ABSENT), here.get(name, _ABSENT), f"{key}.{name}".lstrip("."))
-        ]
-    return [] if there == here else [f"{key}={_shown(there)}, not {_shown(here)}"]
+        for name in dict.fromkeys([*there, *here]):
+            path = f"{key}.{name}".lstrip(".")
+            yield from differing_keys(there.get(name, _ABSENT), here.get(name, _ABSENT), path)
+    elif there != here:
+        yield key, there, here
 
 
 def foreign_sources(config: Any) -> dict[str, str]:

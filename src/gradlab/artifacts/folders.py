@@ -25,15 +25,29 @@ def find_runs(folder: Path) -> Iterator[Path]:
         yield from find_runs(folder / name)
 
 
+def require_run(folder: Path) -> None:
+    """Check that a folder is one run's.
+
+    Raises:
+        GradlabError: It does not exist or is not a run's.
+    """
+    if not (folder.is_dir() and is_run(folder)):
+        raise _refusal(folder)
+
+
 def require_runs(folder: Path) -> list[Path]:
     """Return the folders of runs at or below ``folder``, at least one.
 
     Raises:
         GradlabError: The folder does not exist or holds no run.
     """
-    if not folder.is_dir():
-        raise GradlabError(f"{folder}: there is no such folder")
-    runs = list(find_runs(folder))
+    runs = list(find_runs(folder)) if folder.is_dir() else []
     if not runs:
-        raise GradlabError(f"{folder}: holds no run: a run's folder has a run.json or a gradients.csv")
+        raise _refusal(folder)
     return runs
+
+
+def _refusal(folder: Path) -> GradlabError:
+    if folder.is_dir():
+        return GradlabError(f"{folder}: holds no run: a run's folder has a run.json or a gradients.csv")
+    return GradlabError(f"{folder}: there is no such folder")

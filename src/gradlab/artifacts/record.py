@@ -11,6 +11,7 @@ from gradlab.errors import GradlabError
 
 FILE = "run.json"
 UNREADABLE = "it left no readable run.json"
+UNFINISHED = "unfinished"  # status of a run without a readable run.json: under way, or killed
 
 # Files that say how an earlier run ended; a new run in the same folder removes them before it begins.
 _ENDING = (FILE, "error.log")
@@ -118,6 +119,14 @@ def read_run(folder: Path) -> RunRecord | None:
         return load_run(folder)
     except (OSError, ValueError):
         return None
+
+
+def read_or_unfinished(folder: Path) -> RunRecord:
+    """Return the content of a run's run.json; its status is `UNFINISHED` where there is none or it is broken."""
+    record: RunRecord = {"status": UNFINISHED}
+    if found := read_run(folder):
+        record |= found
+    return record
 
 
 def clear_run(folder: Path, *, stale: bool) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gradlab.data.augment import crop_and_flip, unchanged
 from gradlab.data.dataset import Dataset
 from gradlab.data.pixels import fit_pixels
+from gradlab.errors import one_line
 
 Scale = Annotated[float, Gt(0)]
 
@@ -114,8 +115,7 @@ def _published(name: str, root: str, *, download: bool) -> tuple[Any, Any]:
     except (RuntimeError, OSError) as error:
         folder = Path(root).resolve()
         if download:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{name} could not be downloaded to {folder}: {reason}") from error
+            raise ValueError(f"{name} could not be downloaded to {folder}: {one_line(error)}") from error
         hint = "set data.root to their folder, or data.download=true"
         raise ValueError(f"files of {name} are missing in {folder}; {hint}") from error
 

@@ -9,7 +9,7 @@ import torch
 
 from gradlab.artifacts.atomic import replacing
 from gradlab.artifacts.fingerprint import decisive_part, differences
-from gradlab.artifacts.record import RunRecord, read_run
+from gradlab.artifacts.record import RunRecord, read_or_unfinished
 from gradlab.errors import GradlabError
 from gradlab.train.loop import Loop
 from gradlab.train.rng import all_random_states, set_all_random_states
@@ -87,7 +87,7 @@ def find(
         ForeignRunError: The folder holds a run of another config; the message names the keys that differ.
         GradlabError: Its checkpoint cannot be read.
     """
-    record: RunRecord = read_run(folder) or {"status": "unfinished"}
+    record = read_or_unfinished(folder)
     own = record.get("fingerprint") == fingerprint
     if own and record["status"] in ("completed", "diverged"):
         return record, None

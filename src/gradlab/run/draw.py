@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradlab.artifacts.record import read_run
+from gradlab.artifacts.record import read_or_unfinished
 from gradlab.run import console
 from gradlab.run.row import override_keys, read_row
 
@@ -27,9 +27,7 @@ def rebuild_run(run: Path, *, caption: str) -> list[Path]:
     figures = draw_run(run, caption=caption)
     row = read_row(run, name=run.resolve().name)
     overrides = {key: row[key] for key in override_keys(list(row))}
-    page = write_run_page(
-        run, row=row, overrides=overrides, record=read_run(run) or {"status": "unfinished"}, figures=figures
-    )
+    page = write_run_page(run, row=row, overrides=overrides, record=read_or_unfinished(run), figures=figures)
     return [*figures, page]
 
 

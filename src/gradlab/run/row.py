@@ -12,11 +12,10 @@ from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
 from gradlab.artifacts.read import read_columns
-from gradlab.artifacts.record import UNREADABLE, read_run
+from gradlab.artifacts.record import UNFINISHED, UNREADABLE, read_run
 from gradlab.diagnosis.flow import FLOW
 from gradlab.diagnosis.verdict import root_cause
 
-UNFINISHED = "unfinished"  # status of a run without a readable run.json: under way, or killed
 _BEST = {"eval_accuracy": max, "eval_loss": min, "train_loss": min}
 MEASURED = (
     "seconds", *_BEST, *(f"best_{name}" for name in _BEST),

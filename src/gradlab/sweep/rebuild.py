@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gradlab.artifacts.record import UNREADABLE, read_run
+from gradlab.artifacts.record import UNFINISHED, UNREADABLE, read_run
 from gradlab.errors import GradlabError, closest, did_you_mean
 from gradlab.sweep.remedies.outcomes import read_outcomes
 from gradlab.sweep.remedies.plan import find_plan, read_plan
@@ -71,7 +71,7 @@ def rebuild(
     unread = write_sweep_page(
         folder,
         sweep,
-        records=[record or {"status": "unfinished"} for record in records],
+        records=[record or {"status": UNFINISHED} for record in records],
         drawings=drawings,
         metric=chosen,
         remedies=remedies,

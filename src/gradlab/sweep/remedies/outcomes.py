@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from gradlab.artifacts.read import read_columns
-from gradlab.artifacts.record import RunRecord, read_run
+from gradlab.artifacts.record import RunRecord, read_or_unfinished
 from gradlab.diagnosis.verdict import root_cause
 from gradlab.sweep.remedies.plan import Trial
 from gradlab.sweep.remedies.tiers import RESOLUTION, interval, middle, tiers
 
 LAST = 0.25  # share of a run over whose recorded steps its loss is averaged
-_UNFINISHED: RunRecord = {"status": "unfinished"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +71,7 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
         folder: The sweep's folder.
         trials: What was tried.
     """
-    records = [[read_run(folder / name) or _UNFINISHED for name in trial.folders] for trial in trials]
+    records = [[read_or_unfinished(folder / name) for name in trial.folders] for trial in trials]
     samples = [
         [_losses(folder / name, record) for name, record in zip(trial.folders, own, strict=True)]
         for trial, own in zip(trials, records, strict=True)
