@@ -10,7 +10,7 @@ UNNUMBERED = 0  # depth_index of a layer whose place is known only once it is ca
 MAIN = "main"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)  # a point is itself, and hashed in no time
+@dataclass(frozen=True, kw_only=True, eq=False)  # compared and hashed by identity
 class Point:
     """One weight layer and the modules around it whose inputs and outputs describe it.
 

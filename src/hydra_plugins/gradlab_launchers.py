@@ -95,7 +95,7 @@ class Steadfast:
             return None
         try:
             config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        except Exception:  # told where the run itself is composed
+        except Exception:  # reported where the run itself is composed
             return None
         return finished(folder, config)
 

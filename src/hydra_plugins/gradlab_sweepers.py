@@ -23,7 +23,7 @@ class Remedies(Sweeper):
         steps: Optimizer steps of every run where the command gives no train.steps; null for as many as the model's
             size lets run in minutes.
         max_batch_size: Most runs that a launcher is given at once; null for no limit.
-        params: Not for this sweeper; there, so that an experiment that is a sweep can be told so.
+        params: Must be empty; it is here so that an experiment that sets it, being a sweep, is refused with a reason.
 
     Raises:
         GradlabError: A number is too small, or the command lists values.

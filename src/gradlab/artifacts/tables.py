@@ -27,7 +27,7 @@ class Table:
     Args:
         path: File to write; its header is written at once.
         columns: Names of the columns.
-        keep: Size in bytes at which an earlier table is cut off and gone on with, header and all; None begins anew.
+        keep: Truncate the existing file to this many bytes and append; None starts a new file.
 
     Raises:
         GradlabError: The earlier table is gone, or shorter than that.

@@ -1,7 +1,7 @@
 """The configs of a sweep, composed once for each distinct choice of options; plain values are put on top.
 
 Hydra composes a config from its files for every run, and does it twice: once to see whether it can, once to use it.
-Here the files are read anew only where another option of a group is chosen. Values go through Hydra's own function, so
+Here the files are read again only where another option of a group is chosen. Values go through Hydra's own function, so
 what is accepted, how it is converted and what an error says are the same.
 """
 

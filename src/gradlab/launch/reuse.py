@@ -17,7 +17,7 @@ from gradlab.config.hydra_private import hydra_config
 
 
 def finished(folder: Path, config: DictConfig) -> JobReturn | None:
-    """Return the answer of a run that came to its end under this very config, as if it had been done again.
+    """Return the result of a run that the folder holds, finished under the same config, as if it had just ended.
 
     A run is launched again where another gate is to judge it, and where its config cannot be read: the run says why.
 

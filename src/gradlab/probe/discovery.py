@@ -13,8 +13,8 @@ def find_points(model: nn.Module) -> list[Point]:
 
     These are the parameters called ``weight`` with two dimensions or more (Linear, Conv, Embedding …; normalizations
     have one) and the matrices of torch's recurrent modules, recurrent cells and attention. Layers found this way are
-    not numbered: the order in which they are called is known only once they have been. Modules called by nobody, and
-    modules that share one weight, are found too.
+    not numbered: the order in which they are called is known only once they have been. Modules that are never
+    called, and modules that share one weight, are found too.
 
     Raises:
         ValueError: If a layer is lazy and has no weight yet, or there is no weight layer.

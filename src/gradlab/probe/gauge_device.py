@@ -1,6 +1,6 @@
 """Quantities of tensors on any device as 0-d float64 tensors there: pure functions that never wait for the device.
 
-The twin of `gradlab.probe.gauge_host`, function by function.
+The same functions as `gradlab.probe.gauge_host`; both fit the protocol `gradlab.probe.gauge.Gauge`.
 """
 
 import torch

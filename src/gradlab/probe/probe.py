@@ -35,7 +35,7 @@ class Probe:
         model: Any module; one that has a method ``points()`` says itself where to measure.
         every: Each ``every``-th step is recorded, and the first and the last; 0 records nothing.
         full_every: Each ``full_every``-th recorded step, the first and the last record the F columns too.
-        last: Number of the last step, or -1 where nobody knows it.
+        last: Number of the last step, or -1 where it is not known.
         layers: Patterns of layer names (as in a shell) to record.
         also: Further steps to record in full.
         neighbours: Distances, in places in the batch, of the samples whose dL/dz are compared; for data whose order
@@ -124,7 +124,7 @@ class Probe:
     def read_ahead(self) -> None:
         """Read the weights now, and their gradients with every backward pass: in place of `after_backward`.
 
-        For a loop in which nobody says when the backward pass is over: call it after `start`, then `after_update`.
+        For a loop that does not report the end of its backward pass: call it after `start`, then `after_update`.
         """
         self._ahead = True
         for layer in self._layers if self.recording else ():

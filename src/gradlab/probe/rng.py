@@ -1,4 +1,4 @@
-"""Random numbers that nobody misses."""
+"""Restore the random state after a measurement."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def untouched_rng(device: torch.device) -> Iterator[None]:
-    """Give back the random state afterwards: what is measured may draw, and training must not notice."""
+    """Save and restore the random state, so that measuring code may draw numbers without changing training."""
     cuda = device.type == "cuda"
     state = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
     try:

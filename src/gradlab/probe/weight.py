@@ -17,14 +17,14 @@ _COSINE, _UPDATE, _RATIO = (SLOT[name] for name in ("weight_grad_cosine", "updat
 
 
 class CachedFigure:
-    """One figure of a tensor, and how to tell whether it is still true.
+    """A cached figure of a tensor, valid until the tensor is modified.
 
-    Torch counts the writes to a tensor, and another storage betrays itself by its address, which nobody else can have
+    Torch counts the writes to a tensor. A different storage shows as a different data pointer, which cannot be reused
     while this one is held. Writes through ``.data`` into the same storage are not counted.
 
     Args:
         tensor: What was measured, detached.
-        figure: What came of it.
+        figure: The result.
     """
 
     __slots__ = ("_held", "_writes", "figure")
@@ -42,7 +42,7 @@ class CachedFigure:
 class WeightReader:
     """Reads the effective weight W of one layer between backward pass, clipping and update.
 
-    Under a parametrization (weight_norm) W is made anew in each forward pass, so W and dL/dW are caught there. A weight
+    Under a parametrization (weight_norm) each forward pass makes a new W, so W and dL/dW are caught there. A weight
     that two layers share has one gradient, the whole, in both rows.
 
     Looking at a matrix costs as much as fetching it, so each is read while it is in the cache: dL/dW as soon as it is
@@ -104,7 +104,7 @@ class WeightReader:
     def read_ahead(self, *, full: bool) -> None:
         """Measure W before the forward pass, and dL/dW whenever a backward pass has added to it.
 
-        For a loop in which nobody says when the backward pass is over and the update has not begun.
+        For a loop that does not report the moment between its backward pass and its update.
         """
         self._ahead, self._full = True, full
         self._weight = self._effective()

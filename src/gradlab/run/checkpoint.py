@@ -72,7 +72,7 @@ def restore(loop: Loop, content: Mapping[str, Any]) -> None:
 def find(
     folder: Path, *, config: Mapping[str, Any], fingerprint: str, only_own: bool
 ) -> tuple[RunRecord | None, dict[str, Any] | None]:
-    """Look for a run of this very config in a folder.
+    """Look for a run of this config in a folder.
 
     Args:
         folder: The run's folder.

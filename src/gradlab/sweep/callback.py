@@ -90,7 +90,7 @@ def _summarize(folder: Path) -> None:
 
     try:
         found = list(find_runs(folder))
-        # Hydra does not tell its callbacks what the runs of a sweep were told.
+        # callbacks get the sweep's config, not the runs' overrides
         rebuild(folder, found, draw=read_value(found[-1], "figures") != "false")
     except Exception as error:
         print(f"gradlab: no report: {describe_error(error)}", file=sys.stderr)

@@ -67,7 +67,6 @@ def rebuild(
     remedies = write_study(folder, source) if source is not None else None
     effects = find_effects(sweep) if source is None else []
     write_effects(folder, effects)
-    told = [(one.kind, one.sentence) for one in effects]
     unread = write_sweep_page(
         folder,
         sweep,
@@ -75,6 +74,6 @@ def rebuild(
         drawings=drawings,
         metric=chosen,
         remedies=remedies,
-        effects=told,
+        effects=[(one.kind, one.sentence) for one in effects],
     )
     return {**summary.skipped, **broken, **unread}

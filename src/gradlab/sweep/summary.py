@@ -1,7 +1,7 @@
 """The two tables of a sweep: `summary.csv`, one row a run, and `summary_by_config.csv`, the seeds of a config together.
 
 Runs of one sweep end in several processes at once. Each puts its own row in under a lock and by rename, so that
-nobody reads half a table and no row is lost, and without opening the folders of the others.
+no reader sees half a table and no row is lost, and without opening the folders of the others.
 """
 
 import csv
@@ -134,7 +134,7 @@ def together(folder: Path) -> Iterator[None]:
 def add_runs(folder: Path, runs: Iterable[Path]) -> None:
     """Put those runs that have ended into the tables of their sweep, in place of their older rows.
 
-    What goes wrong is told in a line: the tables are made again from the runs' files when the sweep ends.
+    An error is printed in one line and not raised: the tables are made again from the runs' files when the sweep ends.
 
     Args:
         folder: The sweep's folder.

@@ -1,4 +1,4 @@
-"""How sure a ranking is: bootstrap intervals of the loss, and tiers of what cannot be told apart."""
+"""How sure a ranking is: bootstrap intervals of the loss, and tiers of remedies that it cannot separate."""
 
 from collections.abc import Sequence
 
