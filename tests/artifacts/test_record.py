@@ -1,4 +1,4 @@
-"""The one reader of run.json, and the ends of a table."""
+"""Reader of run.json, and of the first and last rows of a table."""
 
 import pytest
 

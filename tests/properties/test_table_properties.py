@@ -1,4 +1,4 @@
-"""Whatever is written into a table is read from it again, and a table that is cut off goes on as if it never was."""
+"""A table equals the rows written to it, also after it was truncated and resumed."""
 
 import csv
 import math

@@ -1,4 +1,4 @@
-"""What a run leaves behind, however it ends."""
+"""Files of a run that completed, diverged, failed or was interrupted."""
 
 import importlib
 import json
@@ -24,7 +24,7 @@ from gradlab.run.execute import execute
 SMALL = ("model.depth=3", "model.width=16", "train.steps=20", "train.eval_every=10")
 
 
-def test_a_completed_run_leaves_everything(run):
+def test_a_completed_run_writes_every_file(run):
     done = run(*SMALL)
     record = json.loads((done.folder / "run.json").read_text())
     assert record["status"] == "completed"

@@ -1,4 +1,4 @@
-"""What a run's history counts."""
+"""Counts of a run's history."""
 
 import pytest
 

@@ -46,7 +46,7 @@ def test_a_range_test_is_drawn(run):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_auto_trains_as_the_number_would(run, optimizer):
+def test_auto_trains_like_the_suggested_number(run, optimizer):
     config = (*SMALL, f"optimizer={optimizer}", "lr_scheduler=warmup_cosine", "residual=stochastic_depth")
     auto = run(*config, "optimizer.lr=auto")
     found = record(auto)["lr_range"]
@@ -72,7 +72,7 @@ def test_auto_is_a_learning_rate(lr):
 
 @pytest.mark.parametrize(("optimizer", "edge"), [("sgd", 2.0), ("momentum", 3.8)])
 @pytest.mark.parametrize(("scale", "bias"), [(0.1, False), (1, True), (30, True), (100, False)])
-def test_linear_regression_is_told_a_stable_rate(run, optimizer, edge, scale, bias):
+def test_linear_regression_gets_a_stable_rate(run, optimizer, edge, scale, bias):
     config = (f"data.scale={scale}", f"model.bias={bias}", "train.batch_size=100", "data.samples=100")
     done = run("model=linear", "data=linear_regression", "train=lr_range", f"optimizer={optimizer}", *config)
     data = build.build(compose_config("data=linear_regression", *config[:1]).data, "data")

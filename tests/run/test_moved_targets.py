@@ -1,4 +1,4 @@
-"""A target that moves: configs saved before are still run, resumed and reused."""
+"""Configs saved before a target moved can still be run, resumed and reused."""
 
 import sys
 from types import ModuleType
@@ -22,7 +22,7 @@ SMALL = ("clipping=norm", "model.depth=3", "model.width=8", "train.steps=6", "fi
 
 @pytest.fixture
 def move(monkeypatch):
-    """Move the clipping's target by way of a place that stands no more, and return the calls at the new place."""
+    """Move the clipping target twice, through a path that no longer exists, and return the calls at the last path."""
     calls = []
 
     def clip_norm(named_parameters, *, max_norm: float) -> None:
@@ -35,7 +35,7 @@ def move(monkeypatch):
         clip_norm.__module__ = place.__name__
         monkeypatch.setitem(sys.modules, place.__name__, place)
         monkeypatch.setattr(optim, "new_place", place, raising=False)
-        monkeypatch.setattr(factories, "_factories", {})  # they hold the place of an earlier test
+        monkeypatch.setattr(factories, "_factories", {})  # the cache may hold the path of an earlier test
         monkeypatch.setitem(MOVED, OLD, BETWEEN)
         monkeypatch.setitem(MOVED, BETWEEN, NEW)
         return calls

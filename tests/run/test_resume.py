@@ -1,4 +1,4 @@
-"""A run that is cut off and gone on with is the run that was never cut."""
+"""A run that is interrupted and resumed equals one that was never interrupted."""
 
 import json
 import random
@@ -30,12 +30,12 @@ SMALL = ("model.depth=4", "model.width=12", "train.steps=90", "train.eval_every=
 
 
 class Killed(BaseException):
-    """What no `except Exception` catches, as nothing catches SIGKILL."""
+    """An exception that `except Exception` does not catch, in place of SIGKILL."""
 
 
 @pytest.fixture
 def kill(monkeypatch):
-    """Let the next run end in the middle of a step."""
+    """Return a function that ends the next run in the middle of a step."""
     untouched = Probe.after_update
 
     def at(step: int) -> None:
@@ -56,7 +56,7 @@ def do(folder: Path, *overrides: str, resume: bool = False) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The run's tables as bytes, and all that its checkpoint holds of the training."""
+    """Return the run's tables, and the parts of its checkpoint that belong to the training, as bytes."""
     saved = torch.load(folder / "checkpoint.pt", weights_only=True)
     training = {name: saved[name] for name in ("model", "optimizer", "lr_scheduler", "clipping", "rng", "step")}
     return {path.name: path.read_bytes() for path in folder.glob("*.csv")} | {"training": flat(training)}
@@ -101,7 +101,7 @@ ALSO = ("muon", "fresh", "short numbers")  # of these, in the slow tests
     "overrides",
     [pytest.param(case, marks=pytest.mark.slow if name in ALSO else (), id=name) for name, case in CASES.items()],
 )
-def test_a_run_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, kill, capsys, caplog, overrides):
+def test_a_run_resumed_from_any_step_equals_an_uninterrupted_one(tmp_path, kill, capsys, caplog, overrides):
     if "data=image_folder" in overrides:
         overrides += (f"data.root={write_images(tmp_path / 'images')}",)
     whole = contents(do(tmp_path / "whole", *SMALL, *overrides))
@@ -116,12 +116,12 @@ def test_a_run_cut_anywhere_ends_as_if_it_had_not_been(tmp_path, kill, capsys, c
                     table.write("63,1,half a li")
         kill(-1)
         do(folder, *SMALL, *overrides, resume=True)
-    begun = [line.split(":")[0] for line in caplog.messages if line.startswith("going on")]
-    assert begun == [f"going on at step {step}" for step in (64, 88)]
+    begun = [line.split(":")[0] for line in caplog.messages if line.startswith("resuming")]
+    assert begun == [f"resuming at step {step}" for step in (64, 88)]
     assert contents(folder) == whole
 
 
-def test_what_an_interrupt_or_the_figures_cut_off_is_done_again(tmp_path, monkeypatch, caplog):
+def test_interrupted_training_and_drawing_are_done_again(tmp_path, monkeypatch, caplog):
     whole = contents(do(tmp_path / "whole", *SMALL))
     interrupted = Probe.after_update
 
@@ -175,7 +175,7 @@ def test_another_torch_is_a_warning(tmp_path):
     torch.save(saved, folder / "checkpoint.pt")
     do(folder, *SMALL)
     (warning,) = read_run(folder)["warnings"]
-    assert warning.startswith("begun with torch=1.0, not ")
+    assert warning.startswith("started with torch=1.0, not ")
 
 
 def test_a_run_of_another_config_is_named_and_left_alone(tmp_path):
@@ -202,7 +202,7 @@ def test_lost_rows_and_a_broken_checkpoint_are_errors(tmp_path):
     with pytest.raises(GradlabError, match="lacks rows that checkpoint"):
         do(folder, *SMALL)
     (folder / "checkpoint.pt").write_bytes(b"PK no more")
-    with pytest.raises(GradlabError, match="cannot be read; without it the run starts over"):
+    with pytest.raises(GradlabError, match="cannot be read; remove it to start the run over"):
         do(folder, *SMALL)
     (folder / "checkpoint.pt").unlink()
     do(folder, *SMALL)
@@ -224,7 +224,7 @@ def test_the_folder_to_resume_may_be_that_of_a_sweeps_run():
     assert resume.asked(["train.steps=3"]) is None
 
 
-def test_only_what_changes_no_number_may_differ_on_the_command_line(tmp_path):
+def test_resume_accepts_only_overrides_that_change_no_number(tmp_path):
     folder = do(tmp_path / "run", *SMALL)
     (folder / "run.json").unlink()
     write_record(folder, *SMALL)
@@ -237,7 +237,7 @@ def test_only_what_changes_no_number_may_differ_on_the_command_line(tmp_path):
 
 
 def write_record(folder: Path, *overrides: str) -> None:
-    """Leave what Hydra leaves in a run's folder."""
+    """Write Hydra's files into a run's folder."""
     command = [sys.executable, "-m", "gradlab.cli", *overrides, "--cfg", "all"]
     whole = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     cfg = OmegaConf.create(whole)
@@ -250,7 +250,7 @@ def write_record(folder: Path, *overrides: str) -> None:
 
 @pytest.mark.slow
 def test_ten_kills_at_random_moments(tmp_path):
-    """Real processes, killed by SIGKILL and gone on with by `train.resume`, each from where the last one was killed."""
+    """Real processes are killed by SIGKILL, and each resumes the last one with `train.resume`."""
     config = ["train.steps=4000", "train.checkpoint_every=100", "probe.every=3", "optimizer=adam", "clipping=zclip",
               "residual=stochastic_depth", "model.depth=6"]  # fmt: skip
     gradlab = [sys.executable, "-m", "gradlab.cli"]
@@ -264,13 +264,13 @@ def test_ten_kills_at_random_moments(tmp_path):
         wait_until(lambda: (tmp_path / "cut" / ".hydra" / "overrides.yaml").exists(), process)
         try:
             process.wait(moments.uniform(0.0, max(10.0, seconds / 2)))
-            shutil.rmtree(tmp_path / "cut")  # it came to its end before its moment: another round
+            shutil.rmtree(tmp_path / "cut")  # it finished before the kill: start again
             command = [*gradlab, *config, "hydra.run.dir=cut"]
         except subprocess.TimeoutExpired:
             process.kill()
             killed += 1
             command = [*gradlab, "train.resume=cut"]
-        resumed_at += [line for line in process.communicate()[0].splitlines() if line.startswith("going on")]
+        resumed_at += [line for line in process.communicate()[0].splitlines() if line.startswith("resuming")]
     subprocess.run([*gradlab, "train.resume=cut"], cwd=tmp_path, check=True)
     assert resumed_at
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
@@ -283,7 +283,7 @@ def test_ten_kills_at_random_moments(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on_where_it_was_killed(tmp_path):
+def test_a_killed_sweep_is_resumed(tmp_path):
     command = [sys.executable, "-m", "gradlab.cli", "-m", "seed=0,1", "hydra.sweep.dir=sweep", "figures=false",
                "train.steps=3000", "train.checkpoint_every=50"]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
@@ -292,5 +292,5 @@ def test_a_sweep_goes_on_where_it_was_killed(tmp_path):
     process.wait()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert "1 of 2 runs are complete already" in again
-    assert again.count("going on at step") == 1
+    assert again.count("resuming at step") == 1
     assert "2 completed, 0 diverged, 0 failed" in again

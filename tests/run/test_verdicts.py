@@ -67,7 +67,7 @@ def test_remedies_need_the_config(run, write_run):
     assert (bare["name"], bare["remedies"]) == (cause["name"], [])
 
 
-def test_the_rules_see_the_tables_as_they_are(run):
+def test_evidence_equals_the_tables(run):
     done = run("model=rnn", "data=adding", "data.length=12", "train.steps=31", "model.width=8")
     evidence = read_evidence(done.folder, record_of(done), config={"data": {"_target_": "x.adding", "length": 12}})
     assert evidence.setting.lag == 6

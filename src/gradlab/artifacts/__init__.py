@@ -1,1 +1,1 @@
-"""What a run leaves on disk: tables, run.json, fingerprint, environment, and how they are read."""
+"""Files of a run: tables, run.json, fingerprint and environment, with their readers and writers."""

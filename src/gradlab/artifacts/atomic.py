@@ -11,7 +11,10 @@ from typing import Any
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; at the end of the block it is synced to disk and renamed to ``path``."""
+    """Yield a temporary path, and rename it to ``path`` at the end of the block, after a sync to disk.
+
+    If the block raises, the temporary file is removed and ``path`` stays as it was.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
@@ -29,7 +32,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value as JSON has it: keys as texts, tuples as lists, nan and infinities as "nan", "inf" and "-inf"."""
+    """Return a value as JSON types: keys as strings, tuples as lists, non-finite floats as "nan", "inf" and "-inf"."""
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -38,7 +41,7 @@ def to_plain(value: Any) -> Any:
 
 
 def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # Windows opens no folders
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:

@@ -1,4 +1,4 @@
-"""Versions, device, threads and state of the code: what a run's numbers depend on besides its config."""
+"""Environment of a run: versions, device, threads and git state."""
 
 import platform
 import subprocess
@@ -9,7 +9,7 @@ from gradlab import __version__
 
 
 class Environment(TypedDict):
-    """What a run's numbers depend on besides its config; the git keys are None outside a repository."""
+    """Environment of a run, on which its numbers depend; the git keys are None outside a repository."""
 
     gradlab: str
     python: str
@@ -21,7 +21,7 @@ class Environment(TypedDict):
 
 
 def describe_environment(*, device: str, threads: int) -> Environment:
-    """Return the versions and the state of the code, with the device and number of threads given."""
+    """Return the environment of this process, with a run's device and number of threads."""
     return {
         "gradlab": __version__,
         "python": platform.python_version(),
@@ -36,7 +36,7 @@ def describe_environment(*, device: str, threads: int) -> Environment:
 def _git(*arguments: str) -> str | None:
     """Return git's output in the working directory; None outside a repository or without git."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return result.stdout.strip() if result.returncode == 0 else None

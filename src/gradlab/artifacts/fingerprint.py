@@ -1,4 +1,4 @@
-"""Whether two runs must give the same numbers."""
+"""Fingerprint of a run: equal for two runs that must give the same numbers."""
 
 import hashlib
 import inspect
@@ -10,19 +10,19 @@ from typing import Any
 from gradlab import __version__
 from gradlab.artifacts.moved import with_first_names
 
-# What may differ between two runs that would still write the same numbers.
+# Keys that do not change a run's numbers.
 _NOT_FINGERPRINTED = {"hydra", "logger", "follow", "gate", "figures", "objective"}
 _NOT_FINGERPRINTED_OF_TRAIN = {"checkpoint", "checkpoint_every", "resume"}
 _ABSENT = "absent"
-_KNOWN_PACKAGES = {"gradlab", "torch", "torchvision"}  # their versions stand in the environment
+_KNOWN_PACKAGES = {"gradlab", "torch", "torchvision"}  # identified by version, not by source
 
 
 def compute_fingerprint(config: Mapping[str, Any], sources: Mapping[str, str]) -> str:
-    """Return the sha256 that two runs share just when they must give the same numbers.
+    """Return the sha256 of the decisive config, the user's sources and gradlab's version, as 64 hex digits.
 
     Args:
         config: The resolved config as plain dictionaries.
-        sources: Source text of each ``_target_`` that belongs to neither gradlab nor torch, by its name.
+        sources: Target to source text, for each ``_target_`` outside gradlab and torch.
     """
     named = with_first_names(decisive_part(config))
     text = json.dumps([named, dict(sources), __version__], sort_keys=True, default=str)
@@ -30,7 +30,7 @@ def compute_fingerprint(config: Mapping[str, Any], sources: Mapping[str, str]) -
 
 
 def decisive_part(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a plain config that decides about the numbers: no figures, loggers or checkpoints."""
+    """Return the part of a plain config that determines the numbers, without figures, loggers and checkpoints."""
     kept = {key: value for key, value in config.items() if key not in _NOT_FINGERPRINTED}
     if "train" in kept:
         kept["train"] = {key: value for key, value in kept["train"].items() if key not in _NOT_FINGERPRINTED_OF_TRAIN}
@@ -38,12 +38,12 @@ def decisive_part(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(there: Any, here: Any, key: str = "") -> list[str]:
-    """Say which dotted keys of two plain configs differ, as ``model.depth=10, not 50``."""
+    """Return one line for each dotted key at which two plain configs differ, such as ``model.depth=10, not 50``."""
     return [f"{path}={_shown(old)}, not {_shown(new)}" for path, old, new in differing_keys(there, here, key)]
 
 
 def differing_keys(there: Any, here: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield each dotted key at which two plain objects differ, with its two values; one may be ``absent``."""
+    """Yield each dotted key at which two plain objects differ, with both values; a missing one is ``absent``."""
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for name in dict.fromkeys([*there, *here]):
             path = f"{key}.{name}".lstrip(".")
@@ -53,19 +53,19 @@ def differing_keys(there: Any, here: Any, key: str = "") -> Iterator[tuple[str, 
 
 
 def foreign_sources(config: Any) -> dict[str, str]:
-    """Return the source behind every ``_target_`` in a plain config that belongs to neither gradlab nor torch.
+    """Return target to source, for every ``_target_`` in a plain config outside gradlab and torch.
 
-    That is the text of its module, helper functions and all; for a compiled module its version.
+    The source is the text of the target's whole module, or the version of its package if the module is compiled.
     """
     return {target: _module_source(target) for target in foreign_targets(config)}
 
 
 def foreign_targets(config: Any) -> list[str]:
-    """Return every ``_target_`` in a plain config that belongs to neither gradlab nor torch, each once."""
+    """Return the distinct ``_target_``s in a plain config that are outside gradlab and torch."""
     if isinstance(config, Mapping):
         target = config.get("_target_", "gradlab")
-        own = [] if target.split(".")[0] in _KNOWN_PACKAGES else [target]
-        return list(dict.fromkeys([*own, *(name for value in config.values() for name in foreign_targets(value))]))
+        here = [] if target.split(".")[0] in _KNOWN_PACKAGES else [target]
+        return list(dict.fromkeys([*here, *(name for value in config.values() for name in foreign_targets(value))]))
     if isinstance(config, list | tuple):
         return list(dict.fromkeys(name for value in config for name in foreign_targets(value)))
     return []

@@ -1,4 +1,4 @@
-"""Folders of runs, whether written by gradlab, by a sweep, or by `gradlab.watch`."""
+"""Search for the folders of runs, written by a single run, a sweep or `gradlab.watch`."""
 
 import os
 from collections.abc import Iterator
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from gradlab.errors import GradlabError
 
-_SIGNS = ("run.json", "gradients.csv", ".hydra")
+_MARKERS = ("run.json", "gradients.csv", ".hydra")  # one of them marks a folder as a run's
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder holds one run: finished, running, or killed before it wrote any file of its own."""
-    return any((folder / sign).exists() for sign in _SIGNS)
+    """Whether a folder holds one run: finished, running, or killed at any time after Hydra wrote its config."""
+    return any((folder / marker).exists() for marker in _MARKERS)
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
-    """Yield the folders of runs at or below ``folder``, ordered by name; a run is not searched for others."""
+    """Yield the folders of runs at or below ``folder``, ordered by name, without descending into a run's folder."""
     if is_run(folder):
         yield folder
         return
@@ -26,17 +26,17 @@ def find_runs(folder: Path) -> Iterator[Path]:
 
 
 def require_run(folder: Path) -> None:
-    """Check that a folder is one run's.
+    """Check that a folder holds one run.
 
     Raises:
-        GradlabError: It does not exist or is not a run's.
+        GradlabError: The folder does not exist or is not a run's.
     """
     if not (folder.is_dir() and is_run(folder)):
         raise _refusal(folder)
 
 
 def require_runs(folder: Path) -> list[Path]:
-    """Return the folders of runs at or below ``folder``, at least one.
+    """Return the folders of the runs at or below ``folder``, of which there must be one or more.
 
     Raises:
         GradlabError: The folder does not exist or holds no run.

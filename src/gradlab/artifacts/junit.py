@@ -1,4 +1,4 @@
-"""The outcome of runs as a JUnit file, which CI systems show."""
+"""Results of runs as a JUnit XML file, the format that CI systems display."""
 
 import os
 from collections.abc import Mapping
@@ -11,22 +11,25 @@ from gradlab.errors import GradlabError
 
 
 def check_place(path: str) -> None:
-    """Refuse a file that could not be written, before hours of work.
+    """Check that the JUnit file can be written, so that a bad path fails before the run and not after it.
+
+    Args:
+        path: The file; "" for none.
 
     Raises:
-        GradlabError: A folder stands in its place, or a file in that of one of its folders.
+        GradlabError: The path is a folder, one of its parents is a file, or its parent is not writable.
     """
-    beside = next((folder for folder in Path(path).parents if folder.exists()), Path())
-    if path and (Path(path).is_dir() or not beside.is_dir() or not os.access(beside, os.W_OK)):
+    parent = next((folder for folder in Path(path).parents if folder.exists()), Path())
+    if path and (Path(path).is_dir() or not parent.is_dir() or not os.access(parent, os.W_OK)):
         raise GradlabError(f"gate.junit={path}: no file can be written there")
 
 
 def write_junit(path: Path, records: Mapping[str, RunRecord]) -> None:
-    """Write one test case for each run: failed where the gate did not let it pass, in error where the run failed.
+    """Write one test case for each run: ``failure`` if the gate rejected it, ``error`` if the run failed.
 
     Args:
-        path: File to write, by rename; its folder is made.
-        records: Content of each run's run.json by the run's name.
+        path: File to write, by rename; missing folders are created.
+        records: Run name to content of its run.json.
     """
     suite = ElementTree.Element("testsuite", name="gradlab", tests=str(len(records)))
     counts = {"failure": 0, "error": 0}

@@ -8,14 +8,14 @@ MOVED: dict[str, str] = {}
 
 
 def with_current_names(config: Any) -> Any:
-    """Return a plain config in which every `_target_` has its current path: the one that can be imported."""
+    """Return a plain config in which every `_target_` has its current path, which can be imported."""
     return _renamed(config, MOVED)
 
 
 def with_first_names(config: Any) -> Any:
-    """Return a plain config in which every `_target_` has its first path, which a move does not change.
+    """Return a plain config in which every `_target_` has its first path.
 
-    Fingerprints are computed of these, so that a run is the same run before and after a target has moved.
+    Fingerprints use the first paths, so that moving a target does not change the fingerprint of a saved run.
     """
     return _renamed(config, {new: old for old, new in MOVED.items()})
 

@@ -1,7 +1,6 @@
-"""Reading what a run recorded, for everything that draws or prints it.
+"""Readers of a run's CSV tables, as masked arrays.
 
-An empty cell ("not measured at this step") and a ``nan`` cell ("measured, and it was not a number") mean different
-things, so columns are masked arrays: empty cells are masked, nan and inf are ordinary values.
+Empty cells (not measured at this step) are masked. ``nan`` and ``inf`` (measured, and not finite) are values.
 """
 
 import csv
@@ -23,12 +22,12 @@ _WORDS, _WHOLE_NUMBERS = {"layer", "role"}, {"step", "depth_index", "time"}
 
 @dataclass(frozen=True)
 class Layers:
-    """Columns of ``gradients.csv`` for the layers of the main path, as steps x layers matrices.
+    """Columns of ``gradients.csv`` for the layers of the main path, as matrices of S steps by L layers.
 
     Attributes:
         steps: Recorded steps in ascending order, shape (S,).
         depths: ``depth_index`` of each layer in ascending order, shape (L,).
-        names: Qualified module name of each layer, L of them.
+        names: Qualified module name of each layer, length L.
         head: Whether the last layer is the network's head rather than a hidden layer.
         columns: Column name to matrix of shape (S, L), masked where nothing was measured.
     """
@@ -41,7 +40,7 @@ class Layers:
 
     @property
     def hidden(self) -> int:
-        """How many of the layers are hidden; they come first."""
+        """Number of hidden layers, which come before the head."""
         return len(self.names) - self.head
 
 
@@ -50,12 +49,12 @@ def read_columns(path: Path, columns: Sequence[str], *, steps: int | None = None
 
     Args:
         path: The file; its first line names the columns.
-        columns: The columns wanted; only they are kept in memory.
-        steps: Of a table whose first column is the step, read the rows of at most so many steps, evenly spread, the
-            first and the last among them: a hundred times as fast as reading them all.
+        columns: Names of the columns to read; only these are kept in memory.
+        steps: Read at most this many steps, evenly spread and with both ends, which is a hundred times as fast as
+            reading all. The table's first column must be the step. None reads every row.
 
     Raises:
-        ValueError: A column is missing, or a row has another number of cells than the header.
+        ValueError: A column is missing, or a row and the header differ in their number of cells.
     """
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file if steps is None else _thin_out(file.readlines(), steps))
@@ -76,21 +75,21 @@ def _thin_out(lines: Sequence[str], most: int) -> list[str]:
     """Return the header and the lines of at most ``most`` steps."""
     steps = [line.partition(",")[0] for line in lines]
     names = list(dict.fromkeys(steps[1:]))
-    wanted = {names[place] for place in spread_out(len(names), most)}
-    return [*lines[:1], *(line for line, step in zip(lines[1:], steps[1:], strict=True) if step in wanted)]
+    kept = {names[place] for place in spread_out(len(names), most)}
+    return [*lines[:1], *(line for line, step in zip(lines[1:], steps[1:], strict=True) if step in kept)]
 
 
 def read_first_and_last(path: Path) -> tuple[list[Cells], list[Cells]]:
-    """Return the rows of the first and of the last recorded step; both are empty where there is no row or no file.
+    """Return the rows of the first and of the last recorded step; both lists are empty if there is no row or no file.
 
     Args:
         path: A table whose first column is the step.
 
     Returns:
-        For each row its cells by column: words, whole numbers, floats, and None for an empty cell.
+        Each row as column name to cell: a string, an integer, a float, or None for an empty cell.
 
     Raises:
-        ValueError: A row has another number of cells than the header.
+        ValueError: A row and the header differ in their number of cells.
     """
     if not path.exists():
         return [], []
@@ -129,12 +128,15 @@ def numbers(cells: Sequence[str]) -> np.ma.MaskedArray:
 
 
 def read_metrics(run_dir: Path, columns: Sequence[str], *, name: str = "metrics.csv") -> dict[str, np.ma.MaskedArray]:
-    """Return columns of a run's table of steps, each of shape (S,), masked where nothing was measured.
+    """Return columns of a table with one row per step, each of shape (S,), masked where nothing was measured.
 
     Args:
-        run_dir: The run's folder; without a ``metrics.csv`` S is 0.
-        columns: Names of the columns wanted.
-        name: Name of the table.
+        run_dir: The run's folder; S is 0 if the table is not in it.
+        columns: Names of the columns to read.
+        name: File name of the table.
+
+    Raises:
+        ValueError: The table is broken.
     """
     if not (run_dir / name).exists():
         return {column: numbers(()) for column in columns}
@@ -148,15 +150,19 @@ def read_layers(run_dir: Path, columns: Sequence[str], *, steps: int | None = No
 
     Args:
         run_dir: The run's folder.
-        columns: Names of the measured columns wanted.
+        columns: Names of the measured columns to read.
         steps: How many steps to read, evenly spread; all by default.
+
+    Raises:
+        OSError: The table cannot be read.
+        ValueError: The table is broken.
     """
     cells = read_columns(run_dir / "gradients.csv", ["step", "depth_index", "layer", "role", *columns], steps=steps)
     rows = [row for row, role in enumerate(cells["role"]) if role == "main"]
     row_steps = np.array([int(cells["step"][row]) for row in rows], dtype=np.int64)
     row_layers = [cells["layer"][row] for row in rows]
-    found_steps, step_of_row = np.unique(row_steps, return_inverse=True)
-    # A layer of a network that grows is where it was last: the head has a higher number after each growth.
+    unique_steps, step_of_row = np.unique(row_steps, return_inverse=True)
+    # The last depth_index of a layer counts: the head's rises each time the network grows.
     last_depth = dict(zip(row_layers, (int(cells["depth_index"][row]) for row in rows), strict=True))
     layers = sorted((depth, name) for name, depth in last_depth.items())
     place = {name: number for number, (_, name) in enumerate(layers)}
@@ -165,11 +171,11 @@ def read_layers(run_dir: Path, columns: Sequence[str], *, steps: int | None = No
     matrices = {}
     for name in columns:
         column = numbers([cells[name][row] for row in rows])
-        matrix = np.ma.masked_all((len(found_steps), len(layers)))
+        matrix = np.ma.masked_all((len(unique_steps), len(layers)))
         matrix[step_of_row, layer_of_row] = column
         matrices[name] = matrix
     return Layers(
-        steps=found_steps,
+        steps=unique_steps,
         depths=np.array([depth for depth, _ in layers], dtype=np.int64),
         names=[name for _, name in layers],
         head=bool(layers) and _has_head(run_dir, layers[-1][0]),
@@ -178,14 +184,14 @@ def read_layers(run_dir: Path, columns: Sequence[str], *, steps: int | None = No
 
 
 def _has_head(run_dir: Path, deepest: int) -> bool:
-    """Whether the deepest layer on record is the head: ``probe.layers`` may have left it out.
+    """Whether the deepest recorded layer is the head, which ``probe.layers`` can exclude.
 
-    run.json holds the number of hidden layers; without it the deepest layer is taken to be the head.
+    Without the number of hidden layers in run.json, the deepest layer is taken to be the head.
     """
     hidden = (read_run(run_dir) or {}).get("hidden_layers")
     return hidden is None or deepest > hidden
 
 
 def spread_out(count: int, most: int) -> list[int]:
-    """Return at most ``most`` evenly spread indices out of ``range(count)``, the first and the last among them."""
+    """Return at most ``most`` evenly spread indices of ``range(count)``, including the first and the last."""
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})

@@ -11,11 +11,11 @@ from gradlab.errors import GradlabError
 
 FILE = "run.json"
 UNREADABLE = "it left no readable run.json"
-UNFINISHED = "unfinished"  # status of a run without a readable run.json: under way, or killed
+UNFINISHED = "unfinished"  # status of a run without a readable run.json, which is running or was killed
 
-# Files that say how an earlier run ended; a new run in the same folder removes them before it begins.
+# Written at the end of a run; the next run in the same folder removes them at its start.
 _ENDING = (FILE, "error.log")
-# Files that a new run may not write; its other files overwrite the earlier ones.
+# Files that not every run writes, so that those of an earlier run could be left over; all others are overwritten.
 _STALE = (
     *_ENDING,
     "checkpoint.pt",
@@ -31,9 +31,9 @@ class RangeRecord(TypedDict):
     """Result of a range test.
 
     Attributes:
-        suggestion: The learning rate to take; None where the loss did not fall.
-        lowest_at: The learning rate of the lowest smoothed loss; None where the loss did not fall.
-        blew_up_at: The learning rate at which the test ended early; None where it did not.
+        suggestion: The learning rate to use; None if the loss did not fall.
+        lowest_at: The learning rate of the lowest smoothed loss; None if the loss did not fall.
+        blew_up_at: The learning rate at which the test ended early; None if it did not.
         steps: Number of optimizer steps.
     """
 
@@ -44,30 +44,30 @@ class RangeRecord(TypedDict):
 
 
 class RunRecord(TypedDict, total=False):
-    """Content of run.json, its keys in the order in which they are first set.
+    """Content of run.json, with its keys in the order in which they are first set.
 
-    Only ``status`` is in every file: a run that failed has what was known when it failed. A number that is nan or
-    infinite is a word ("nan", "inf", "-inf") once the file has been read.
+    Only ``status`` is in every file; a failed run has the keys that were set before it failed. JSON has no nan and no
+    infinities, so a file that has been read holds them as the strings "nan", "inf" and "-inf".
 
     Attributes:
         status: ``completed``, ``diverged``, ``interrupted`` or ``failed``.
-        fingerprint: Of the config and the code; None for a run of `gradlab.watch`.
-        seed: Of every random number; None for a run of `gradlab.watch`.
-        warnings: One line each.
-        lr_range: Result of the range test, where there was one.
+        fingerprint: Hash of the config and the code; None for a run of `gradlab.watch`.
+        seed: Seed of all random numbers; None for a run of `gradlab.watch`.
+        warnings: Warnings, one line each.
+        lr_range: Result of the range test, if there was one.
         environment: Versions, device, threads and state of the code.
         model: Class of the model, for a run of `gradlab.watch`.
         steps: Number of optimizer steps.
-        seconds: How long the run took.
-        hidden_layers: Number of layers on the main path without the head; None where it is not known.
-        growth: Each growth of the network: step, depths and evaluation losses before and after.
-        metrics: Final losses and accuracies, and the size of the gradient flow; None where not measured.
-        verdicts: The initial gradient flow, other faults, the final gradient flow.
-        theory: Prediction and measurement at step 0; a reason where there is no prediction.
-        chance: Loss and accuracy of the best answer that does not look at its input.
+        seconds: Duration of the run.
+        hidden_layers: Number of layers on the main path without the head; None if unknown.
+        growth: For each growth of the network, the step, and the depths and evaluation losses before and after.
+        metrics: Final losses and accuracies, gradient ratios and slopes; None if not measured.
+        verdicts: Verdicts on the initial gradient flow, on other faults and on the final gradient flow.
+        theory: Prediction and measurement at step 0, or the reason why there is no prediction.
+        chance: Loss and accuracy of the best constant prediction.
         fused: Number of runs that were trained together.
         figures: True once the figures are drawn.
-        gate: Why the run does not pass its gate, one sentence each.
+        gate: Why the run does not pass its gate, one sentence for each reason.
         error: The error of a failed run, in one line.
     """
 
@@ -101,8 +101,8 @@ def load_run(folder: Path) -> RunRecord:
     """Return the content of a run's run.json.
 
     Raises:
-        OSError: There is none.
-        ValueError: It is not a JSON object.
+        OSError: There is no run.json.
+        ValueError: The file is not a JSON object.
     """
     try:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
@@ -114,7 +114,7 @@ def load_run(folder: Path) -> RunRecord:
 
 
 def read_run(folder: Path) -> RunRecord | None:
-    """Return the content of a run's run.json; None where there is none or it cannot be read."""
+    """Return the content of a run's run.json; None if it is missing or cannot be read."""
     try:
         return load_run(folder)
     except (OSError, ValueError):
@@ -122,10 +122,10 @@ def read_run(folder: Path) -> RunRecord | None:
 
 
 def read_or_unfinished(folder: Path) -> RunRecord:
-    """Return the content of a run's run.json; its status is `UNFINISHED` where there is none or it is broken."""
+    """Return the content of a run's run.json; if it is missing or broken, only the status `UNFINISHED`."""
     record: RunRecord = {"status": UNFINISHED}
-    if found := read_run(folder):
-        record |= found
+    if content := read_run(folder):
+        record |= content
     return record
 
 
@@ -134,14 +134,14 @@ def clear_run(folder: Path, *, stale: bool) -> None:
 
     Args:
         folder: The run's folder.
-        stale: Whether to remove the earlier run's other files too, before a run from step 0.
+        stale: Whether to remove the earlier run's other files too, because the new run starts at step 0.
     """
-    halves = [path for name in (FILE, "checkpoint.pt") for path in folder.glob(f".{name}.*")]
-    for path in [*halves, *(folder / name for name in (_STALE if stale else _ENDING))]:
+    temporaries = [path for name in (FILE, "checkpoint.pt") for path in folder.glob(f".{name}.*")]
+    for path in [*temporaries, *(folder / name for name in (_STALE if stale else _ENDING))]:
         path.unlink(missing_ok=True)
 
 
 def describe_error(error: Exception) -> str:
-    """Return an error in one line: gradlab's own message as it is, others with their type."""
+    """Return the first line of an error's message, after its type if it is not a `GradlabError`."""
     line = next(iter(str(error).splitlines()), "")
     return line if isinstance(error, GradlabError) else f"{type(error).__name__}: {line}"

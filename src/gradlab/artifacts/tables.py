@@ -1,4 +1,4 @@
-"""The CSV tables of a run, written row by row."""
+"""CSV tables of a run, written row by row."""
 
 import csv
 import os
@@ -22,22 +22,20 @@ METRICS = (
 
 
 class Table:
-    """A CSV file that grows by rows; an unmeasured cell (None) is empty, floats are Python's shortest round-trip repr.
+    """A CSV file to append rows to: None is an empty cell, and a float is Python's shortest round-trip repr.
 
     Args:
-        path: File to write; its header is written at once.
-        columns: Names of the columns.
+        path: File to write.
+        columns: Names of the columns, for the header of a new file.
         keep: Truncate the existing file to this many bytes and append; None starts a new file.
 
     Raises:
-        GradlabError: The earlier table is gone, or shorter than that.
+        GradlabError: The existing file is missing, or shorter than ``keep``.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, keep: int | None = None) -> None:
         if keep is not None and (not path.exists() or path.stat().st_size < keep):
-            raise GradlabError(
-                f"{path} lacks rows that checkpoint.pt builds on; without checkpoint.pt the run starts over"
-            )
+            raise GradlabError(f"{path} lacks rows that checkpoint.pt requires; remove checkpoint.pt to start over")
         self._file = path.open("w" if keep is None else "a", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file, lineterminator="\n")
         if keep is None:
@@ -46,12 +44,12 @@ class Table:
             self._file.truncate(keep)
 
     def write(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Append rows and hand them to the operating system."""
+        """Append rows and flush them to the operating system."""
         self._writer.writerows(rows)
         self._file.flush()
 
     def sync(self) -> int:
-        """Make sure that the rows so far outlive a crash, and return the file's size in bytes."""
+        """Sync the file to disk and return its size in bytes."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size
@@ -62,11 +60,14 @@ class Table:
 
 
 class Tables:
-    """The tables of one run by file name, each begun when it is first asked for, or gone on with.
+    """The open tables of one run by file name: new ones are created on first use, saved ones are appended to.
 
     Args:
         folder: The run's folder.
-        sizes: What `sync` returned when the run was saved; rows written after that are cut off.
+        sizes: The result of `sync` when the run was saved; rows written after that are removed.
+
+    Raises:
+        GradlabError: A saved table is missing, or shorter than its saved size.
     """
 
     def __init__(self, folder: Path, sizes: Mapping[str, int]) -> None:
@@ -80,13 +81,13 @@ class Tables:
             raise
 
     def open(self, name: str, columns: Sequence[str]) -> Table:
-        """Return the table of a name, with a header of ``columns`` where it is new."""
+        """Return a table by its file name; a new one gets ``columns`` as its header."""
         if name not in self._open:
             self._open[name] = Table(self._folder / name, columns)
         return self._open[name]
 
     def sync(self) -> dict[str, int]:
-        """Make sure that all rows outlive a crash, and return each file's size in bytes."""
+        """Sync all files to disk, and return file name to size in bytes."""
         return {name: table.sync() for name, table in self._open.items()}
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""From a config to the folder of a run."""
+"""Execution of one run, from its config to the files in its folder."""
 
 import sys
 

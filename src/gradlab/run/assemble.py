@@ -1,4 +1,4 @@
-"""A config becomes a training run: everything built, seeded, and on its device."""
+"""Build a training run from a config: data, model, optimizer and probe, seeded and on one device."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -21,12 +21,12 @@ from gradlab.train.task import TASKS
 
 _SHORT = {"none": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
-# The compiler draws its own random numbers by default; these are the ones that a second pass can draw again.
+# Use torch's own random numbers in compiled code: a second pass can reproduce them, unlike the compiler's.
 _COMPILER: dict[str, Any] = {"fallback_random": True}
 
 
 def load(cfg: DictConfig) -> Any:
-    """Build the data that a config describes, on its device."""
+    """Build the data that a config describes, on its device and in its dtype."""
     return build.build(cfg.data, "data").to(find_device(cfg.train.device), getattr(torch, cfg.train.dtype))
 
 
@@ -38,7 +38,7 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
         load: Returns the data.
 
     Raises:
-        GradlabError: A part refuses its arguments, or the device is not there.
+        GradlabError: A part refuses its arguments, or the device is not available.
     """
     device = find_device(cfg.train.device)
     _set_float32(device, tf32=cfg.train.tf32)
@@ -46,15 +46,15 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     seed_all(cfg.seed)
     dtype = getattr(torch, cfg.train.dtype)
     data = load(cfg)
-    # Built on the CPU in float32 whatever the device and dtype, so that a seed means the same weights everywhere.
+    # Always built on the CPU in float32, so that a seed gives the same weights on every device and in every dtype.
     sizes = {"input_shape": data.input_shape, "outputs": data.outputs}
     sizes |= {"each_step": True} if data.each_step else {}
     sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
-    _check_answers(cfg, model, data)
-    kernels = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
-    if cfg.train.autocast == "fp16" and device.type == "cpu" and kernels:
-        raise GradlabError("train.autocast=fp16: torch has no float16 recurrent nets on a CPU; bf16 would run")
+    _check_outputs_per_step(cfg, model, data)
+    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
+    if cfg.train.autocast == "fp16" and device.type == "cpu" and recurrent:
+        raise GradlabError("train.autocast=fp16: torch has no float16 recurrent nets on a CPU; use bf16")
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, data, seed=cfg.seed)
     factory = build.build(cfg.optimizer, "optimizer")
@@ -96,17 +96,19 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     )
 
 
-def _check_answers(cfg: DictConfig, model: torch.nn.Module, data: Any) -> None:
-    """Refuse one of gradlab's models that answers once where the data wants an answer at every time step."""
+def _check_outputs_per_step(cfg: DictConfig, model: torch.nn.Module, data: Any) -> None:
+    """Refuse a gradlab model with one output per sequence if the data needs one at every time step."""
     if data.each_step and hasattr(model, "points") and not build.takes(cfg.model, "each_step"):
-        wanted = "this data wants an answer at every time step; model=rnn, lstm and gru give one"
-        raise GradlabError(f"model answers once for a whole input, {wanted}")
+        raise GradlabError(
+            "model has one output for a whole input, and this data needs one at every time step: "
+            "choose model=rnn, lstm or gru"
+        )
 
 
 def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> None:
-    """Let data-dependent initializers see the first batch, under random numbers of their own.
+    """Run data-dependent initializers on the first batch, under a separate random state.
 
-    A network that gradlab did not make does not say what it needs or answers: it is tried on that batch.
+    A network that is not gradlab's own declares no output shape, so it is checked on that batch too.
     """
     state = batches.state_dict()
     inputs, _ = next(batches)
@@ -123,10 +125,10 @@ def _finish(model: torch.nn.Module, batches: Any, data: Any, *, seed: int) -> No
 
 
 def _read_structure(cfg: DictConfig) -> tuple[list[Freeze], dict[int, int]]:
-    """Return which layers are frozen, and the depths to grow to by step.
+    """Return the layers to freeze, and the depth to grow to at each step.
 
     Raises:
-        ValueError: That makes no sense.
+        ValueError: ``freeze`` or ``grow`` is malformed, or does not fit the run.
     """
     train = cast(dict[str, Any], OmegaConf.to_container(cfg.train))
     grow = train["grow"] if train["grow"] is not None else {}
@@ -135,25 +137,25 @@ def _read_structure(cfg: DictConfig) -> tuple[list[Freeze], dict[int, int]]:
     if late := [step for step in grow if not 0 < step < cfg.train.steps]:
         raise ValueError(f"grow: step {late[0]} is not among the steps 1 to {cfg.train.steps - 1}")
     if grow and cfg.train.compile:
-        raise ValueError("grow: a compiled network cannot change; take train.compile=false")
+        raise ValueError("grow: a compiled network cannot change; set train.compile=false")
     return read_freeze(train["freeze"]), grow
 
 
 def _set_float32(device: torch.device, *, tf32: bool) -> None:
-    """Choose how CUDA multiplies float32: torch's own default differs between matrices and convolutions."""
+    """Set the precision of CUDA's float32 products: torch's defaults differ for matrices and convolutions."""
     if tf32 and device.type != "cuda":
         raise GradlabError(f"train.tf32=true: TF32 is for CUDA, and this run is on the {device.type}")
-    backends: Any = torch.backends  # what is in it is not declared
+    backends: Any = torch.backends  # its submodules are not declared
     for operation in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
         operation.fp32_precision = "tf32" if tf32 else "ieee"
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device that ``train.device`` names; ``auto`` is CUDA where there is one.
+    """Return the device that ``train.device`` names; ``auto`` is CUDA if available, else the CPU.
 
     Raises:
-        GradlabError: It is not there.
+        GradlabError: The device is not available.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise GradlabError("train.device=cuda: torch finds no CUDA device here; train.device=cpu or auto would run")
+        raise GradlabError("train.device=cuda: torch finds no CUDA device here; use train.device=cpu or auto")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

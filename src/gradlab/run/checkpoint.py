@@ -1,4 +1,4 @@
-"""A run in the middle or at its end as a file that ``torch.load(weights_only=True)`` reads."""
+"""Checkpoints: the state of a run as a file that ``torch.load(weights_only=True)`` reads."""
 
 import pickle
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ from gradlab.train.rng import all_random_states, set_all_random_states
 
 
 class ForeignRunError(GradlabError):
-    """The folder holds a run of another config: it must be left as it is."""
+    """The folder holds a run of another config, which must not be overwritten."""
 
 
 def save(path: Path, loop: Loop, *, run: Mapping[str, Any]) -> None:
-    """Write a run down, between two of its steps and by rename.
+    """Write a checkpoint of a run that is between two steps, by rename.
 
     Args:
         path: File to write.
         loop: The training run.
-        run: What else belongs to it: plain numbers, words, lists and dictionaries by name.
+        run: Further entries of the checkpoint: plain numbers, strings, lists and dictionaries.
     """
     content = {name: part.state_dict() for name, part in _parts(loop).items()}
     content |= {
@@ -40,7 +40,7 @@ def save(path: Path, loop: Loop, *, run: Mapping[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Return the content of a checkpoint, its tensors on the CPU; None where there is no such file.
+    """Return the content of a checkpoint, with its tensors on the CPU; None if there is no such file.
 
     Raises:
         GradlabError: The file cannot be read.
@@ -50,15 +50,15 @@ def read(path: Path) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise GradlabError(f"{path} cannot be read; without it the run starts over") from error
+        raise GradlabError(f"{path} cannot be read; remove it to start the run over") from error
 
 
 def restore(loop: Loop, content: Mapping[str, Any]) -> None:
-    """Take a freshly built run to where another, of the same config, was saved; one that was interrupted goes on.
+    """Restore a freshly built run from a checkpoint of the same config; an interrupted one gets the status running.
 
     Args:
-        loop: The training run.
-        content: What `save` wrote.
+        loop: The training run, changed in place.
+        content: The content of the checkpoint, as `save` wrote it.
     """
     for name, part in _parts(loop).items():
         part.load_state_dict(content[name])
@@ -72,40 +72,39 @@ def restore(loop: Loop, content: Mapping[str, Any]) -> None:
 def find(
     folder: Path, *, config: Mapping[str, Any], fingerprint: str, only_own: bool
 ) -> tuple[RunRecord | None, dict[str, Any] | None]:
-    """Look for a run of this config in a folder.
+    """Look in a folder for a run of this config.
 
     Args:
         folder: The run's folder.
         config: The config as plain dictionaries.
-        fingerprint: Of the config.
-        only_own: Whether it is an error that the folder holds a run of another config.
+        fingerprint: The config's fingerprint.
+        only_own: Whether a run of another config in the folder is an error.
 
     Returns:
-        Its run.json, if it has come to its end, and its checkpoint, if it has not but can go on; each None otherwise.
+        The run's run.json if it is finished, and its checkpoint if it can be resumed; each None otherwise.
 
     Raises:
         ForeignRunError: The folder holds a run of another config; the message names the keys that differ.
-        GradlabError: Its checkpoint cannot be read.
+        GradlabError: The checkpoint cannot be read.
     """
     record = read_or_unfinished(folder)
-    own = record.get("fingerprint") == fingerprint
-    if own and record["status"] in ("completed", "diverged"):
+    same = record.get("fingerprint") == fingerprint
+    if same and record["status"] in ("completed", "diverged"):
         return record, None
     saved = read(folder / "checkpoint.pt")
     if saved and saved.get("fingerprint") == fingerprint:
         return None, saved
-    if only_own and (saved or (not own and "fingerprint" in record)):
+    if only_own and (saved or (not same and "fingerprint" in record)):
         lines = differences(decisive_part(saved["config"]), decisive_part(config)) if saved else []
-        reason = "; ".join(lines) or "the version of gradlab or of your own parts is another"
+        reason = "; ".join(lines) or "gradlab's version or the source of your own parts differs"
         raise ForeignRunError(f"train.resume={folder}: the run was done under another config: {reason}")
     return None, None
 
 
 def _parts(loop: Loop) -> dict[str, Any]:
-    """Return what has a state, by its name in the file, in the order in which it must be loaded.
+    """Return the parts of a run that have a state, by their names in the file and in loading order.
 
-    What changes the model's structure belongs first: the parameters must be there before the model's and the
-    optimizer's state can be loaded.
+    The structure comes first, because it creates the parameters whose values the model and the optimizer load.
     """
     parts = {
         "structure": loop.structure,

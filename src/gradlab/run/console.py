@@ -1,4 +1,4 @@
-"""What a run says: progress on a terminal, plain lines elsewhere, and a summary in words at the end."""
+"""Console output of a run: a progress bar or plain lines, and a summary at the end."""
 
 import logging
 import sys
@@ -18,7 +18,7 @@ from gradlab.diagnosis.verdict import VerdictRecord, root_cause
 from gradlab.theory.sentences import in_words
 from gradlab.view.layer_table import layer_table
 
-_LINES = 10  # plain lines of progress in a whole run
+_LINES = 10  # number of progress lines in a whole run, without a terminal
 _CAPTIONED = (
     "activation", "initializer", "recurrent_initializer", "normalization", "residual",
     "data", "clipping", "lr_scheduler", "optimizer",
@@ -34,7 +34,7 @@ def say(line: str) -> None:
 
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Give a function that reports the metrics of a recorded step: a bar on a terminal, a few log lines elsewhere.
+    """Yield a function that reports the metrics of a recorded step: a bar on a terminal, a few log lines elsewhere.
 
     Args:
         steps: Number of steps of the run; 0 to report nothing.
@@ -52,7 +52,7 @@ def progress(steps: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 
 
 def caption(cfg: DictConfig, choices: Mapping[str, Any]) -> str:
-    """Return the config in one line: what was chosen of each group, and the numbers that matter most."""
+    """Return the config in one line: the option of each group, and the most important numbers."""
     sizes = [f"{key} {cfg.model[key]}" for key in ("depth", "width", "block_depth") if cfg.model.get(key, 1) != 1]
     remarkable = [group for group in _CAPTIONED if choices.get(group) not in _UNREMARKABLE and uses(cfg, group)]
     parts = [f"{group} {choices[group]}" for group in remarkable]
@@ -69,22 +69,22 @@ def summarize(
     Args:
         folder: The run's folder.
         record: Content of its run.json.
-        brief: Whether to print one line with the last verdict and the folder's name instead.
-        clips: Whether a clipping was chosen, so that "never clipped" is worth saying.
-        theory: Whether to print what theory predicts.
+        brief: Whether to print one line instead, with the last verdict and the folder's name.
+        clips: Whether a clipping was chosen, so that the number of clipped steps is printed even if it is 0.
+        theory: Whether to print the theory's prediction.
     """
     metrics, verdicts = record.get("metrics", {}), record.get("verdicts", [])
     cause = root_cause(verdicts)
     results = ", ".join(f"{name} {value:.4g}" for name, value in _shown(metrics))
     end = f"{record['status']} in {record.get('seconds', 0.0):.1f} s" + (f": {results}" if results else "")
     if brief:
-        said = [cause] if cause else verdicts[-1:]
-        say("; ".join([end, *(verdict["sentence"] for verdict in said), folder.name]))
+        shown = [cause] if cause else verdicts[-1:]
+        say("; ".join([end, *(verdict["sentence"] for verdict in shown), folder.name]))
         return
     console = Console(highlight=False, soft_wrap=True)
-    if verdicts:  # else nothing was recorded
+    if verdicts:  # none if nothing was recorded
         console.print(layer_table(folder))
-    for verdict in _telling(verdicts):
+    for verdict in _flow_verdicts(verdicts):
         console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
     for line in in_words(record.get("theory")) if theory else ():
         console.print(line, markup=False)
@@ -101,42 +101,42 @@ def summarize(
     console.print(str(folder), markup=False)
 
 
-def announce_rate(folder: Path, found: RangeRecord, *, brief: bool = False) -> None:
-    """Print what a range test found, the override to paste, and the folder.
+def announce_rate(folder: Path, result: RangeRecord, *, brief: bool = False) -> None:
+    """Print the result of a range test, the override to paste, and the folder.
 
     Args:
         folder: The run's folder.
-        found: Its result.
+        result: Result of the range test.
         brief: Whether to print one line.
     """
-    override = [] if found["suggestion"] is None else [f"optimizer.lr={found['suggestion']}"]
-    lines = [range_test_in_words(found), *override, folder.name if brief else str(folder)]
+    override = [] if result["suggestion"] is None else [f"optimizer.lr={result['suggestion']}"]
+    lines = [range_test_in_words(result), *override, folder.name if brief else str(folder)]
     if brief:
         say("; ".join(lines))
     else:
         print(*lines, sep="\n")
 
 
-def range_test_in_words(found: RangeRecord) -> str:
-    """Say in one line what a range test found."""
-    if found["suggestion"] is None:
+def range_test_in_words(result: RangeRecord) -> str:
+    """Return the result of a range test in one line."""
+    if result["suggestion"] is None:
         return "the range test found no learning rate at which the loss falls"
-    lowest = f"the loss is lowest at a learning rate of {found['lowest_at']:.2g}"
-    if found["blew_up_at"] is None:
+    lowest = f"the loss is lowest at a learning rate of {result['lowest_at']:.2g}"
+    if result["blew_up_at"] is None:
         return f"{lowest} and had not blown up at the highest tried (lr_range.highest)"
-    return f"{lowest} and blows up by {found['blew_up_at']:.2g}"
+    return f"{lowest} and blows up by {result['blew_up_at']:.2g}"
 
 
-def _telling(verdicts: Sequence[VerdictRecord]) -> list[VerdictRecord]:
-    """Return the verdicts on the gradient flow, each once; those that find nothing to compare only where all do."""
+def _flow_verdicts(verdicts: Sequence[VerdictRecord]) -> list[VerdictRecord]:
+    """Return the distinct verdicts on the gradient flow; ``shallow`` is left out if there is another."""
     flow = [verdict for verdict in verdicts if verdict["name"] in FLOW]
-    new = {verdict["sentence"]: verdict for verdict in reversed(flow)}
-    found = [verdict for verdict in reversed(new.values()) if verdict["name"] != "shallow"]
-    return found or list(new.values())[-1:]
+    distinct = {verdict["sentence"]: verdict for verdict in reversed(flow)}
+    comparing = [verdict for verdict in reversed(distinct.values()) if verdict["name"] != "shallow"]
+    return comparing or list(distinct.values())[-1:]
 
 
 def _explain(cause: VerdictRecord | None) -> Iterator[str]:
-    """Yield the root cause and its first remedy, a line each; nothing where nothing is wrong."""
+    """Yield the root cause and its first remedy, one line each; nothing without a root cause."""
     if cause:
         yield f"root cause: {cause['sentence']}"
         for remedy in cause["remedies"][:1]:

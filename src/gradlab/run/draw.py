@@ -1,4 +1,4 @@
-"""The figures and the page of one run, from its files."""
+"""Figures and HTML page of one run, drawn from its files."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ def rebuild_run(run: Path, *, caption: str) -> list[Path]:
     """Draw the figures of one run, and write its ``report.html``.
 
     Args:
-        run: Its folder.
-        caption: Its configuration in words.
+        run: The run's folder.
+        caption: The run's config in one line.
 
     Returns:
-        The files written.
+        Paths of the files written.
 
     Raises:
         FileNotFoundError: There is no ``gradients.csv``.
@@ -32,7 +32,7 @@ def rebuild_run(run: Path, *, caption: str) -> list[Path]:
 
 
 def caption_of(run: Path) -> str:
-    """Return a run's configuration in one line, as gradlab prints it; the folder's name where no config was kept."""
+    """Return a run's config in one line, as gradlab prints it; the folder's name if no config can be read."""
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError

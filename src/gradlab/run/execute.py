@@ -1,4 +1,4 @@
-"""One run from start to end: build, train, record, diagnose, draw."""
+"""Execution of one run: build, train, record, diagnose, draw."""
 
 import time
 import traceback
@@ -34,21 +34,22 @@ def run(cfg: DictConfig) -> float | None:
         cfg: The composed config.
 
     Returns:
-        The metric named by ``objective``, for an optimizing sweeper; None where it was not measured, and for a run that
-        failed in a sweep, where the other runs continue.
+        The metric named by ``objective``, for an optimizing sweeper. None if it was not measured, or if the run failed
+        in a sweep, whose other runs continue.
 
     Raises:
-        GradlabError: The config cannot be run, or the run does not pass its gate; in a sweep run.json records both.
-        KeyboardInterrupt: After what was recorded has been written.
+        GradlabError: The config cannot be run, or the run does not pass its gate. In a sweep neither is raised: both
+            are recorded in run.json.
+        KeyboardInterrupt: The run was interrupted; its files are complete up to that step.
     """
     hydra = HydraConfig.get()
-    one_of_many = hydra.mode == RunMode.MULTIRUN
+    in_sweep = hydra.mode == RunMode.MULTIRUN
     folder = Path(hydra.runtime.output_dir)
     try:
         overrides, choices = list(hydra.overrides.task), hydra.runtime.choices
-        return execute(cfg, folder, overrides=overrides, choices=choices, brief=one_of_many)
+        return execute(cfg, folder, overrides=overrides, choices=choices, brief=in_sweep)
     except Exception as error:
-        if not one_of_many:
+        if not in_sweep:
             raise
         console.say(f"failed: {describe_error(error)} ({folder.name})")
         return None
@@ -63,25 +64,25 @@ def execute(
     brief: bool = False,
     resume: bool = False,
 ) -> float | None:
-    """Run a config and leave its files in a folder; an error is recorded there and raised.
+    """Run a config and write its files into a folder; an error is recorded there and raised.
 
-    A finished run that the folder holds under the same fingerprint is reported and not run again; one that was cut off
-    is resumed from its checkpoint.
+    If the folder holds a run with the same fingerprint, a finished one is reported and not repeated, and an unfinished
+    one is resumed from its checkpoint.
 
     Args:
         cfg: The composed config.
-        folder: Where the files go.
-        overrides: The command line, to warn of what has no effect.
+        folder: The run's folder.
+        overrides: The overrides of the command line, to warn of those without effect.
         choices: The option chosen of each group, for captions.
-        brief: Whether to print one line only and to draw nothing, as one run of many.
+        brief: Whether to print one line only and to draw nothing, as for a run of a sweep.
         resume: Whether a run of another config in the folder is an error; otherwise it is overwritten.
 
     Returns:
-        The metric named by ``objective``; None where it was not measured.
+        The metric named by ``objective``; None if it was not measured.
 
     Raises:
         GradlabError: The config cannot be run, or the run does not pass its gate.
-        KeyboardInterrupt: After what was recorded has been written.
+        KeyboardInterrupt: The run was interrupted; its files are complete up to that step.
     """
     with Following(folder, warn=console.say) as following:  # loggers are closed last, once the files are complete
         record: RunRecord = {"status": "failed"}
@@ -98,12 +99,12 @@ def execute(
                     _search(cfg, folder, record)
                 else:
                     _train(cfg, folder, record, following, start=start, brief=brief)
-        # A sweep draws its runs together, at its end: one by one, that would take longer than small runs themselves.
+        # A sweep draws all runs at its end: drawing a small run alone takes longer than training it.
         if cfg.figures and not brief and not (record.get("figures") and any(folder.glob("figures/*"))):
             from gradlab.run.draw import rebuild_run
 
             rebuild_run(folder, caption=console.caption(cfg, choices))
-            record["figures"] = True  # set after drawing, so that a run that is killed while it draws draws again
+            record["figures"] = True  # set after drawing, so that a run killed while drawing is drawn again
         _report(cfg, folder, record, choices, finished=start.finished, brief=brief)
         return pass_gate(cfg, record, start.gate, folder, alone=not brief)
 
@@ -119,11 +120,14 @@ def prepare(
     """Check a config and look for its run in the folder; nothing is written.
 
     Args:
-        cfg: The composed config; targets that have moved are replaced in it.
-        folder: Where the files go.
-        overrides: The command line, to warn of what has no effect.
+        cfg: The composed config; targets that have moved are replaced in place.
+        folder: The run's folder.
+        overrides: The overrides of the command line, to warn of those without effect.
         choices: The option chosen of each group, for the remedies.
-        only_own: Whether it is an error that the folder holds a run of another config.
+        only_own: Whether a run of another config in the folder is an error.
+
+    Raises:
+        GradlabError: The config is not valid, the JUnit file cannot be written, or the folder holds another run.
     """
     build.update_targets(cfg)
     build.check(cfg)
@@ -150,8 +154,8 @@ def record_failure(cfg: DictConfig, folder: Path, record: RunRecord, *, brief: b
     Args:
         cfg: The composed config.
         folder: The run's folder.
-        record: What is known of the run.
-        brief: Whether it is one run of many.
+        record: The content of run.json so far.
+        brief: Whether the run is part of a sweep.
     """
     started = time.monotonic()
     try:
@@ -163,19 +167,26 @@ def record_failure(cfg: DictConfig, folder: Path, record: RunRecord, *, brief: b
         record |= {"status": "failed", "error": describe_error(error), "seconds": time.monotonic() - started}
         write_run(folder, record)
         if cfg.gate.junit and not brief:
-            with suppress(OSError):  # raise the first error, not one of writing about it
+            with suppress(OSError):  # the first error must be raised, not one of writing the report
                 write_junit(Path(cfg.gate.junit), {folder.name: record})
         raise
 
 
 def pass_gate(cfg: DictConfig, record: RunRecord, gate: Gate, folder: Path, *, alone: bool) -> float | None:
-    """Write why a finished run does not pass its gate, if it does not; a sweep reports that for all runs at its end.
+    """Write to run.json whether a finished run passes its gate.
+
+    Args:
+        cfg: The composed config.
+        record: The content of run.json.
+        gate: The gate.
+        folder: The run's folder.
+        alone: Whether the run is not part of a sweep, which reports the gates of all runs at its end.
 
     Returns:
-        The metric named by ``objective``, of a completed run.
+        The metric named by ``objective``; None if the run did not complete or did not measure it.
 
     Raises:
-        GateError: A run that is alone does not pass.
+        GateError: The run is alone and does not pass.
     """
     metrics = record.get("metrics", {})
     record["gate"] = gate.reasons(status=record["status"], metrics=metrics, verdicts=record.get("verdicts", []))
@@ -200,29 +211,29 @@ def _train(
 
     Args:
         cfg: A checked config.
-        folder: Where the files go.
-        record: What is known so far.
-        following: Loggers of the run, to be opened.
-        start: The same config in other forms, and the checkpoint to resume from.
+        folder: The run's folder.
+        record: The content of run.json so far.
+        following: Loggers of the run, not yet open.
+        start: The config in other forms, and the checkpoint to resume from.
         brief: Whether to show no progress.
 
     Raises:
-        KeyboardInterrupt: After what was recorded has been written.
+        KeyboardInterrupt: The run was interrupted; its files are complete up to that step.
     """
     saved = start.saved
-    cfg, found = lr_range.settle(cfg, folder, known=saved["lr_range"] if saved else None, brief=brief)
-    if found:
-        record["lr_range"] = found
+    cfg, range_test = lr_range.settle(cfg, folder, known=saved["lr_range"] if saved else None, brief=brief)
+    if range_test:
+        record["lr_range"] = range_test
     loop = assemble(cfg)
     environment = describe_environment(device=str(loop.device), threads=torch.get_num_threads())
-    session = open_session(cfg, folder, record, loop, start=start, environment=environment, lr_range=found)
+    session = open_session(cfg, folder, record, loop, start=start, environment=environment, lr_range=range_test)
     if saved:
         if line := _changed(saved["environment"], environment):
             record["warnings"] = [*record.get("warnings", ()), line]
             console.say(f"warning: {line}")
-        console.say(f"going on at step {loop.step}: {folder}")
-    given = {"folder": folder, "config": OmegaConf.to_container(cfg, resolve=True), "start": loop.step}
-    loggers = {name: build.build(node, f"logger.{name}", **given) for name, node in cfg.logger.items()}
+        console.say(f"resuming at step {loop.step}: {folder}")
+    arguments = {"folder": folder, "config": OmegaConf.to_container(cfg, resolve=True), "start": loop.step}
+    loggers = {name: build.build(node, f"logger.{name}", **arguments) for name, node in cfg.logger.items()}
     following.open(loggers, columns=cfg.follow.columns, layers=cfg.follow.layers)
     try:
         _follow(session, following, brief=brief)
@@ -237,7 +248,7 @@ def _train(
 
 
 def _follow(session: Session, following: Following, *, brief: bool) -> None:
-    """Train to the end or to an interrupt; record, log and show each recorded step, and save where the loop pauses."""
+    """Train until the end or an interrupt; record, log and show each recorded step, and save when the loop pauses."""
     loop = session.loop
     with quiet(), interruptible(loop.interrupt), console.progress(0 if brief else loop.steps) as report:
         for metrics in loop.run():
@@ -253,13 +264,13 @@ def _follow(session: Session, following: Following, *, brief: bool) -> None:
 def _search(cfg: DictConfig, folder: Path, record: RunRecord) -> None:
     """Run a range test in place of training; ``record`` becomes the content of run.json."""
     started = time.monotonic()
-    for left in ("gradients.csv", "metrics.csv"):  # by an earlier run in this folder
-        (folder / left).unlink(missing_ok=True)
-    found = lr_range.search(cfg, folder)
+    for stale in ("gradients.csv", "metrics.csv"):  # of an earlier run in this folder
+        (folder / stale).unlink(missing_ok=True)
+    result = lr_range.search(cfg, folder)
     device = str(find_device(cfg.train.device))
     record["environment"] = describe_environment(device=device, threads=torch.get_num_threads())
-    record["lr_range"] = found
-    record |= {"status": "completed", "steps": found["steps"], "seconds": time.monotonic() - started}
+    record["lr_range"] = result
+    record |= {"status": "completed", "steps": result["steps"], "seconds": time.monotonic() - started}
     record["metrics"] = dict.fromkeys(("train_loss", "eval_loss", "eval_accuracy"))
     record["verdicts"] = []
     record["theory"] = None
@@ -269,13 +280,13 @@ def _search(cfg: DictConfig, folder: Path, record: RunRecord) -> None:
 def _changed(before: Environment, now: Environment) -> str | None:
     """Return a warning if a run is resumed under another Python or torch, or on another device; None otherwise."""
     lines = [line for name in ("python", "torch", "device") for line in differences(before[name], now[name], name)]
-    return f"begun with {'; '.join(lines)}: the last digits may be others" if lines else None
+    return f"started with {'; '.join(lines)}: the last digits may differ" if lines else None
 
 
 def _report(
     cfg: DictConfig, folder: Path, record: RunRecord, choices: Mapping[str, Any], *, finished: bool, brief: bool
 ) -> None:
-    """Print the result of a range test, or a summary of a run that has just been trained."""
+    """Print the result of a range test or a summary of a trained run; nothing for a run that was complete before."""
     if cfg.train.lr_range and "lr_range" in record:
         console.announce_rate(folder, record["lr_range"], brief=brief)
     elif not finished:

@@ -1,4 +1,4 @@
-"""The tables of a run under way, and its totals."""
+"""Tables and totals of a run, updated while it trains."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,18 +9,18 @@ from gradlab.probe.columns import COLUMNS, NEIGHBOURS, SHARES
 from gradlab.probe.columns import TIMESTEPS as TIMES
 from gradlab.probe.recording import Recording, Row
 
-FLUSH = 50  # recorded steps between two writes to disk
+FLUSH = 50  # number of recorded steps that are buffered between two writes to disk
 
 
 class History:
-    """Writes a run's tables step by step, and counts its recorded and its clipped steps.
+    """Writer of a run's tables, and counter of its recorded and its clipped steps.
 
     Args:
         folder: The run's folder.
-        state: What `state_dict` returned when the run was saved, to go on from there: rows written later are cut off.
+        state: The result of `state_dict` in the checkpoint to resume from; rows written after it are removed.
 
     Raises:
-        GradlabError: A table has lost rows since then.
+        GradlabError: A table has lost rows since the checkpoint.
     """
 
     def __init__(self, folder: Path, *, state: Mapping[str, Any] | None = None) -> None:
@@ -35,7 +35,7 @@ class History:
             self.recorded_steps, self.clipped_steps = state["recorded_steps"], state["clipped_steps"]
 
     def add(self, metrics: Mapping[str, Any], recording: Recording) -> None:
-        """Add one step's metrics and what was recorded of it; the recording of an unrecorded step is empty."""
+        """Add the metrics and the recording of one step; the recording is empty if the probe did not record it."""
         if times := recording.timesteps:
             self._tables.open("timesteps.csv", TIMES[: len(times[0])]).write(times)
         if recording.shares:
@@ -52,7 +52,7 @@ class History:
             self._flush()
 
     def state_dict(self) -> dict[str, Any]:
-        """Put every row so far on the disk, and return what a resumed run needs to go on: plain numbers and words."""
+        """Sync all rows to disk and return the state for a checkpoint, as plain numbers and strings."""
         self._flush()
         return {
             "tables": self._tables.sync(),
@@ -62,12 +62,12 @@ class History:
         }
 
     def totals(self) -> dict[str, Any]:
-        """Return the final losses and accuracy, and the numbers of steps, as ``metrics`` of run.json has them."""
+        """Return the last losses and accuracy and the numbers of steps, under their keys in run.json's ``metrics``."""
         last = {name: self.metrics.get(name) for name in ("train_loss", "eval_loss", "eval_accuracy")}
         return last | {"recorded_steps": self.recorded_steps, "clipped_steps": self.clipped_steps}
 
     def close(self) -> None:
-        """Write what is waiting and close the files."""
+        """Write the buffered rows and close the files."""
         self._flush()
         self._tables.close()
 

@@ -1,4 +1,4 @@
-"""The range test of a config: a net built for it alone, its files, and the rate that takes the place of `auto`."""
+"""Learning rate range test of a config, on a net of its own; its suggestion replaces `optimizer.lr=auto`."""
 
 from math import isfinite
 from pathlib import Path
@@ -22,43 +22,39 @@ COLUMNS = ("step", "lr", "train_loss", "smoothed_loss")
 def settle(
     cfg: DictConfig, folder: Path, *, known: RangeRecord | None = None, brief: bool = False
 ) -> tuple[DictConfig, RangeRecord | None]:
-    """Put a number in the place of ``optimizer.lr=auto``.
+    """Replace ``optimizer.lr=auto`` by the suggestion of a range test.
 
     Args:
         cfg: A checked config.
-        folder: Where the range test leaves its table.
-        known: What the test found before the run was cut off that now goes on.
-        brief: Whether to say nothing.
+        folder: The run's folder, for the table of the range test.
+        known: Result of the range test in the checkpoint that is resumed; None runs the test.
+        brief: Whether to print nothing.
 
     Returns:
-        The config to train with, and what run.json is to say of the range test; None where there was none.
+        The config to train with, and the result of the range test; None if the config needs no test.
 
     Raises:
-        GradlabError: The range test suggests nothing.
+        GradlabError: The range test suggests no learning rate.
         KeyboardInterrupt: The test was interrupted.
     """
     if cfg.optimizer.get("lr") != AUTO:
         return cfg, None
-    found = known or search(cfg, folder)
-    if found["suggestion"] is None:
-        raise GradlabError(f"optimizer.lr=auto: {console.range_test_in_words(found)}; give a number")
+    result = known or search(cfg, folder)
+    if result["suggestion"] is None:
+        raise GradlabError(f"optimizer.lr=auto: {console.range_test_in_words(result)}; set a number")
     if not brief and not known:
-        console.say(f"optimizer.lr={found['suggestion']}: {console.range_test_in_words(found)}")
+        console.say(f"optimizer.lr={result['suggestion']}: {console.range_test_in_words(result)}")
     settled = cfg.copy()
-    settled.optimizer.lr = found["suggestion"]
-    return settled, found
+    settled.optimizer.lr = result["suggestion"]
+    return settled, result
 
 
 def search(cfg: DictConfig, folder: Path) -> RangeRecord:
-    """Do a range test on a freshly built net, and write ``lr_range.csv``.
+    """Run a range test on a freshly built net, and write ``lr_range.csv``.
 
     Args:
         cfg: A checked config.
-        folder: Where the table goes.
-
-    Returns:
-        ``suggestion`` (None where the loss did not fall), ``lowest_at`` and ``blew_up_at`` (learning rates, or None),
-        and ``steps``.
+        folder: Folder for the table.
 
     Raises:
         KeyboardInterrupt: The test was interrupted.
@@ -68,7 +64,7 @@ def search(cfg: DictConfig, folder: Path) -> RangeRecord:
     rising.on_blow_up = loop.interrupt
     with quiet(), interruptible(loop.interrupt):
         for metrics in loop.run():
-            if not isfinite(metrics["train_loss"]):  # the loop ends there, before the schedule is shown the loss
+            if not isfinite(metrics["train_loss"]):  # the loop ends before it passes this loss to the schedule
                 rising.observe(metrics["train_loss"], metrics["epoch"])
     if loop.status == "interrupted" and not rising.blew_up:
         raise KeyboardInterrupt
@@ -76,17 +72,17 @@ def search(cfg: DictConfig, folder: Path) -> RangeRecord:
         table = Table(temporary, COLUMNS)
         table.write(zip(range(len(rising.rates)), rising.rates, rising.losses, smooth(rising.losses), strict=True))
         table.close()
-    found = suggest(rising.rates, rising.losses)
+    suggestion = suggest(rising.rates, rising.losses)
     return {
-        "suggestion": found and found.rate,
-        "lowest_at": found and found.lowest_at,
+        "suggestion": suggestion and suggestion.rate,
+        "lowest_at": suggestion and suggestion.lowest_at,
         "blew_up_at": rising.rates[-1] if rising.blew_up else None,
         "steps": len(rising.rates),
     }
 
 
 def _prepared(cfg: DictConfig) -> DictConfig:
-    """Return the config of the test: the same net, data and optimizer, under a rising rate and nothing else."""
+    """Return the config of the test: the same net, data and optimizer, a rising rate, and no growth or checkpoints."""
     tested = cfg.copy()
     limits = OmegaConf.to_container(cfg.lr_range)
     with open_dict(tested):

@@ -1,4 +1,4 @@
-"""The gradient flow at the first and at the last recorded step, from the files of a run; torch is never imported."""
+"""Gradient flow at the first and the last recorded step, read from a run's files without importing torch."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,18 @@ from gradlab.diagnosis.flow import DEPTH, TIME, Axis, measure_flow
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """The gradient along one axis at one recorded step.
+    """Gradient norms along one axis at one recorded step.
 
     Attributes:
         when: ``initial`` or ``final``.
-        axis: What the gradient travels along.
-        step: The recorded step; None where nothing was recorded.
-        places: depth_index of each hidden layer, or each time step, rising.
-        norms: Gradient norm at each place: dL/dz, or the gradient of the state that remembers.
-        whole: Whether the first and the last place are among them, so that their ratio is that of the whole way.
-        received: What each place receives: in a net with skips dL/dh, which a branch at zero does not block.
-        column: The column of ``received``.
+        axis: Depth or time.
+        step: The recorded step; None if nothing was recorded.
+        places: depth_index of each hidden layer, or each time step, in ascending order.
+        norms: Gradient norm at each place: of dL/dz, or of the recurrent state that carries the memory.
+        whole: Whether the first and the last place were recorded, so that their ratio spans the whole axis.
+        received: Incoming gradient norm at each place. In a net with skips it is that of dL/dh, which a branch whose
+            weights are zero does not block.
+        column: Name of the column that ``received`` comes from.
     """
 
     when: str
@@ -36,11 +37,11 @@ class Observation:
 
 
 def observe(folder: Path, record: RunRecord) -> list[Observation]:
-    """Return what a run's tables hold of the first and of the last recorded step, each over depth, then over time.
+    """Return the observations at the first and at the last recorded step, each over depth, then over time.
 
     Args:
-        folder: The run's folder, its tables complete.
-        record: Its run.json as far as it is known: ``hidden_layers`` and ``growth``.
+        folder: The run's folder, with complete tables.
+        record: The content of run.json so far, of which ``hidden_layers`` and ``growth`` are used.
 
     Raises:
         ValueError: A table is broken.
@@ -57,20 +58,23 @@ def observe(folder: Path, record: RunRecord) -> list[Observation]:
 
 
 def flow_metrics(observations: Iterable[Observation]) -> dict[str, Any]:
-    """Return the ratios and slopes of the gradient flow as ``metrics`` of run.json has them."""
+    """Return the ratios and slopes of the gradient flow, under their keys in run.json's ``metrics``."""
     measured: dict[str, Any] = {}
-    for one in observations:
-        over = "time_gradient_ratio" if one.axis is TIME else "gradient_ratio"
-        slope = "decades_per_time_step" if one.axis is TIME else "decades_per_layer"
-        measured |= _measure(one, f"{over}_{one.when}", f"{slope}_{one.when}")
+    for item in observations:
+        ratio = "time_gradient_ratio" if item.axis is TIME else "gradient_ratio"
+        slope = "decades_per_time_step" if item.axis is TIME else "decades_per_layer"
+        measured |= _measure(item, f"{ratio}_{item.when}", f"{slope}_{item.when}")
     return measured
 
 
 def remembered(states: Sequence[Cells]) -> tuple[list[int], list[float]]:
-    """Return the time steps of one step's first recurrent layer, and the gradient norm of the state that remembers.
+    """Return the time steps of the first recurrent layer, and the gradient norm of its memory at each.
 
-    That is an LSTM's cell state, for which the hidden state is only what the gates let out, and else the hidden state.
-    The first layer is the farthest from the loss, in depth as in time.
+    The memory is an LSTM's cell state, and the hidden state of other cells. The first layer is the farthest from the
+    loss.
+
+    Args:
+        states: Rows of timesteps.csv for one recorded step; one or more.
     """
     column = list(states[0])[-1]
     first = [
@@ -83,11 +87,11 @@ def _at_one_step(
     when: str, rows: Sequence[Cells], states: Sequence[Cells], *, hidden: int | None
 ) -> Iterable[Observation]:
     inner = [row for row in rows if row["role"] == "main" and row["depth_index"] <= (hidden or 0)]
-    # Inside of torch's own kernels no z can be seen: the ratio is that of the first and last layer where it can.
-    seen = [row for row in inner if row["preactivation_norm"] is not None]
-    main = [row for row in seen if row["preactivation_grad_norm"] is not None]
+    # torch's recurrent kernels do not expose z: the ratio uses the first and the last layer that do.
+    exposed = [row for row in inner if row["preactivation_norm"] is not None]
+    main = [row for row in exposed if row["preactivation_grad_norm"] is not None]
     whole = bool(main) and (inner[0]["depth_index"], inner[-1]["depth_index"]) == (1, hidden)
-    # A branch that starts at zero passes no gradient, but the skip beside it does: dL/dh shows that.
+    # A branch whose weights start at zero passes no gradient, but its skip does, which only dL/dh includes.
     skips = any(row["skip_grad_norm"] is not None for row in main)
     column = "activation_grad_norm" if skips else "preactivation_grad_norm"
     yield Observation(
@@ -96,7 +100,7 @@ def _at_one_step(
         step=rows[0]["step"] if rows else None,
         places=[row["depth_index"] for row in main],
         norms=[row["preactivation_grad_norm"] for row in main],
-        whole=whole and (main[0], main[-1]) == (seen[0], seen[-1]),
+        whole=whole and (main[0], main[-1]) == (exposed[0], exposed[-1]),
         received=[row[column] for row in main],
         column=column,
     )
@@ -114,12 +118,12 @@ def _at_one_step(
         )
 
 
-def _measure(one: Observation, ratio: str, decades: str) -> dict[str, Any]:
-    """Return the ratio, where both ends were recorded, and the slope, where there are two places or more."""
-    flow = measure_flow(one.places, one.norms)
-    slope = flow if len(one.places) > 1 else None
+def _measure(item: Observation, ratio: str, decades: str) -> dict[str, Any]:
+    """Return the ratio, None unless both ends were recorded, and the slope, None for fewer than two places."""
+    flow = measure_flow(item.places, item.norms)
+    slope = flow if len(item.places) > 1 else None
     return {
-        ratio: flow.ratio if one.whole else None,
+        ratio: flow.ratio if item.whole else None,
         decades: slope and slope.decades_per_layer,
         f"{decades}_low": slope and slope.low,
         f"{decades}_high": slope and slope.high,

@@ -1,4 +1,4 @@
-"""One run as one row: its overrides, how it ended, and its figures, first, final and best."""
+"""Row of one run in the summary of a sweep: overrides, status, and initial, final and best values."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -25,15 +25,18 @@ RESULTS = ("seed", "status", "hidden_layers", "steps", *MEASURED, "verdict_initi
 
 
 def read_row(run: Path, *, name: str) -> dict[str, str]:
-    """Return a run's row of the summary as the texts of its cells; what was not measured is "".
+    """Return a run's row of the summary, as column name to text of the cell; "" is not measured.
 
     Args:
         run: The run's folder.
-        name: Its name in the summary.
+        name: The run's name in the summary.
 
     Returns:
-        ``run``, the overrides by their keys, ``RESULTS``, and what only some have, such as ``lr_suggested``. A run
-        whose run.json is missing or broken has status ``unfinished`` and an ``error`` that says so.
+        ``run``, the overrides by key, ``RESULTS``, and columns that only some runs have, such as ``lr_suggested``. A
+        run whose run.json is missing or broken has the status ``unfinished`` and an ``error``.
+
+    Raises:
+        ValueError: The list of overrides is broken.
     """
     overrides = dict(read_overrides(run))
     seed = overrides.pop("seed", None)
@@ -55,12 +58,12 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
 
 
 def override_keys(columns: Sequence[str]) -> list[str]:
-    """Return those of the columns that are overrides: they stand between the run's name and its seed."""
+    """Return the columns that are overrides, which lie between the run's name and its seed."""
     return list(columns[1 : columns.index(RESULTS[0])]) if RESULTS[0] in columns else []
 
 
 def read_overrides(run: Path) -> list[tuple[str, Any]]:
-    """Return a run's own overrides as (key, typed value); none where it was not Hydra that ran it.
+    """Return a run's overrides as (key, typed value); none for a run without Hydra.
 
     Raises:
         ValueError: The list of overrides is broken.
@@ -73,26 +76,26 @@ def read_overrides(run: Path) -> list[tuple[str, Any]]:
 
 
 def read_value(run: Path, key: str) -> str:
-    """Return what a run used for a key that it did not override: an option's name or a value, "" where it has none."""
+    """Return a run's option or value for a key that it did not override; "" if its config has no such key."""
     try:
-        found: Any = _load_yaml(run / ".hydra" / "config.yaml")
+        value: Any = _load_yaml(run / ".hydra" / "config.yaml")
         for part in key.split("."):
-            found = found[part] if isinstance(found, Mapping) else None
-        if isinstance(found, Mapping):
-            found = _load_yaml(run / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["choices"].get(key)
+            value = value[part] if isinstance(value, Mapping) else None
+        if isinstance(value, Mapping):
+            value = _load_yaml(run / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["choices"].get(key)
     except (OSError, ValueError, KeyError):
         return ""
-    return text(found)
+    return text(value)
 
 
 def text(value: Any) -> str:
-    """Return a value as a cell: true, 0.1, relu; "" for None; always one line."""
+    """Return a value as the text of a cell in one line, such as ``true``, ``0.1`` or ``relu``; None becomes ""."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else " ".join(str(value).split("\n"))
 
 
-@cache  # a sweep repeats few overrides very often
+@cache  # the runs of a sweep share most of their overrides
 def _typed(override: str) -> tuple[str, Any]:
     """Return key and value of an override as Hydra reads them; a collection stays text."""
     try:
@@ -107,7 +110,7 @@ def _typed(override: str) -> tuple[str, Any]:
 
 
 def _load_yaml(path: Path) -> Any:
-    # Hydra's files can be read by libyaml, ten times as fast as by PyYAML; a sweep has thousands of them.
+    # libyaml is ten times as fast as PyYAML's own parser, and a large sweep has thousands of files.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return yaml.load(path.read_text(encoding="utf-8"), loader)
@@ -116,7 +119,7 @@ def _load_yaml(path: Path) -> Any:
 
 
 def _best(run: Path) -> dict[str, float]:
-    """Return the best finite figures of metrics.csv under ``best_…``; none where the table is missing or broken."""
+    """Return the best finite values of metrics.csv as ``best_NAME``; none if the table is missing or broken."""
     try:
         columns = read_columns(run / "metrics.csv", tuple(_BEST))
         series = {name: [float(cell) for cell in cells if cell] for name, cells in columns.items()}

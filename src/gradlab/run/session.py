@@ -1,4 +1,4 @@
-"""A run from its first step to its run.json."""
+"""Session of a run: its state between the first step and the writing of run.json."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ from gradlab.train.loop import Loop
 
 @dataclass(kw_only=True)
 class Start:
-    """A checked config, and what the folder holds of its run before anything is built.
+    """A checked config, and the earlier state of its run in the folder.
 
     Attributes:
-        record: The run's run.json, if it is finished; otherwise the beginning of one.
-        config: The config as plain dictionaries, as it was given.
+        record: The run's run.json if it is finished; otherwise the first entries of a new one.
+        config: The config as plain dictionaries, before ``optimizer.lr=auto`` is replaced.
         choices: The option chosen of each group.
         gate: The limits that the finished run must keep.
         finished: Whether the folder holds the finished run.
-        saved: The checkpoint to resume from; None where the run starts at step 0.
+        saved: The checkpoint to resume from; None if the run starts at step 0.
     """
 
     record: RunRecord
@@ -47,20 +47,20 @@ class Start:
 
 @dataclass(kw_only=True)
 class Session:
-    """A run between its first step and its run.json.
+    """A run between its first step and the writing of run.json.
 
     Attributes:
         cfg: The config, with a number for the learning rate.
-        folder: Where the files go.
-        record: What is known so far; at the end the content of run.json.
-        start: What was known before anything was built.
-        loop: The training.
-        history: The tables.
-        forecast: The theory's prediction of step 0, or why there is none.
-        samples: Number of samples in that step.
-        thresholds: What counts as a fault.
-        lr_range: Result of the range test that chose the learning rate; None where there was none.
-        began: Start on the monotonic clock, shifted back by the seconds that a resumed run took before.
+        folder: The run's folder.
+        record: The content of run.json so far.
+        start: The checked config and the checkpoint.
+        loop: The training loop.
+        history: Writer of the tables.
+        forecast: The theory's prediction for step 0, or the reason why there is none.
+        samples: Number of samples in step 0.
+        thresholds: Thresholds of the diagnosis.
+        lr_range: Result of the range test that chose the learning rate; None if there was none.
+        began: Start in seconds on the monotonic clock, minus the duration before the run was resumed.
     """
 
     cfg: DictConfig
@@ -79,7 +79,7 @@ class Session:
         """Write checkpoint.pt.
 
         Args:
-            seconds: How long the run took so far; by default the time since it began.
+            seconds: Duration of the run so far; by default the time since it began.
         """
         seconds = time.monotonic() - self.began if seconds is None else seconds
         state = {"history": self.history.state_dict(), "seconds": seconds, "lr_range": self.lr_range}
@@ -91,13 +91,13 @@ class Session:
         checkpoint.save(self.folder / "checkpoint.pt", self.loop, run=state | identity)
 
     def end(self, *, warnings: Sequence[str] = (), seconds: float | None = None) -> None:
-        """Diagnose what was recorded, compare it with theory, and write run.json.
+        """Diagnose the recorded tables, compare them with theory, and write run.json.
 
         run.json is written last: if it exists, every other file is complete.
 
         Args:
             warnings: Further warnings.
-            seconds: How long the run took; by default the time since it began.
+            seconds: Duration of the run; by default the time since it began.
         """
         loop, record = self.loop, self.record
         seconds = time.monotonic() - self.began if seconds is None else seconds
@@ -138,23 +138,26 @@ def open_session(
     environment: Environment,
     lr_range: RangeRecord | None = None,
 ) -> Session:
-    """Begin a run's tables, or resume them with the training from a checkpoint.
+    """Open a run's tables, and restore the tables and the loop if there is a checkpoint.
 
     Args:
         cfg: The config, with a number for the learning rate.
-        folder: Where the files go.
-        record: What is known so far.
-        loop: The training, freshly built.
-        start: What was known before anything was built, among it the checkpoint.
-        environment: Of this process.
-        lr_range: Result of the range test that chose the learning rate; None where there was none.
+        folder: The run's folder.
+        record: The content of run.json so far.
+        loop: The training loop, freshly built.
+        start: The checked config and the checkpoint.
+        environment: Environment of this process.
+        lr_range: Result of the range test that chose the learning rate; None if there was none.
+
+    Raises:
+        GradlabError: A table has lost rows since the checkpoint.
     """
     saved = start.saved
     thresholds = build.build(cfg.diagnosis, "diagnosis")
     record["environment"] = environment.copy()
     history = History(folder, state=saved and saved["history"])
     inputs = peek(loop.batches)
-    forecast = predict(loop.model, inputs)  # of the first step: a checkpoint's weights come later
+    forecast = predict(loop.model, inputs)  # for step 0, so before the checkpoint's weights are loaded
     if cfg.train.measure_only and (rows := critical_rows(loop.model, inputs)):
         table = Table(folder / "critical_line.csv", CRITICAL)
         table.write(rows)

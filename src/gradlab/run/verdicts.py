@@ -1,4 +1,4 @@
-"""From the files of a run to the verdicts of its run.json; torch is never imported."""
+"""Diagnosis of a run from its files, without importing torch."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,8 +18,8 @@ from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.diagnosis.verdict import Verdict, VerdictRecord
 from gradlab.run.observations import Observation, observe
 
-_STEPS = 400  # recorded steps that are read, evenly spread over the run
-_MOMENTS = 40  # the same of timesteps.csv, which has a row for each time step
+_STEPS = 400  # largest number of recorded steps to read, evenly spread over the run
+_TIMESTEPS_STEPS = 40  # the same for timesteps.csv, which has a row for each time step
 _COLUMNS = (
     "preactivation_norm", "preactivation_std", "activation_std", "preactivation_grad_norm", "activation_grad_norm",
     "weight_norm", "update_ratio", "saturated_fraction", "dead_fraction", "skip_grad_norm",
@@ -37,19 +37,19 @@ def judge(
     observations: Iterable[Observation] | None = None,
     smallest: float | None = None,
 ) -> list[VerdictRecord]:
-    """Return all verdicts of a run: on its initial gradient flow, the other faults, on its final gradient flow.
+    """Return all verdicts of a run: on its initial gradient flow, on other faults, and on its final gradient flow.
 
-    One of them is the root cause, unless nothing is wrong. A fault that an observation shows too is not listed twice:
-    the final observation stands for it, or else the initial one.
+    If there is a fault, one verdict is the root cause. A fault that a verdict on the flow also names is listed once,
+    as the final verdict on the flow, or as the initial one if the final one does not name it.
 
     Args:
-        folder: The run's folder, its tables complete.
-        record: Its run.json as far as it is known: ``status, hidden_layers`` and, if known, ``chance``.
-        limits: What counts as a fault.
-        config: The run's config as plain dictionaries; empty where there is none.
-        choices: The option chosen of each group; empty where that is not known.
-        observations: The result of `observe`, if it is at hand.
-        smallest: Smallest normal number of the gradients' type; by default that of the config's ``train.dtype``.
+        folder: The run's folder, with complete tables.
+        record: The content of run.json so far, of which ``status``, ``hidden_layers`` and ``chance`` are used.
+        limits: Thresholds of the diagnosis.
+        config: The run's config as plain dictionaries; empty if there is none.
+        choices: The option chosen of each group; empty if unknown.
+        observations: The result of `observe`, to avoid computing it again.
+        smallest: Smallest normal number of the gradients' dtype; by default that of the config's ``train.dtype``.
 
     Raises:
         OSError: A table cannot be read.
@@ -59,9 +59,9 @@ def judge(
         return []
     evidence = read_evidence(folder, record, config=config)
     facts = read_facts(config, choices)
-    found = observe(folder, record) if observations is None else observations
+    observed = observe(folder, record) if observations is None else observations
     smallest = evidence.setting.smallest if smallest is None else smallest
-    flow = [(one.when, _diagnose(one, limits, smallest=smallest)) for one in found if one.step is not None]
+    flow = [(item.when, _diagnose(item, limits, smallest=smallest)) for item in observed if item.step is not None]
     place = {(verdict.name, verdict.over): place for place, (_, verdict) in enumerate(flow)}  # final after initial
     faults = {place.get((fault.name, fault.over), fault): fault for fault in diagnose(evidence, limits)}
     cause = next(iter(faults), None)
@@ -70,19 +70,19 @@ def judge(
         remedies = remedies_for(verdict.name, facts) if key in faults else []
         return described(verdict, when=when, root_cause=key == cause, remedies=remedies)
 
-    observed = [describe(key, verdict, when) for key, (when, verdict) in enumerate(flow)]
+    on_flow = [describe(key, verdict, when) for key, (when, verdict) in enumerate(flow)]
     others = [describe(key, fault, "final") for key, fault in faults.items() if isinstance(key, Verdict)]
     initial = sum(when == "initial" for when, _ in flow)
-    return [*observed[:initial], *others, *observed[initial:]]
+    return [*on_flow[:initial], *others, *on_flow[initial:]]
 
 
 def read_evidence(folder: Path, record: RunRecord, *, config: Mapping[str, Any]) -> Evidence:
-    """Return the tables of a run as arrays for the rules.
+    """Return the tables of a run as arrays for the rules of the diagnosis.
 
     Args:
         folder: The run's folder.
-        record: Its run.json, as far as it is known.
-        config: Its config as plain dictionaries; empty where there is none.
+        record: The content of run.json so far.
+        config: The run's config as plain dictionaries; empty if there is none.
 
     Raises:
         OSError: ``gradients.csv`` cannot be read.
@@ -115,13 +115,13 @@ def read_evidence(folder: Path, record: RunRecord, *, config: Mapping[str, Any])
 def described(
     verdict: Verdict, *, when: str, root_cause: bool = False, remedies: Iterable[Remedy] = ()
 ) -> VerdictRecord:
-    """Return a verdict as run.json has it.
+    """Return a verdict in the form of run.json.
 
     Args:
         verdict: The verdict.
         when: ``initial`` or ``final``.
         root_cause: Whether it explains the others.
-        remedies: What may help, the most promising first.
+        remedies: Remedies, the most promising first.
     """
     return {
         "when": when,
@@ -142,24 +142,26 @@ def described(
     }
 
 
-def _diagnose(one: Observation, limits: Thresholds, *, smallest: float) -> Verdict:
-    verdict = diagnose_flow(one.places, one.received, limits, smallest=smallest, axis=one.axis)
-    return detailed(verdict, one.places, one.received, limits, axis=one.axis, step=one.step or 0, column=one.column)
+def _diagnose(item: Observation, limits: Thresholds, *, smallest: float) -> Verdict:
+    verdict = diagnose_flow(item.places, item.received, limits, smallest=smallest, axis=item.axis)
+    return detailed(
+        verdict, item.places, item.received, limits, axis=item.axis, step=item.step or 0, column=item.column
+    )
 
 
 def _read_times(path: Path) -> tuple[Array, Array]:
-    """Return the recorded steps, and the gradient norms [steps, T] of the first layer's state that remembers."""
+    """Return the recorded steps (S,), and the gradient norms (S, T) of the first recurrent layer's memory."""
     if not path.exists():
         return np.empty(0), np.empty((0, 0))
     column = _header(path)[-1]
-    cells = read_columns(path, ["step", "depth_index", "time", column], steps=_MOMENTS)
+    cells = read_columns(path, ["step", "depth_index", "time", column], steps=_TIMESTEPS_STEPS)
     depths = numbers(cells["depth_index"]).filled(np.nan)
     first = depths == depths.min(initial=np.inf)
     steps, times = (numbers(cells[name]).filled(np.nan)[first] for name in ("step", "time"))
-    found = np.unique(steps)
-    table = np.full((len(found), int(times.max(initial=-1)) + 1), np.nan)
-    table[np.searchsorted(found, steps), times.astype(int)] = _plain(numbers(cells[column]))[first]
-    return found, table
+    unique_steps = np.unique(steps)
+    table = np.full((len(unique_steps), int(times.max(initial=-1)) + 1), np.nan)
+    table[np.searchsorted(unique_steps, steps), times.astype(int)] = _plain(numbers(cells[column]))[first]
+    return unique_steps, table
 
 
 def _header(path: Path) -> list[str]:
@@ -168,6 +170,6 @@ def _header(path: Path) -> list[str]:
 
 
 def _plain(column: np.ma.MaskedArray) -> Array:
-    """Return a masked column as a plain one: nan is "not measured", and inf "not a finite number"."""
+    """Return a masked column as a plain one: masked cells become nan, and nan and infinities become inf."""
     values = np.where(np.isfinite(column.data), column.data, np.inf)
     return np.where(np.ma.getmaskarray(column), np.nan, values)
