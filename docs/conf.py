@@ -38,6 +38,7 @@ napoleon_numpy_docstring = False
 html_theme = "pydata_sphinx_theme"
 html_title = "gradlab"
 html_context = {"default_mode": "auto"}  # else the theme logs an error on the first visit
+html_sidebars = {name: [] for name in ("benchmarks", "results", "symptoms")}  # pages without a section
 html_static_path = ["_static"]
 html_css_files = ["gradlab.css"]
 html_show_sourcelink = False

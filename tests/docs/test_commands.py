@@ -1,14 +1,12 @@
 """What README and the documentation show: each command is one, each override composes, each page runs."""
 
-import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from hydra.errors import HydraException
 from tests.support import shown
+from tests.support.forked import Forked
 from tests.support.running import compose_config
 
 from gradlab.api.through_hydra import config_dirs
@@ -17,7 +15,6 @@ from gradlab.config.build import check
 from gradlab.errors import GradlabError
 
 PAGES = [page for page in shown.pages() if shown.shown(page) or shown.commands_of(page)]
-BIN = Path(sys.executable).parent
 
 
 def named(page: Path) -> str:
@@ -77,41 +74,41 @@ def write_files(page, folder):
             path.write_text(block.text, encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def forked():
+    with Forked() as process:
+        yield process
+
+
 @pytest.mark.docs
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_a_page_s_commands_and_code_run_in_order(page, tmp_path):
+def test_a_page_s_commands_and_code_run_in_order(page, tmp_path, forked):
     write_files(page, tmp_path)
     for block in shown.shown(page):
+        where = f"{named(page)}:{block.line}"
         if block.language == "python" and not block.file:
-            run([sys.executable, "-c", block.text], tmp_path, f"{named(page)}:{block.line}")
+            (tmp_path / "shown.py").write_text(block.text, encoding="utf-8")
+            code, printed = forked.run("python", ["shown.py"], tmp_path)
+            assert code == 0, f"{where}\n{printed}"
         for command in shown.gradlab_commands(block):
-            if words := runnable(command, tmp_path):
-                run(words, tmp_path, f"{command.where}: {command.program} {' '.join(command.words)}")
+            words = runnable(command, tmp_path)
+            if words is not None:
+                code, printed = forked.run(command.program, words, tmp_path)
+                assert code in (0, 3), f"{where}: {command.program} {' '.join(words)}\n{printed}"
 
 
 def runnable(command, folder):
-    """The words to run, None where the command is too long for a test, or is about folders that are not there."""
-    program = str(BIN / command.program)
+    """The arguments to run, None where a command is too long for a test, or is about folders that are not there."""
     if command.program == "python":
-        return [program, *command.words]
+        return list(command.words)
     if command.program != "gradlab":
         paths = [word for word in command.words if "/" in word and not word.startswith("-")]
         there = all((folder / path).exists() for path in paths)
-        return [program, *command.words] if there and "--open" not in command.words else None
+        return list(command.words) if there and "--open" not in command.words else None
     if any(text.startswith(("hydra/sweeper=", "experiment=")) for text in command.overrides):
         return None  # the gallery runs experiments; sweepers have tests of their own
-    if shown.needs_plugin(command) or len(command.words) != len([*command.overrides, *flags(command)]):
+    if shown.needs_plugin(command):
         return None
     if command.sweeps and len(shown.combinations(command.overrides)) > shown.FEW_RUNS:
         return None
-    return [program, *(shown.quickened(command) if command.overrides or not command.words else command.words)]
-
-
-def flags(command):
-    return [word for word in command.words if word not in command.overrides]
-
-
-def run(words, folder, where):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=900, check=False, env=environment)
-    assert done.returncode in (0, 3), f"{where}\n{done.stdout}\n{done.stderr}"
+    return shown.quickened(command)

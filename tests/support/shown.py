@@ -118,6 +118,8 @@ def needs_plugin(command: Command) -> bool:
 
 
 def quickened(command: Command) -> list[str]:
-    """A command's words with few steps, where it does not say how long it trains."""
+    """A command's words with few steps, where it trains and does not say for how long."""
+    if not command.overrides and command.words:
+        return list(command.words)  # --help and its like
     long = [word for word in command.words if re.match(r"(train|experiment)=|train\.(steps|resume|grow|freeze)=", word)]
     return [*command.words, "figures=false"] if long else [*command.words, "train=smoke", "figures=false"]
