@@ -5,13 +5,11 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 from unittest.mock import patch
 
 import hydra.version
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.singleton import Singleton
 
 
 @contextmanager
@@ -38,7 +36,6 @@ def restored(words: Sequence[str]) -> Iterator[None]:
 @contextmanager
 def _hydra() -> Iterator[None]:
     """Give the block a Hydra that is not initialized yet, whatever the session has done with Hydra."""
-    instances = Singleton._instances
     version_base = getattr(hydra.version, "VersionBase", None)  # Hydra 1.4 has none
     kinds = [GlobalHydra, HydraConfig, *([version_base] if version_base else [])]
     before = {kind: vars(kind()).copy() for kind in kinds}
@@ -48,8 +45,7 @@ def _hydra() -> Iterator[None]:
         yield
     finally:
         for kind, attributes in before.items():
-            instance: Any = instances[kind]
-            vars(instance).update(attributes)
+            vars(kind()).update(attributes)
 
 
 @contextmanager
