@@ -1,4 +1,4 @@
-"""Configs composed once for each choice of options are those that Hydra composes for each run."""
+"""Configs from the cache equal those that Hydra composes for each run."""
 
 import pickle
 import subprocess
@@ -39,25 +39,25 @@ def text(config) -> str:
         ["experiment=amsgrad", "figures=false", "activation=tanh"],
     ],
 )
-def test_the_config_is_hydras(loader, master, overrides):
+def test_the_config_equals_that_of_hydra(loader, master, overrides):
     composer = Composer(loader)
-    for order in (overrides, overrides[::-1]):  # the second time from what is known
+    for order in (overrides, overrides[::-1]):  # the second time from the cache
         ours, theirs = (each.load_sweep_config(master, list(order)) for each in (composer, loader))
         assert text(ours) == text(theirs)
 
 
 @pytest.mark.parametrize("wrong", ["seed=x", "train.stepz=1", "no_such=1", "activation=no_such", "optimizer.no=1"])
-def test_what_hydra_refuses_is_refused_in_its_words(loader, master, wrong):
-    told = []
+def test_errors_are_those_of_hydra(loader, master, wrong):
+    messages = []
     for each in (loader, Composer(loader)):
         with pytest.raises(HydraException) as caught:
             each.load_sweep_config(master, ["seed=1", wrong])
-        told.append((str(caught.value), str(caught.value.__cause__)))
-    assert told[0] == told[1]
+        messages.append((str(caught.value), str(caught.value.__cause__)))
+    assert messages[0] == messages[1]
 
 
 @pytest.mark.parametrize("overrides", [["seed=3", "optimizer=adam", "optimizer.lr=1e-3"], ["train.steps=12"]])
-def test_where_hydras_function_has_moved_hydra_composes_each_run(loader, master, monkeypatch, overrides):
+def test_without_the_private_function_hydra_composes_each_run(loader, master, monkeypatch, overrides):
     monkeypatch.setattr(composing, "find_override_function", lambda: None)
     composer, calls = Composer(loader), []
     theirs = loader.load_sweep_config(master, list(overrides))
@@ -67,8 +67,8 @@ def test_where_hydras_function_has_moved_hydra_composes_each_run(loader, master,
     assert len(calls) == 2
 
 
-def test_a_sweep_runs_where_hydras_function_has_moved(tmp_path):
-    """In a process of its own, as the command `gradlab` does it."""
+def test_a_sweep_runs_without_the_private_function(tmp_path):
+    """In a process of its own, by the command `gradlab`."""
     code = (
         "from gradlab.launch import composing; composing.find_override_function = lambda: None;"
         "from gradlab.cli import main; main()"
@@ -88,7 +88,7 @@ def test_files_are_read_once_for_each_choice_of_options(loader, master, monkeypa
     assert len(calls) == 2
 
 
-def test_what_is_known_travels_to_other_processes(loader, master, monkeypatch):
+def test_the_cache_is_pickled_to_other_processes(loader, master, monkeypatch):
     composer = Composer(loader)
     composer.load_sweep_config(master, ["activation=tanh", "seed=1"])
     there, calls = pickle.loads(pickle.dumps(composer)), []

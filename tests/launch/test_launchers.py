@@ -1,4 +1,4 @@
-"""Sweeps under every launcher, as real processes: what fails or is killed stops nobody else, and alone runs again."""
+"""Sweeps under every launcher, as real processes: failed or killed runs stop no others, and only they are repeated."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from torch import nn
 
 
 def fragile(*, seed: int) -> nn.Module:
-    """tanh; with seed 1 it raises and with seed 2 its process is killed, until there is a file `mended`."""
+    """tanh that raises for seed 1 and kills its process for seed 2, until there is a file `mended`."""
     if not Path("mended").exists():
         if seed == 1:
             raise ValueError("seed 1 is not to my taste")
@@ -57,16 +57,16 @@ def sweep(folder: Path, launcher: str, *more: str) -> subprocess.CompletedProces
         pytest.param("ray", marks=pytest.mark.ray),
     ],
 )
-def test_neither_an_error_nor_a_kill_stops_the_others_and_only_they_run_again(fragile, launcher):
+def test_failed_and_killed_runs_do_not_stop_the_others_and_only_they_run_again(fragile, launcher):
     done = sweep(fragile, launcher)
     assert done.returncode == 1, done.stderr
     assert "2 completed, 0 diverged, 2 failed: s" in done.stdout
-    told = [line for line in done.stderr.splitlines() if line.startswith("gradlab: ")]
-    assert len(told) == 2
-    assert "seed 1 is not to my taste" in told[0]
-    assert "seed=1" in told[0]
-    assert "its process was lost" in told[1]
-    assert "seed=2" in told[1]
+    messages = [line for line in done.stderr.splitlines() if line.startswith("gradlab: ")]
+    assert len(messages) == 2
+    assert "seed 1 is not to my taste" in messages[0]
+    assert "seed=1" in messages[0]
+    assert "its process was lost" in messages[1]
+    assert "seed=2" in messages[1]
     before = {path: path.stat().st_mtime for path in fragile.glob("s/*/gradients.csv")}
     (fragile / "mended").touch()
     again = sweep(fragile, launcher)
@@ -90,7 +90,7 @@ def test_joblib_loses_its_batch_with_a_killed_process_but_no_finished_run(fragil
 
 
 @pytest.mark.optuna
-def test_optuna_searches_numbers_and_groups_and_bears_runs_that_diverge(tmp_path):
+def test_optuna_searches_numbers_and_groups_and_tolerates_diverged_runs(tmp_path):
     search = ("optimizer.lr=choice(0.01,1e4)", "activation=tanh,relu", "hydra.sweeper.n_trials=6")
     sizes = ("train=smoke", "model.depth=3", "model.width=8", "figures=false", "hydra.sweeper.sampler.seed=0")
     done = gradlab(tmp_path, "-m", "hydra/sweeper=optuna", *search, *sizes, "hydra.sweep.dir=s")
@@ -109,7 +109,7 @@ def stub(folder: Path, name: str, text: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IEXEC)
 
 
-# A cluster that begins an array job of two tasks a moment after it was submitted, as submitit files it only then.
+# A cluster that starts an array job of two tasks shortly after its submission, once submitit has written its files.
 SBATCH = """
 import os, re, subprocess, sys
 text = open(sys.argv[-1]).read()

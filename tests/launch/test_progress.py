@@ -17,7 +17,7 @@ def begin(folder, **record):
         (folder / "run.json").write_text(json.dumps(record))
 
 
-def test_the_line_says_what_is_done_and_left():
+def test_the_line_counts_done_and_remaining_runs():
     counts = Counter(completed=8, diverged=1, failed=1)
     assert progress_line(counts, total=40, seconds=60.0) == "9 done, 1 failed, 30 left, about 3 min to go"
     assert progress_line(Counter(), total=4, seconds=1.0) == "0 done, 0 failed, 4 left"
@@ -37,13 +37,13 @@ def test_runs_are_followed_through_their_files(tmp_path, capsys):
         wait_until(lambda: "1 done, 1 failed, 3 left, about" in capsys.readouterr().out)
 
 
-def test_an_interrupt_says_how_to_go_on(tmp_path, capsys):
+def test_an_interrupt_prints_how_to_resume(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt), following([tmp_path / "sweep" / "a"]):
         raise KeyboardInterrupt
-    assert f"hydra.sweep.dir={tmp_path / 'sweep'} runs what is missing" in capsys.readouterr().err
+    assert f"with hydra.sweep.dir={tmp_path / 'sweep'} to run the rest" in capsys.readouterr().err
 
 
-def test_after_an_interrupt_the_summary_has_what_ended(tmp_path, capsys):
+def test_after_an_interrupt_the_summary_has_the_finished_runs(tmp_path, capsys):
     folders = make_sweep(tmp_path, [["activation=relu"], ["activation=tanh"], ["activation=selu"]])
     add_run(tmp_path, folders[0])
     (folders[2] / "run.json").unlink()
@@ -58,7 +58,7 @@ def test_after_an_interrupt_the_summary_has_what_ended(tmp_path, capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("gradlab: summary.csv lacks runs: ")
 
 
-def test_only_a_run_that_did_not_end_is_abandoned(tmp_path):
+def test_only_an_unfinished_run_is_recorded_as_lost(tmp_path):
     begin(tmp_path / "killed")
     begin(tmp_path / "done", status="completed")
     for name in ("killed", "done", "never"):

@@ -1,4 +1,4 @@
-"""A sweep given again launches only the runs that its folder does not hold."""
+"""A repeated sweep launches only the runs that its folder does not hold."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ SMALL = ("train=smoke", "train.steps=2", "train.eval_every=0", "model.depth=3", 
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch, capfd):
-    """Do a sweep in this process, and return its output and the time at which each run was written."""
+    """Return a function that runs a sweep in this process, and returns its output and the time of each table."""
     monkeypatch.chdir(tmp_path)
 
     def do(*more: str) -> tuple[str, dict[str, int]]:
@@ -26,7 +26,7 @@ def sweep(tmp_path, monkeypatch, capfd):
     return do
 
 
-def test_only_what_is_missing_is_launched_and_all_of_it_is_counted(sweep):
+def test_only_missing_runs_are_launched_and_all_are_counted(sweep):
     _, before = sweep()
     failed = Path("s") / min(before) / "run.json"
     failed.write_text(json.dumps(json.loads(failed.read_text()) | {"status": "failed", "error": "a reason"}))
@@ -37,7 +37,7 @@ def test_only_what_is_missing_is_launched_and_all_of_it_is_counted(sweep):
     assert [after[name] == before[name] for name in sorted(before)] == [False, True]
 
 
-def test_another_gate_or_config_in_the_folder_is_not_the_run(sweep):
+def test_a_run_with_another_gate_or_config_is_not_reused(sweep):
     _, before = sweep()
     for path in Path("s").glob("*/.hydra/config.yaml"):
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"gate": {"min_accuracy": 2.0}}))

@@ -1,4 +1,4 @@
-"""What each choice of a full grid does, against effects that were put in."""
+"""Effects of the options of a full grid, on made-up runs with known effects."""
 
 import csv
 from itertools import product
@@ -18,9 +18,9 @@ GRID = {"normalization": ("batch_norm", "none"), "residual": ("none", "identity"
 
 
 def decades_of(normalization, residual, seed, noise):
-    """-12 decades as it is; batch norm +8, a skip +6, both together 3 less than the sum; a seed shifts all alike."""
-    found = -12 + 8 * (normalization == "batch_norm") + 6 * (residual == "identity")
-    return found - 3 * (normalization == "batch_norm" and residual == "identity") - 0.5 * seed + noise
+    """Return -12 decades, +8 for batch norm, +6 for a skip, -3 for both together; a seed shifts all runs equally."""
+    decades = -12 + 8 * (normalization == "batch_norm") + 6 * (residual == "identity")
+    return decades - 3 * (normalization == "batch_norm" and residual == "identity") - 0.5 * seed + noise
 
 
 def read(folder, cells, ratio, **shape):
@@ -40,7 +40,7 @@ def gradient(effects):
     return {(one.kind, one.value, one.other_value): one for one in effects if one.response == "gradient"}
 
 
-def test_effects_are_those_that_were_put_in(tmp_path):
+def test_the_effects_of_made_up_runs_are_recovered(tmp_path):
     found = gradient(find_effects(made(tmp_path)[0]))
     expected = {
         ("alone", "batch_norm", ""): 8, ("alone", "identity", ""): 6, ("average", "batch_norm", ""): 6.5,
@@ -58,7 +58,7 @@ def test_effects_are_those_that_were_put_in(tmp_path):
     assert alone.sentence == f"batch_norm alone: +{alone.effect:.3g} decades [{alone.low:.3g}, {alone.high:.3g}]"
 
 
-def test_what_is_no_full_grid_has_no_effects(tmp_path):
+def test_a_grid_that_is_not_full_has_no_effects(tmp_path):
     whole, _ = made(tmp_path)
     less = Sweep(whole.name, whole.table.iloc[1:], whole.keys, whole.folders[1:])
     table = whole.table.copy()
@@ -68,13 +68,13 @@ def test_what_is_no_full_grid_has_no_effects(tmp_path):
     assert find_effects(less) == find_effects(twice) == find_effects(seeds) == []
 
 
-def test_a_run_that_did_not_complete_is_compared_with_none(tmp_path):
+def test_a_run_that_did_not_complete_is_left_out(tmp_path):
     sweep, _ = made(tmp_path, status=lambda number: "diverged" if number == 0 else "completed")
     losses = [one for one in find_effects(sweep) if one.response == "loss" and one.kind == "pair"]
     assert [one.seeds for one in losses] == [5]
 
 
-def test_effects_stand_in_a_table_and_in_the_report(tmp_path):
+def test_effects_are_in_a_table_and_in_the_report(tmp_path):
     sweep, runs = made(tmp_path)
     rebuild(tmp_path, runs)
     rows = list(csv.DictReader((tmp_path / FILE).read_text().splitlines()))
@@ -84,7 +84,7 @@ def test_effects_stand_in_a_table_and_in_the_report(tmp_path):
     assert not (tmp_path / FILE).exists()
 
 
-def test_few_seeds_have_the_interval_of_student(tmp_path):
+def test_few_seeds_have_a_student_t_interval(tmp_path):
     changes = [1.0, 2.0, 4.0]
     cells = [{"activation": name, "seed": seed} for name in ("relu", "tanh") for seed in range(3)]
     sweep, _ = read(tmp_path, cells, [1e-8] * 3 + [10 ** (change - 8) for change in changes])

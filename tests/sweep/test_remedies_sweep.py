@@ -1,4 +1,4 @@
-"""What a remedies sweep runs, how its outcomes are ranked, and that all of it comes from files."""
+"""Remedies sweep: its plan, the ranking of its outcomes, and the tables rebuilt from its files."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ RATE = remedy("rate", "optimizer.lr=0.05")
 HE = remedy("he", "initializer=kaiming_normal")
 
 
-def test_a_remedy_takes_the_place_of_what_the_user_said():
+def test_a_remedy_replaces_the_overrides_of_the_user():
     assert combined(["activation=sigmoid", "seed=1"], ["activation=relu"]) == ["seed=1", "activation=relu"]
     assert combined(["optimizer=sgd", "optimizer.lr=0.5"], ["optimizer=adam"]) == ["optimizer=adam"]
     assert combined(["optimizer=sgd", "optimizer.lr=0.5"], ["optimizer.lr=1"]) == ["optimizer=sgd", "optimizer.lr=1"]
@@ -57,7 +57,7 @@ def test_remedies_of_one_group_exclude_each_other():
     assert exclusive(["model=gru"], ["activation=relu", "recurrent_initializer=identity"])
 
 
-def test_the_runs_are_those_of_all_seeds_under_their_own_names():
+def test_each_remedy_runs_with_every_seed_in_a_folder_of_its_own():
     trials, lines = alone(COMMAND, [RELU, ADAM])
     assert [trial.name for trial in trials] == [BASE, "relu", "adam"]
     assert lines[0] == ["activation=sigmoid", "optimizer.lr=0.5", "train.steps=30", "seed=7"]
@@ -68,14 +68,14 @@ def test_the_runs_are_those_of_all_seeds_under_their_own_names():
     assert [name for trial in trials for name in trial.folders] == [run_name(line) for line in lines]
 
 
-def test_the_best_pairs_are_of_two_strategies_that_go_together():
+def test_the_best_pairs_combine_compatible_strategies():
     trials, lines = best_pairs(COMMAND, [RELU, HE, ADAM, RATE], count=2)
     assert [trial.name for trial in trials] == ["relu + adam", "relu + rate"]
     assert len(lines) == 4
     assert best_pairs(COMMAND, [RATE, ADAM], count=2) == ([], [])
 
 
-def test_random_pairs_are_drawn_anew_for_other_seeds():
+def test_random_pairs_depend_on_the_seed():
     pool = [RELU, ADAM, *(remedy(name, f"data.{name}=1") for name in "abcdef")]
     (trial,), lines = random_pairs(COMMAND, pool, count=5)
     assert len(trial.folders) == len(lines) == 5
@@ -97,13 +97,13 @@ def test_larger_nets_take_fewer_steps():
     assert steps("other") == 600
 
 
-def test_tiers_are_what_the_best_of_them_cannot_be_told_from():
+def test_a_tier_holds_those_whose_intervals_overlap_that_of_the_best():
     assert tiers([(1, 2), (1.5, 3), (2.5, 4), (3.9, 5), (4.1, 6)]) == [1, 1, 2, 2, 3]
     assert tiers([(1, 2), (2.03, 3), (3.07, 4)]) == [1, 1, 2], "2% make no difference"
     assert tiers([]) == []
 
 
-def test_the_interval_is_that_of_the_geometric_mean_over_seeds():
+def test_the_interval_covers_the_geometric_mean_over_seeds():
     generator = np.random.default_rng(3)
     many = np.exp(generator.normal(0.0, 0.5, (50, 1)))
     draws = np.exp(np.log(many[generator.integers(50, size=(4000, 50)), 0]).mean(axis=1))
@@ -119,7 +119,7 @@ def test_the_interval_is_that_of_the_geometric_mean_over_seeds():
 
 
 def made_study(folder, *, losses, guessing=None):
-    """Write the runs of a remedies sweep whose losses are given by remedy and seed; nan for one that diverged."""
+    """Write the runs of a remedies sweep with given losses by remedy and seed; nan is a run that diverged."""
     remedies = [remedy(name, f"x={name}") for name in losses if name != BASE]
     trials, lines = alone(COMMAND, remedies)
     write_plan(folder, COMMAND, trials)
@@ -140,7 +140,7 @@ def made_study(folder, *, losses, guessing=None):
 LOSSES = {BASE: (2.0, 2.2), "good": (0.1, 0.2), "as good": (0.15, 0.3), "none": (2.1, 2.3), "bad": (nan, nan)}
 
 
-def test_outcomes_are_ranked_and_what_did_not_complete_is_last(tmp_path):
+def test_outcomes_are_ranked_and_incomplete_ones_are_last(tmp_path):
     made_study(tmp_path, losses=LOSSES)
     found = read_outcomes(tmp_path, read_plan(tmp_path))
     assert [(one.trial.name, one.rank, one.tier) for one in found] == [
@@ -154,14 +154,14 @@ def test_outcomes_are_ranked_and_what_did_not_complete_is_last(tmp_path):
     assert found[-1].status == "2 of 2 diverged"
 
 
-def test_what_does_no_better_than_guessing_shares_the_last_tier(tmp_path):
+def test_outcomes_no_better_than_chance_share_the_last_tier(tmp_path):
     losses = {BASE: (2.0, 2.2), "good": (0.1, 0.2), "worse": (2.3, 2.31), "far worse": (3.0, 3.1)}
     made_study(tmp_path, losses=losses, guessing=2.25)
     found = read_outcomes(tmp_path, read_plan(tmp_path))
     assert [(one.trial.name, one.tier) for one in found] == [("good", 1), (BASE, 2), ("worse", 3), ("far worse", 3)]
 
 
-def test_everything_is_made_again_from_the_files(tmp_path):
+def test_tables_and_report_are_rebuilt_from_the_files(tmp_path):
     trials = made_study(tmp_path, losses=LOSSES)
     rebuild(tmp_path, [tmp_path / name for trial in trials for name in trial.folders])
     first = (tmp_path / "remedies.csv").read_text()
@@ -177,7 +177,7 @@ def test_everything_is_made_again_from_the_files(tmp_path):
     assert (tmp_path / "remedies.csv").read_text() == first
 
 
-def test_a_ratio_is_over_time_where_there_is_time():
+def test_the_gradient_ratio_of_a_recurrent_net_is_over_time():
     assert gradient_ratio({"time_gradient_ratio_initial": 0.1, "gradient_ratio_initial": 1.0}, "initial") == 0.1
     assert np.isnan(gradient_ratio({"gradient_ratio_initial": None}, "initial"))
     assert [decades(value) for value in (0.0, 100.0, inf)] == [-inf, 2.0, inf]
@@ -195,7 +195,7 @@ def gradlab(monkeypatch, *words):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["activation=sigmoid,tanh"], "activation=sigmoid,tanh: hydra/sweeper=remedies takes one config; "),
         (["experiment=he_vs_xavier"], "takes one config, and this experiment sweeps initializer"),
@@ -203,10 +203,10 @@ def gradlab(monkeypatch, *words):
         (["hydra.sweeper.seeds=0"], "hydra.sweeper.seeds must be an integer of at least 1, got 0"),
     ],
 )
-def test_what_is_no_config_to_mend_is_refused_in_a_line(words, told, tmp_path, monkeypatch, capsys):
+def test_a_config_without_one_training_is_refused_in_a_line(words, message, tmp_path, monkeypatch, capsys):
     assert gradlab(monkeypatch, *words, f"hydra.sweep.dir={tmp_path}") == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert message in line
 
 
 def sweep_and_read(monkeypatch, folder, net):

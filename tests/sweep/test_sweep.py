@@ -87,7 +87,7 @@ def test_the_summary_grows_with_every_run(tmp_path):
     assert not (tmp_path / "alone" / "summary.csv").exists()
 
 
-def test_a_sweep_ends_with_its_report_unless_it_wants_no_figures(tmp_path):
+def test_a_sweep_writes_its_report_unless_figures_are_off(tmp_path):
     for wanted in (True, False):
         folder = tmp_path / str(wanted)
         for run in make_sweep(folder, [["seed=0"], ["seed=1"]]):
@@ -98,7 +98,7 @@ def test_a_sweep_ends_with_its_report_unless_it_wants_no_figures(tmp_path):
         assert (folder / "report.html").exists() == wanted
 
 
-def test_a_report_that_fails_hides_nothing(tmp_path, capsys, monkeypatch):
+def test_a_failed_report_does_not_hide_the_results(tmp_path, capsys, monkeypatch):
     record(tmp_path, "a", status="failed", error="why")
 
     def broken(*arguments, **options):

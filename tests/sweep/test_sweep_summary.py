@@ -1,4 +1,4 @@
-"""The tables of a sweep: what a row says, and that none is lost."""
+"""Tables of a sweep: content of a row, aggregation over seeds, and concurrent writes."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def test_overrides_are_read_as_hydra_reads_them(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_row_tells_the_run(tmp_path):
+def test_a_row_describes_the_run(tmp_path):
     (run,) = make_sweep(tmp_path, [["activation=relu", "seed=3"]], accuracy=lambda number: 0.25)
     rows = [(0, 2.0, 0.1, 3.0), (10, 0.5, 0.7, 0.9), (20, "nan", "", "inf")]
     text = "step,train_loss,eval_accuracy,eval_loss\n" + "".join(",".join(map(str, row)) + "\n" for row in rows)
@@ -70,7 +70,7 @@ def test_a_killed_run_is_unfinished(tmp_path):
     assert (row["status"], row["seed"], row["error"]) == ("unfinished", "2", "it left no readable run.json")
 
 
-def test_one_run_after_the_other_gives_the_same_table_as_all_at_once(tmp_path):
+def test_runs_added_one_by_one_give_the_same_table_as_all_at_once(tmp_path):
     runs = make_sweep(
         tmp_path, [[f"activation={name}", f"seed={seed}"] for name in ("relu", "tanh") for seed in (0, 1, 2)]
     )
@@ -84,7 +84,7 @@ def test_one_run_after_the_other_gives_the_same_table_as_all_at_once(tmp_path):
     assert [(row["activation"], row["n"]) for row in grown[1][1]] == [("relu", "3"), ("tanh", "3")]
 
 
-def test_a_run_done_again_replaces_its_row(tmp_path):
+def test_a_repeated_run_replaces_its_row(tmp_path):
     runs = make_sweep(tmp_path, [[f"x='{number}, {number}'"] for number in range(12)], status=lambda number: "failed")
     for run in runs:
         add_run(tmp_path, run)
@@ -126,7 +126,7 @@ def test_a_key_that_only_later_runs_override_gets_a_column(tmp_path):
     assert found == [("3", "relu"), ("128", "tanh")], "what a run did not override is looked up in its config"
 
 
-def test_runs_of_two_sweeps_are_told_apart(tmp_path):
+def test_runs_of_two_sweeps_have_different_names(tmp_path):
     runs = [run for name in "ab" for run in make_sweep(tmp_path / name, [["seed=1"]])]
     summarize(tmp_path, runs)
     assert [(row["run"], row["sweep"]) for row in read_rows(tmp_path / SUMMARY)[1]] == [
@@ -135,7 +135,7 @@ def test_runs_of_two_sweeps_are_told_apart(tmp_path):
     ]
 
 
-def test_runs_that_end_in_many_processes_at_once_lose_no_row(tmp_path):
+def test_no_row_is_lost_when_many_processes_add_runs_at_once(tmp_path):
     runs = make_sweep(tmp_path, [[f"seed={seed}"] for seed in range(60)], steps=())
     code = (
         "import sys; from pathlib import Path; from gradlab.sweep.summary import add_run\n"
@@ -175,7 +175,7 @@ def test_configs_are_aggregated_over_their_seeds(tmp_path):
 
 
 def test_a_further_run_costs_the_same_in_a_sweep_of_thousands(tmp_path):
-    """A row is put into the table's text; rewriting the table row by row would take minutes in all."""
+    """A row is inserted into the table's text, because rewriting the whole table for each run would take minutes."""
 
     def calls(before):
         folder = tmp_path / str(before)

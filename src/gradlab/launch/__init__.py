@@ -1,1 +1,1 @@
-"""What Hydra's launchers need: composing, reuse, progress, lost runs."""
+"""Support for Hydra's launchers: composing configs, reuse of finished runs, progress, lost runs."""

@@ -1,8 +1,8 @@
-"""The configs of a sweep, composed once for each distinct choice of options; plain values are put on top.
+"""Cache of a sweep's composed configs, one for each distinct choice of options; plain values are applied to a copy.
 
-Hydra composes a config from its files for every run, and does it twice: once to see whether it can, once to use it.
-Here the files are read again only where another option of a group is chosen. Values go through Hydra's own function, so
-what is accepted, how it is converted and what an error says are the same.
+Hydra composes the config of every run from its files, twice: once to check it, once to use it. With the cache the files
+are read only for a new choice of options. Values are applied by Hydra's own function, so that checks, conversions and
+error messages are the same.
 """
 
 import copy
@@ -21,25 +21,25 @@ from gradlab.config.hydra_private import find_override_function, write_own_overr
 
 
 class Composer:
-    """Takes the place of a config loader for the runs of one sweep.
+    """Config loader that caches the composed configs of one sweep.
 
     Args:
-        loader: Hydra's own, which answers for everything else too.
+        loader: Hydra's config loader, to which all other calls are forwarded.
     """
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
         self._groups: set[str] | None = None
-        # Pickled, because that makes a copy six times as fast as copy.deepcopy does.
+        # Pickled configs by choice of options: unpickling is six times as fast as copy.deepcopy.
         self._known: dict[tuple[str, ...], bytes] = {}
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # among them those that pickle asks for before there is a loader
+        if name.startswith("_"):  # pickle looks up private names before self._loader exists
             raise AttributeError(name)
         return getattr(self._loader, name)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Return the config of one run, as Hydra composes it.
+        """Return the config of one run, equal to the one that Hydra composes.
 
         Args:
             master_config: The config of the sweep.
@@ -50,17 +50,18 @@ class Composer:
         """
         apply = find_override_function()
         parsed = OverridesParser.create().parse_overrides(overrides=sweep_overrides)
-        ordered = any(each.is_add() or each.is_force_add() or each.is_delete() for each in parsed)  # their order counts
+        # Overrides that add or delete keys depend on their order.
+        ordered = any(item.is_add() or item.is_force_add() or item.is_delete() for item in parsed)
         if ordered or apply is None:
             return self._loader.load_sweep_config(master_config, sweep_overrides)
-        plain = [each for each in parsed if self._is_plain(each)]
-        chosen = [text for text, each in zip(sweep_overrides, parsed, strict=True) if not self._is_plain(each)]
+        plain = [item for item in parsed if self._is_plain(item)]
+        chosen = [text for text, item in zip(sweep_overrides, parsed, strict=True) if not self._is_plain(item)]
         config = self._copy(master_config, chosen)
         try:
             apply(plain, config)
         except OmegaConfBaseException as error:
             raise ConfigCompositionException() from error
-        write_own_overrides(config, [each for each in parsed if not each.is_hydra_override()])
+        write_own_overrides(config, [item for item in parsed if not item.is_hydra_override()])
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 
@@ -71,7 +72,7 @@ class Composer:
         return pickle.loads(self._known[key])
 
     def _is_plain(self, override: Override) -> bool:
-        """Whether an override sets a value, and does not choose the option of a group."""
+        """Whether an override sets a value, rather than choosing the option of a group."""
         if self._groups is None:
             self._groups = set(self._loader.list_groups(""))
         key = override.key_or_group
@@ -81,9 +82,12 @@ class Composer:
 
 
 def compose_once(context: HydraContext) -> None:
-    """Let a sweep's configs be composed once for each choice of options, in its sweeper and its launcher alike.
+    """Replace a sweep's config loader by a `Composer`, for its sweeper and its launcher alike.
 
-    What was composed travels with the context to a launcher's processes.
+    The cache is pickled with the context into the launcher's processes.
+
+    Args:
+        context: Hydra's context, changed in place.
     """
     loader: Any = Composer(copy.copy(context.config_loader))
     context.config_loader = loader

@@ -1,15 +1,15 @@
-"""Whether runs side by side would share one GPU."""
+"""Check whether concurrent runs would share one GPU."""
 
 from ctypes.util import find_library
 from typing import Any
 
-_DRIVERS = ("cuda", "nvcuda", "amdhip64")  # of a GPU, by platform
+_DRIVERS = ("cuda", "nvcuda", "amdhip64")  # GPU driver libraries on Linux, Windows and AMD systems
 
 
 def shares_gpu(config: Any) -> bool:
-    """Return whether a config's runs would be on a GPU.
+    """Whether a config's runs would use a GPU.
 
-    Torch is imported to be asked, which takes seconds, only where there is a driver.
+    torch takes seconds to import, so it is imported only if there is a GPU driver.
 
     Args:
         config: A composed config.

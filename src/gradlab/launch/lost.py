@@ -1,4 +1,4 @@
-"""What a launcher answers for a run whose process came to an end before it could answer itself."""
+"""Job results of lost runs, whose process died before it could return one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,34 +8,38 @@ from hydra.core.utils import JobReturn, JobStatus
 
 
 class Lost(JobReturn):
-    """What is left of such a run."""
+    """Job result of a lost run.
+
+    Attributes:
+        reason: Why the run was lost.
+    """
 
     reason: str
 
 
 def lost(why: str) -> Lost:
-    """Return the answer in place of a run.
+    """Return the job result of a lost run.
 
     Args:
-        why: What is known of its process, in a few words.
+        why: What happened to its process, in a few words.
     """
-    answer = Lost(status=JobStatus.COMPLETED)
-    answer.reason = f"its process was lost ({why})"
-    return answer
+    result = Lost(status=JobStatus.COMPLETED)
+    result.reason = f"its process was lost ({why})"
+    return result
 
 
 @contextmanager
 def answering(owner: Any, name: str, wrap: Callable[[Lost], Any]) -> Iterator[None]:
-    """Replace a library's public function that waits for a run, so that it returns for a lost run instead of raising.
+    """Patch a library's public function that waits for a run, so that it returns a result for a lost run.
 
-    The launchers of submitit and Ray wait for all runs in one expression inside ``launch``, which the first lost run
-    ends; neither takes a function of ours. A copy of their ``launch`` would go stale without a sign, while a launcher
-    that waits in another way makes tests/sweep/test_launchers.py fail.
+    The launchers of submitit and Ray wait for all runs in one expression inside ``launch``, so the first lost run would
+    end the sweep, and neither accepts a hook. The patch is preferred to a copy of ``launch``, which could become stale
+    unnoticed: if a launcher waits in another way, tests/launch/test_launchers.py fails.
 
     Args:
-        owner: The class or module that holds the function.
-        name: Its name there.
-        wrap: Turns what is left of a lost run into what the function returns.
+        owner: The class or module that has the function.
+        name: The function's name there.
+        wrap: Converts the job result of a lost run to the function's return type.
     """
     method = getattr(owner, name)
 

@@ -1,4 +1,4 @@
-"""A sweep's progress, read from the files of its runs: the same under every launcher."""
+"""Progress of a sweep, read from the files of its runs, so that it works under every launcher."""
 
 import sys
 import threading
@@ -15,15 +15,15 @@ EVERY = 10.0  # seconds between two lines
 
 @contextmanager
 def following(folders: Sequence[Path], *, every: float = EVERY) -> Iterator[None]:
-    """Print a line now and then that says how many runs are done, failed and left, while the sweep goes on elsewhere.
+    """Print the numbers of done, failed and remaining runs at intervals while the block runs the sweep.
 
     Args:
         folders: Folder of each run.
-        every: Seconds between two lines; nothing is printed where nothing changed.
+        every: Seconds between two lines; a line is printed only if a run has ended since the last one.
 
     Raises:
-        KeyboardInterrupt: After a line that says how to go on; runs that ended without being able to put themselves
-            into the sweep's tables stand there then.
+        KeyboardInterrupt: The sweep was interrupted. The command to resume it has been printed, and runs that ended
+            without adding their rows to the sweep's tables have been added.
     """
     ended = threading.Event()
     thread = threading.Thread(target=_follow, args=(folders, ended, every), daemon=True)
@@ -31,7 +31,7 @@ def following(folders: Sequence[Path], *, every: float = EVERY) -> Iterator[None
     try:
         yield
     except KeyboardInterrupt:
-        print(f"interrupted: the same command with {how_to_go_on(folders)} runs what is missing", file=sys.stderr)
+        print(f"interrupted: repeat the command with {resume_override(folders)} to run the rest", file=sys.stderr)
         from gradlab.sweep.summary import add_runs  # slow to import
 
         add_runs(folders[0].parent, folders)
@@ -41,17 +41,17 @@ def following(folders: Sequence[Path], *, every: float = EVERY) -> Iterator[None
         thread.join()
 
 
-def how_to_go_on(folders: Sequence[Path]) -> str:
-    """Return the override that makes a command go on with the sweep of these runs."""
+def resume_override(folders: Sequence[Path]) -> str:
+    """Return the override that makes a command resume the sweep of these runs."""
     return f"hydra.sweep.dir={folders[0].parent}"
 
 
 def abandon(folder: Path, reason: str) -> None:
-    """Write down that a run was lost, where it did not come to an end of its own.
+    """Record a lost run as failed, unless it has written its run.json.
 
     Args:
-        folder: The run's folder.
-        reason: What became of it, for ``error`` in run.json.
+        folder: The run's folder; created if it is missing.
+        reason: Why the run was lost, for ``error`` in run.json.
     """
     if read_run(folder) is None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,12 +59,12 @@ def abandon(folder: Path, reason: str) -> None:
 
 
 def progress_line(counts: Counter[str], *, total: int, seconds: float) -> str:
-    """Return ``12 done, 1 failed, 83 left, about 2 min to go``.
+    """Return the progress in one line, such as ``12 done, 1 failed, 83 left, about 2 min to go``.
 
     Args:
-        counts: Number of runs that ended, by status.
+        counts: Status to number of runs that ended with it.
         total: Number of all runs.
-        seconds: Time since the first began.
+        seconds: Seconds since the start of the sweep.
     """
     ended = counts.total()
     line = f"{ended - counts['failed']} done, {counts['failed']} failed, {total - ended} left"
@@ -73,14 +73,14 @@ def progress_line(counts: Counter[str], *, total: int, seconds: float) -> str:
 
 def _follow(folders: Sequence[Path], ended: threading.Event, every: float) -> None:
     began = time.monotonic()
-    # A run that begins touches its .hydra; files of an earlier sweep in the same folder are older than that.
+    # A run writes its .hydra at its start, so older files belong to an earlier sweep in the same folder.
     since = time.time() - 1
     open_runs, counts = set(folders), Counter[str]()
     while open_runs and not ended.wait(every):
-        found = {folder: status for folder in open_runs if (status := _status(folder, since)) is not None}
-        open_runs -= set(found)
-        counts.update(found.values())
-        if found:
+        statuses = {folder: status for folder in open_runs if (status := _status(folder, since)) is not None}
+        open_runs -= set(statuses)
+        counts.update(statuses.values())
+        if statuses:
             print(progress_line(counts, total=len(folders), seconds=time.monotonic() - began), flush=True)
 
 
@@ -92,7 +92,7 @@ def _status(folder: Path, since: float) -> str | None:
         return None
     record = read_run(folder)
     if record is None or (record["status"] == "failed" and (folder / "run.json").stat().st_mtime < since):
-        return None  # what failed before is being done again
+        return None  # failed in an earlier sweep, and is running again
     return record["status"]
 
 

@@ -1,4 +1,4 @@
-"""Which runs of a sweep need not be launched, because their folders hold them already."""
+"""Reuse of finished runs: a sweep does not launch a run that its folder already holds."""
 
 import os
 from contextlib import suppress
@@ -17,16 +17,16 @@ from gradlab.config.hydra_private import hydra_config
 
 
 def finished(folder: Path, config: DictConfig) -> JobReturn | None:
-    """Return the result of a run that the folder holds, finished under the same config, as if it had just ended.
+    """Return the job result of a finished run in the folder, if it has the same config and gate.
 
-    A run is launched again where another gate is to judge it, and where its config cannot be read: the run says why.
+    Errors in the config are suppressed here: the run is launched, and reports them itself.
 
     Args:
         folder: The run's folder.
         config: The run's config as Hydra composed it, with its ``hydra`` node.
 
     Returns:
-        A completed job that returns the run's objective; None where the folder does not hold the run.
+        A completed job that returns the run's objective; None if the run must be launched.
     """
     record = read_run(folder)
     if record is None or record.get("status") not in ("completed", "diverged"):
@@ -38,19 +38,19 @@ def finished(folder: Path, config: DictConfig) -> JobReturn | None:
         same = record.get("fingerprint") == compute_fingerprint(plain, foreign_sources(decisive))
         before = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
         if same and with_first_names(before["gate"]) == with_first_names(plain["gate"]):
-            os.utime(folder / ".hydra" / "hydra.yaml")  # it belongs to this sweep too
+            os.utime(folder / ".hydra" / "hydra.yaml")  # the time stamp marks it as a run of this sweep
             objective = record.get("metrics", {}).get(plain["objective"]) if record["status"] == "completed" else None
-            answer = JobReturn(status=JobStatus.COMPLETED, overrides=list(config.hydra.overrides.task))
-            answer.return_value = objective
-            return answer
+            result = JobReturn(status=JobStatus.COMPLETED, overrides=list(config.hydra.overrides.task))
+            result.return_value = objective
+            return result
     return None
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:
     """Return a composed config without its ``hydra`` node, its interpolations resolved as in the run itself."""
     with hydra_config(config):
-        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        return cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
+        task_config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        return cast(dict[str, Any], OmegaConf.to_container(task_config, resolve=True))
 
 
 def _import_targets(config: Any) -> None:

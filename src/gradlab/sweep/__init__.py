@@ -1,4 +1,4 @@
-"""Many runs: their summary, their effects, and what a sweep prints at its end."""
+"""Sweeps: the summary of many runs, the effects of their options, and the report at the end."""
 
 import sys
 

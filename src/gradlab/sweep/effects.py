@@ -1,6 +1,6 @@
-"""What each choice does in a full grid: alone, on average, and in pairs, on the gradient and on the loss.
+"""Main effects and pairwise interactions of the options in a full grid, on the gradient and on the loss.
 
-Runs are compared in pairs that differ in one key only, seed included, so that what a seed does to both cancels.
+Two compared runs share their seed and differ in one key only, so that the seed's contribution cancels.
 """
 
 import csv
@@ -24,24 +24,25 @@ _UNITS = {"gradient": " decades", "loss": ""}
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """What a choice, or a pair of them, does.
+    """Effect of one override, or interaction of two.
 
     Attributes:
-        response: ``gradient``: decades by which the gradient ratio at step 0 comes nearer to 1, so that more is
-            better; ``loss``: change of the test loss (training loss, where none was measured) at the end.
-        kind: ``alone``: the other keys at their first values; ``average``: over all values of the others; ``pair``:
-            what two choices do together beyond the sum of what each does, over all values of the others.
+        response: ``gradient``: number of decades by which the gradient ratio at step 0 comes nearer to 1, so that
+            larger is better. ``loss``: change of the final test loss, or of the training loss if there is no test
+            loss.
+        kind: ``alone``: with the other keys at their first values. ``average``: mean over all values of the other
+            keys. ``pair``: interaction of two overrides, beyond the sum of their effects, averaged likewise.
         key: The override's key.
-        value: Its value.
-        against: The value it is compared with: ``none`` if that is among them, else the first.
-        other_key: Of a pair, the other override's key.
-        other_value: Its value.
-        other_against: The value it is compared with.
+        value: The override's value.
+        against: The reference value: ``none`` if it was swept, else the first value.
+        other_key: Key of the second override of a pair.
+        other_value: Value of the second override.
+        other_against: Reference value of the second override.
         effect: Mean over the seeds.
-        low: Lower end of the 95% interval of that mean, by Student's t over the seeds; nan for one seed.
-        high: Its upper end.
-        seeds: Number of seeds in which it could be measured.
-        sentence: All that in words.
+        low: Lower end of the mean's 95% interval, by Student's t over the seeds; nan for one seed.
+        high: Upper end of that interval.
+        seeds: Number of seeds for which the effect could be measured.
+        sentence: The effect in words.
     """
 
     response: str
@@ -60,9 +61,9 @@ class Effect:
 
 
 def find_effects(sweep: Sweep) -> list[Effect]:
-    """Return the effects of a full grid; none where the sweep is not one: a combination is missing or comes twice.
+    """Return the effects of a full grid; none if a combination of values is missing or occurs twice.
 
-    A comparison with a ratio of 0 or infinity or a loss that is not finite is left out.
+    Comparisons with a ratio of 0 or infinity, or with a loss that is not finite, are left out.
     """
     levels = {key: _levels(sweep.table[key]) for key in sweep.swept}
     seeds = list(dict.fromkeys(sweep.table["seed"]))
@@ -73,17 +74,17 @@ def find_effects(sweep: Sweep) -> list[Effect]:
     places.append([seeds.index(seed) for seed in sweep.table["seed"]])
     if len(set(zip(*places, strict=True))) < len(sweep.table):
         return []
-    found = []
+    effects = []
     for response, values in _responses(sweep.table).items():
         grid = np.full(shape, np.nan)
         grid[tuple(places)] = values
         if np.isfinite(grid).any():
-            found += [*_singles(response, grid, levels), *_pairs(response, grid, levels)]
-    return found
+            effects += [*_singles(response, grid, levels), *_pairs(response, grid, levels)]
+    return effects
 
 
 def write_effects(folder: Path, effects: Sequence[Effect]) -> None:
-    """Write ``effects.csv``; without any effects none is there."""
+    """Write ``effects.csv``, or remove it if there are no effects."""
     if not effects:
         (folder / FILE).unlink(missing_ok=True)
         return
@@ -107,7 +108,7 @@ def _responses(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 
 
 def _levels(cells: pd.Series) -> list[str]:
-    """Return the values of a key, the one that others are compared with first."""
+    """Return the values of a key, the reference value first."""
     values = list(dict.fromkeys(cells))
     return sorted(values, key=lambda value: value != _NEUTRAL)
 
@@ -127,7 +128,7 @@ def _pairs(response: str, grid: NDArray[np.float64], levels: Mapping[str, Sequen
         for place, value in enumerate(values[1:], start=1):
             change = np.take(grid, place, first) - np.take(grid, 0, first)
             for spot, choice in enumerate(others[1:], start=1):
-                # the axis of the first key is gone
+                # np.take has removed the axis of the first key
                 beyond = np.take(change, spot, second - 1) - np.take(change, 0, second - 1)
                 yield from _effect(
                     _over_the_others(beyond), response=response, kind="pair", key=key, value=value, against=values[0],
@@ -136,43 +137,50 @@ def _pairs(response: str, grid: NDArray[np.float64], levels: Mapping[str, Sequen
 
 
 def _over_the_others(change: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of each seed over all settings of the other keys that could be compared; nan without any."""
+    """Return for each seed the mean over all finite settings of the other keys, nan if there is none.
+
+    Args:
+        change: Differences, of shape (values of each other key, ..., seeds).
+
+    Returns:
+        Shape (seeds,).
+    """
     flat = change.reshape(-1, change.shape[-1])
-    known = np.isfinite(flat)
-    counts = known.sum(axis=0)
-    sums = np.where(known, flat, 0).sum(axis=0)
+    finite = np.isfinite(flat)
+    counts = finite.sum(axis=0)
+    sums = np.where(finite, flat, 0).sum(axis=0)
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def _effect(by_seed: NDArray[np.float64], **names: str) -> Iterator[Effect]:
-    """Yield the effect, if it was measured with a seed at least."""
-    known = by_seed[np.isfinite(by_seed)]
-    if not known.size:
+    """Yield the effect, if it was measured for at least one seed."""
+    finite = by_seed[np.isfinite(by_seed)]
+    if not finite.size:
         return
-    effect, (low, high) = float(known.mean()), _interval(known)
+    effect, (low, high) = float(finite.mean()), _interval(finite)
     sentence = _sentence(effect, low, high, names)
-    yield Effect(effect=effect, low=low, high=high, seeds=known.size, sentence=sentence, **names)
+    yield Effect(effect=effect, low=low, high=high, seeds=finite.size, sentence=sentence, **names)
 
 
-def _interval(known: NDArray[np.float64]) -> tuple[float, float]:
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the 95% interval of the mean over seeds by Student's t; a bootstrap of so few values is too narrow."""
-    if known.size < 2:
+    if values.size < 2:
         return np.nan, np.nan
     from scipy.special import stdtrit  # slow to import
 
-    half = float(stdtrit(known.size - 1, 0.975) * known.std(ddof=1) / np.sqrt(known.size))
-    return float(known.mean()) - half, float(known.mean()) + half
+    half = float(stdtrit(values.size - 1, 0.975) * values.std(ddof=1) / np.sqrt(values.size))
+    return float(values.mean()) - half, float(values.mean()) + half
 
 
 def _sentence(effect: float, low: float, high: float, names: Mapping[str, str]) -> str:
-    what = _choice(names["key"], names["value"])
+    subject = _choice(names["key"], names["value"])
     if names["kind"] == "pair":
-        what = f"{what} with {_choice(names['other_key'], names['other_value'])}, beyond the sum of both"
+        subject = f"{subject} with {_choice(names['other_key'], names['other_value'])}, beyond the sum of both"
     else:
-        what = f"{what} {'alone' if names['kind'] == 'alone' else 'on average'}"
+        subject = f"{subject} {'alone' if names['kind'] == 'alone' else 'on average'}"
     span = "" if low != low else f" [{short(low)}, {short(high)}]"
     response = "" if names["response"] == "gradient" else "loss "
-    return f"{what}: {response}{'+' if effect >= 0 else ''}{short(effect)}{_UNITS[names['response']]}{span}"
+    return f"{subject}: {response}{'+' if effect >= 0 else ''}{short(effect)}{_UNITS[names['response']]}{span}"
 
 
 def _choice(key: str, value: str) -> str:

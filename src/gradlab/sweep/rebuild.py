@@ -1,4 +1,4 @@
-"""Everything that is made of the files of runs, made again: tables, figures, report."""
+"""Rebuild the tables, figures and report of a sweep from the files of its runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,18 +25,19 @@ def rebuild(
     """Write ``summary.csv``, ``summary_by_config.csv``, the figures and ``report.html`` of a sweep.
 
     Args:
-        folder: Where they go.
-        runs: The runs.
-        draw: Whether to draw the figures and write the report, too.
-        name: What to call the sweep; its folder's name by default.
-        metric: Column of the summary by which configs are compared; the best known that was measured by default.
-        pairs: Pairs of keys to draw against each other; the first three pairs of swept keys by default.
+        folder: The folder for these files.
+        runs: Folders of the runs.
+        draw: Whether to draw the figures and write the report as well.
+        name: Name of the sweep; by default the name of its folder.
+        metric: Column of the summary by which configs are compared; by default the first known metric that was
+            measured.
+        pairs: Pairs of keys to draw against each other; by default the first three pairs of swept keys.
 
     Returns:
-        The runs that were left out or shown without figures, because their files are broken, and why.
+        Run to reason, for each run that was left out or shown without figures because its files are broken.
 
     Raises:
-        GradlabError: There is no such metric or key, or not one run whose files can be read.
+        GradlabError: There is no such metric or key, or no run can be read.
     """
     summary = summarize(folder, runs)
     source = find_plan(runs)
@@ -53,9 +54,9 @@ def rebuild(
     from gradlab.view.sweeps import METRICS, read_sweep
 
     sweep = read_sweep(folder / SUMMARY, summary.runs, name=name or folder.resolve().name)
-    chosen = next((one for one in sweep.metrics if metric in ("", one.column)), None)
+    chosen = next((item for item in sweep.metrics if metric in ("", item.column)), None)
     if metric and chosen is None:
-        names = [one.column for one in METRICS]
+        names = [item.column for item in METRICS]
         raise GradlabError(f"metric {metric}: no run has it{did_you_mean(closest(metric, names))}: {', '.join(names)}")
     known = [*sweep.keys, "seed"]
     for key in (key for pair in pairs or () for key in pair):
@@ -74,6 +75,6 @@ def rebuild(
         drawings=drawings,
         metric=chosen,
         remedies=remedies,
-        effects=[(one.kind, one.sentence) for one in effects],
+        effects=[(effect.kind, effect.sentence) for effect in effects],
     )
     return {**summary.skipped, **broken, **unread}

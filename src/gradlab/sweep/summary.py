@@ -1,7 +1,7 @@
-"""The two tables of a sweep: `summary.csv`, one row a run, and `summary_by_config.csv`, the seeds of a config together.
+"""Tables of a sweep: `summary.csv` has one row per run, `summary_by_config.csv` one row per config, over its seeds.
 
-Runs of one sweep end in several processes at once. Each puts its own row in under a lock and by rename, so that
-no reader sees half a table and no row is lost, and without opening the folders of the others.
+Runs end concurrently in several processes. Each adds its own row under a lock and by rename, so that no row is lost and
+no reader gets an incomplete table. It does not open the folders of the other runs.
 """
 
 import csv
@@ -23,7 +23,7 @@ from gradlab.run.row import MEASURED, RESULTS, override_keys, read_row, read_val
 
 SUMMARY, BY_CONFIG = "summary.csv", "summary_by_config.csv"
 Row = Mapping[str, str]
-_waiting: list[Path] | None = None  # those that end `together`
+_waiting: list[Path] | None = None  # runs that ended in a `together` block and are not in the tables yet
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Summary:
     """Content of a ``summary.csv``.
 
     Attributes:
-        columns: Its columns.
-        rows: Its rows.
-        runs: The folder of each row's run.
-        skipped: The runs that have no row because their files are broken, and why.
+        columns: Names of the columns.
+        rows: One row for each run, as column name to text of the cell.
+        runs: Folder of the run of each row.
+        skipped: Folder to reason, for each run without a row because its files are broken.
     """
 
     columns: Sequence[str]
@@ -47,8 +47,8 @@ def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
     """Write both tables of a sweep from the files of its runs.
 
     Args:
-        folder: Where the tables go.
-        runs: The runs, as `collect` takes them.
+        folder: The folder for the tables.
+        runs: Folders of the runs, as for `collect`.
     """
     summary = collect(runs)
     with _lock(folder):
@@ -59,10 +59,10 @@ def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
 def collect(runs: Sequence[Path]) -> Summary:
     """Return the content of ``summary.csv`` from the files of the runs; nothing is written.
 
-    A key that only some of the runs override is looked up in the configs of the others.
+    A key that only some runs override is looked up in the configs of the others.
 
     Args:
-        runs: The runs. Those of several sweeps are named by sweep and run, and get a column ``sweep``.
+        runs: Folders of the runs. Runs of several sweeps are named by sweep and run, and get a column ``sweep``.
     """
     parents = {run.resolve().parent for run in runs}
     base = Path(os.path.commonpath(parents)) if parents else Path()
@@ -83,10 +83,10 @@ def collect(runs: Sequence[Path]) -> Summary:
 
 
 def add_run(folder: Path, run: Path) -> None:
-    """Put a run that has just ended into the tables of its sweep, in place of its older row if there is one.
+    """Add a run that has just ended to the tables of its sweep; an older row of the run is replaced.
 
-    ``summary.csv`` is whole after every run that does not end `together` with others; ``summary_by_config.csv``
-    follows each time it has grown by 5%.
+    ``summary.csv`` is updated at once, or at the end of a `together` block. ``summary_by_config.csv`` is written each
+    time ``summary.csv`` has grown by 5%.
 
     Args:
         folder: The sweep's folder.
@@ -115,9 +115,7 @@ def add_run(folder: Path, run: Path) -> None:
 
 @contextmanager
 def together(folder: Path) -> Iterator[None]:
-    """Let the runs of a sweep that end within a block, all at once, be put into its tables at the block's end.
-
-    Many cost hardly more than one.
+    """Defer `add_run` inside the block, and write the tables once at its end.
 
     Args:
         folder: The sweep's folder.
@@ -132,13 +130,13 @@ def together(folder: Path) -> Iterator[None]:
 
 
 def add_runs(folder: Path, runs: Iterable[Path]) -> None:
-    """Put those runs that have ended into the tables of their sweep, in place of their older rows.
+    """Add those runs that have ended to the tables of their sweep; older rows of these runs are replaced.
 
-    An error is printed in one line and not raised: the tables are made again from the runs' files when the sweep ends.
+    An error is printed in one line and not raised, because the end of the sweep rebuilds the tables.
 
     Args:
         folder: The sweep's folder.
-        runs: Runs in it.
+        runs: Folders of runs in it.
     """
     try:
         new = {run.name: read_row(run, name=run.name) for run in runs if (run / "run.json").exists()}
@@ -150,7 +148,7 @@ def add_runs(folder: Path, runs: Iterable[Path]) -> None:
 
 
 def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and rows of a table; both are empty where there is none."""
+    """Return the columns and rows of a table; both are empty if there is no such file."""
     if not path.exists():
         return [], []
     with path.open(newline="", encoding="utf-8") as file:
@@ -159,22 +157,23 @@ def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def aggregate(columns: Sequence[str], rows: Iterable[Row]) -> tuple[list[str], list[dict[str, str]]]:
-    """Put runs that differ in nothing but their seed into one row.
+    """Aggregate runs that differ only in their seed into one row.
 
     Args:
         columns: Columns of ``summary.csv``.
-        rows: Its rows.
+        rows: Rows of ``summary.csv``.
 
     Returns:
-        Columns and rows of ``summary_by_config.csv``: the overrides, ``n`` runs, how many of them completed, diverged
-        and ended otherwise, their most frequent last verdict, and median and quartiles of all that was measured.
+        Columns and rows of ``summary_by_config.csv``: the overrides, the number ``n`` of runs, the numbers of those
+        that completed, diverged and ended otherwise, the most frequent last verdict, and median and quartiles of each
+        measured column.
     """
     names = override_keys(columns)
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row.get(key, "") for key in names), []).append(row)
     measures = [f"{figure}_{part}" for figure in MEASURED for part in ("median", "q1", "q3")]
-    found = []
+    aggregated = []
     for config, members in groups.items():
         endings = Counter(row["status"] for row in members)
         counts = {"n": len(members), "completed": endings.pop("completed", 0), "diverged": endings.pop("diverged", 0)}
@@ -186,19 +185,18 @@ def aggregate(columns: Sequence[str], rows: Iterable[Row]) -> tuple[list[str], l
             if values:
                 for part, share in (("q1", 0.25), ("median", 0.5), ("q3", 0.75)):
                     cells[f"{figure}_{part}"] = repr(quantile(values, share))
-        found.append(cells)
-    return [*names, "n", "completed", "diverged", "failed", "verdict_final", *measures], found
+        aggregated.append(cells)
+    return [*names, "n", "completed", "diverged", "failed", "verdict_final", *measures], aggregated
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return a quantile by linear interpolation (Hyndman & Fan 1996, type 7), with nan as the largest of numbers.
+    """Return a quantile by linear interpolation (Hyndman & Fan 1996, type 7), where nan ranks as the largest value.
 
-    A diverged run's loss is nan. Left out, it would improve the median; as the largest it counts as the bad result
-    that it is.
+    The loss of a diverged run is nan. Leaving it out would improve the median, so it counts as the worst result.
 
     Args:
         values: One or more numbers.
-        share: Which quantile, from 0 to 1.
+        share: The quantile, from 0 to 1.
     """
     ranked = sorted(values, key=lambda value: (isnan(value), value))
     place = share * (len(ranked) - 1)
@@ -208,7 +206,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def _rewrite(folder: Path, new: Mapping[str, Row]) -> None:
-    """Write both tables with some rows by their runs' names, which take the place of older ones, under the lock."""
+    """Write both tables, with new rows by run name in place of older ones; the caller holds the lock."""
     known, rows = read_rows(folder / SUMMARY)
     rows = [*(old for old in rows if old["run"] not in new), *new.values()]
     _write_both(folder, _columns([dict.fromkeys(known, ""), *rows]), rows)
@@ -220,7 +218,7 @@ def _write_both(folder: Path, columns: Sequence[str], rows: Sequence[Row]) -> No
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:
-    """Return the columns of a table of these rows: the name, every override, the results, and what else there is."""
+    """Return the columns of a table of these rows: the name, all overrides, the results, and any others."""
     order: dict[str, None] = {}
     extra: dict[str, None] = {}
     for row in rows:

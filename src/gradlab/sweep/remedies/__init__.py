@@ -1,1 +1,1 @@
-"""The remedies sweep: which runs it consists of, what came out of them, and in which tier each remedy is."""
+"""Remedies sweep: the plan of its runs, their outcomes, and the ranking of the remedies in tiers."""

@@ -1,4 +1,4 @@
-"""What came out of each remedy: its loss after equal steps, its rank and tier, the gradient, the cost."""
+"""Outcomes of the remedies: loss after equal steps, rank and tier, gradient ratio, cost."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,26 +16,26 @@ from gradlab.diagnosis.verdict import root_cause
 from gradlab.sweep.remedies.plan import Trial
 from gradlab.sweep.remedies.tiers import RESOLUTION, interval, middle, tiers
 
-LAST = 0.25  # share of a run over whose recorded steps its loss is averaged
+LAST = 0.25  # last share of a run, over whose recorded steps the loss is averaged
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One line of the table.
+    """Outcome of one trial, a line of the table.
 
     Attributes:
-        trial: What was tried.
-        rank: Its place, from 1; None where it did not complete.
-        tier: Number of its tier, from 1; None where it did not complete.
-        status: ``completed``, or how many runs of how many ended otherwise.
-        loss: Median over the seeds of each run's loss after equal steps; inf where most runs did not complete.
+        trial: The trial.
+        rank: Rank from 1; None if the trial did not complete.
+        tier: Number of its tier, from 1; None if the trial did not complete.
+        status: ``completed``, or the number of runs with each other status.
+        loss: Median over the seeds of the run's loss after equal steps; inf if most runs did not complete.
         low: Lower end of the bootstrap interval of the typical loss (`tiers.interval`).
-        high: Its upper end.
-        accuracy: Median test accuracy at the end; nan where there is none.
+        high: Upper end of that interval.
+        accuracy: Median of the final test accuracy; nan if it was not measured.
         ratio_initial: Median gradient ratio at step 0.
-        ratio_final: The same at the last step.
-        gained: Decades by which the ratio at step 0 is nearer to 1 than that of the config as it is.
-        cost: Median seconds per step over those of the config as it is.
+        ratio_final: Median gradient ratio at the last step.
+        gained: Number of decades by which the ratio at step 0 is nearer to 1 than in the unchanged config.
+        cost: Median seconds per step, divided by that of the unchanged config.
         verdict: The most frequent verdict at the last step.
     """
 
@@ -55,47 +55,51 @@ class Outcome:
 
     @property
     def completed(self) -> bool:
-        """Whether at least half of its runs came to their end with a finite loss."""
+        """Whether at least half of the runs completed with a finite loss."""
         return isfinite(self.loss)
 
 
 def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
-    """Return what came out of each trial, the best first, those that did not complete last.
+    """Return the outcome of each trial, from the best to the worst, with those that did not complete at the end.
 
-    A run's loss is the mean of the training losses recorded in the last quarter of its steps; a run that diverged or
-    failed counts as infinite. Not the test loss: a net that has learnt all and is wrong with confidence on a few
-    samples would stand behind one that has hardly begun. Those that are not 2% better than guessing share the last
-    tier.
+    A run's loss is the mean of the training losses recorded in the last quarter of its steps, and inf for a run that
+    diverged or failed. The test loss is not used: a few confident errors can make it worse for a trained net than for
+    an untrained one. Trials less than 2% better than chance share the last tier.
 
     Args:
         folder: The sweep's folder.
-        trials: What was tried.
+        trials: The trials of the sweep's plan.
+
+    Raises:
+        ValueError: A table is broken.
     """
     records = [[read_or_unfinished(folder / name) for name in trial.folders] for trial in trials]
     samples = [
-        [_losses(folder / name, record) for name, record in zip(trial.folders, own, strict=True)]
-        for trial, own in zip(trials, records, strict=True)
+        [_losses(folder / name, record) for name, record in zip(trial.folders, runs, strict=True)]
+        for trial, runs in zip(trials, records, strict=True)
     ]
-    base = next((own for trial, own in zip(trials, records, strict=True) if trial.kind == "base"), [])
-    found = [_outcome(*one, base=base) for one in zip(trials, records, samples, strict=True)]
-    found.sort(key=lambda one: (one.loss, one.low, one.trial.kind != "base", one.trial.name))
-    whole = [one for one in found if one.completed]
-    learnt = [one for one in whole if one.loss < (1 - RESOLUTION) * _guessing(base)]
-    places = tiers([(one.low, one.high) for one in learnt])
-    # Behind them one tier, whatever order noise gave it.
-    places += [1 + max(places, default=0)] * (len(whole) - len(learnt))
-    ranked = [_placed(one, rank, tier) for rank, (one, tier) in enumerate(zip(whole, places, strict=True), start=1)]
-    return [*ranked, *(one for one in found if not one.completed)]
+    base = next((runs for trial, runs in zip(trials, records, strict=True) if trial.kind == "base"), [])
+    outcomes = [_outcome(*parts, base=base) for parts in zip(trials, records, samples, strict=True)]
+    outcomes.sort(key=lambda item: (item.loss, item.low, item.trial.kind != "base", item.trial.name))
+    completed = [item for item in outcomes if item.completed]
+    learnt = [item for item in completed if item.loss < (1 - RESOLUTION) * _chance_loss(base)]
+    places = tiers([(item.low, item.high) for item in learnt])
+    # All others share one tier, because noise alone decides their order.
+    places += [1 + max(places, default=0)] * (len(completed) - len(learnt))
+    ranked = [
+        _placed(item, rank, tier) for rank, (item, tier) in enumerate(zip(completed, places, strict=True), start=1)
+    ]
+    return [*ranked, *(item for item in outcomes if not item.completed)]
 
 
 def gradient_ratio(metrics: Mapping[str, Any], when: str) -> float:
-    """Return the gradient ratio of a run over time, where it has time steps, else over depth; nan without one."""
+    """Return the gradient ratio of a run: over time if it has time steps, else over depth; nan if not measured."""
     values = (metrics.get(f"{name}_{when}") for name in ("time_gradient_ratio", "gradient_ratio"))
     return next((float(value) for value in values if value is not None), nan)
 
 
 def decades(ratio: float) -> float:
-    """Return log10 of a ratio: -inf for 0."""
+    """Return log10 of a ratio, -inf for 0, inf for inf, and nan for a negative or undefined ratio."""
     return log10(ratio) if 0 < ratio < inf else {0.0: -inf, inf: inf}.get(ratio, nan)
 
 
@@ -103,10 +107,10 @@ def _outcome(
     trial: Trial, records: Sequence[RunRecord], samples: Sequence[Sequence[float]], *, base: Sequence[RunRecord]
 ) -> Outcome:
     metrics = [record.get("metrics") or {} for record in records]
-    initial, final = (_middle([gradient_ratio(one, when) for one in metrics]) for when in ("initial", "final"))
-    was = _middle([gradient_ratio(record.get("metrics") or {}, "initial") for record in base])
+    initial, final = (_middle([gradient_ratio(item, when) for item in metrics]) for when in ("initial", "final"))
+    before = _middle([gradient_ratio(record.get("metrics") or {}, "initial") for record in base])
     low, high = interval(samples) if samples else (inf, inf)
-    means = [sum(own) / len(own) for own in samples]
+    means = [sum(losses) / len(losses) for losses in samples]
     verdicts = Counter(verdict for record in records if (verdict := _verdict(record)))
     return Outcome(
         trial=trial,
@@ -116,19 +120,19 @@ def _outcome(
         loss=float(middle(np.array(means))) if means else inf,
         low=low,
         high=high,
-        accuracy=_middle([_number(one.get("eval_accuracy")) for one in metrics]),
+        accuracy=_middle([_number(item.get("eval_accuracy")) for item in metrics]),
         ratio_initial=initial,
         ratio_final=final,
-        gained=abs(decades(was)) - abs(decades(initial)),
+        gained=abs(decades(before)) - abs(decades(initial)),
         cost=_pace(records) / _pace(base),
         verdict=verdicts.most_common(1)[0][0] if verdicts else "",
     )
 
 
-def _guessing(records: Sequence[RunRecord]) -> float:
-    """Return the loss of a model that does not look at its inputs; inf where there is no such scale."""
-    known = [loss for record in records if (loss := (record.get("chance") or {}).get("loss")) is not None]
-    return median(known) if known else inf
+def _chance_loss(records: Sequence[RunRecord]) -> float:
+    """Return the loss of the best prediction that ignores the input; inf if unknown."""
+    losses = [loss for record in records if (loss := (record.get("chance") or {}).get("loss")) is not None]
+    return median(losses) if losses else inf
 
 
 def _placed(outcome: Outcome, rank: int, tier: int) -> Outcome:
@@ -136,7 +140,7 @@ def _placed(outcome: Outcome, rank: int, tier: int) -> Outcome:
 
 
 def _losses(run: Path, record: RunRecord) -> list[float]:
-    """Return a run's training losses at the steps recorded in its last quarter, ``[inf]`` where it did not complete."""
+    """Return a run's training losses at the steps recorded in its last quarter; ``[inf]`` if it did not complete."""
     if record["status"] != "completed":
         return [inf]
     columns = read_columns(run / "metrics.csv", ("step", "train_loss"))
@@ -154,17 +158,17 @@ def _status(trial: Trial, records: Sequence[RunRecord]) -> str:
 
 
 def _verdict(record: RunRecord) -> str:
-    """Return a run's last verdict: the root cause, else that over depth, or over time where there is no depth."""
+    """Return the name of a run's last verdict: the root cause, else that over depth, else that over time."""
     final = [verdict for verdict in record.get("verdicts") or () if verdict["when"] == "final"]
-    telling = [verdict for verdict in final if verdict["name"] != "shallow"] or final
-    said = root_cause(telling) or next(iter(telling), None)
-    return said["name"] if said else ""
+    candidates = [verdict for verdict in final if verdict["name"] != "shallow"] or final
+    chosen = root_cause(candidates) or next(iter(candidates), None)
+    return chosen["name"] if chosen else ""
 
 
 def _pace(records: Sequence[RunRecord]) -> float:
-    """Return the median seconds per step; nan where no run completed."""
-    done = [record for record in records if record["status"] == "completed"]
-    paces = [record["seconds"] / record["steps"] for record in done if "seconds" in record and "steps" in record]
+    """Return the median seconds per step; nan if no run completed."""
+    completed = [record for record in records if record["status"] == "completed"]
+    paces = [record["seconds"] / record["steps"] for record in completed if "seconds" in record and "steps" in record]
     return median(paces) if paces else nan
 
 

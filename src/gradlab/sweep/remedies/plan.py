@@ -1,6 +1,6 @@
-"""Which runs a remedies sweep consists of: the config as it is, each remedy alone, random pairs, then the best pairs.
+"""Plan of a remedies sweep: the unchanged config, each remedy alone, random pairs, and the best pairs.
 
-The plan is kept in ``remedies.json`` of the sweep's folder, so that everything can be made again from the files.
+The plan is saved as ``remedies.json`` in the sweep's folder, so that the tables can be rebuilt from the files.
 """
 
 import json
@@ -24,17 +24,17 @@ Kind = Literal["base", "single", "pair", "random"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One line of the table: what is tried, in several runs that differ in their seed.
+    """Set of overrides to try, in several runs that differ in their seed.
 
     Attributes:
-        name: Its name.
-        kind: ``base`` for the config as it is, ``single`` and ``pair`` for remedies, ``random`` for the random pairs.
-        strategy: What kind of remedy it is.
-        overrides: What it adds to the command line; empty for random pairs, each of which adds something else.
-        reason: Why it may help, in a sentence.
-        source: Who published it.
-        folders: Names of its runs' folders.
-        refused: Why the config cannot take it; then it has no runs.
+        name: Name in the table.
+        kind: ``base`` for the unchanged config, ``single`` and ``pair`` for remedies, ``random`` for the random pairs.
+        strategy: Kind of remedy; two of one kind are not combined.
+        overrides: Overrides to add to the command line; empty for random pairs, each of which has its own.
+        reason: Why the remedy may help, in a sentence.
+        source: Publication of the remedy.
+        folders: Names of the folders of its runs.
+        refused: Why the config does not accept the remedy, which then has no runs; empty if it does.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """The command line of a remedies sweep, and what all of its runs add to it.
+    """Command line of a remedies sweep, and the overrides that all of its runs share.
 
     Attributes:
-        arguments: What the user gave, without the seed.
+        arguments: The user's arguments, without the seed.
         seeds: Seeds of the runs of each trial.
-        shared: What every run adds, such as ``train.steps=300``.
+        shared: Overrides that every run adds, such as ``train.steps=300``.
     """
 
     arguments: Sequence[str]
@@ -70,7 +70,7 @@ Runs = list[list[str]]
 
 
 def alone(command: Command, remedies: Sequence[Remedy]) -> tuple[list[Trial], Runs]:
-    """Return the config as it is and each remedy alone, over all seeds.
+    """Return the trials of the unchanged config and of each remedy alone, over all seeds.
 
     Args:
         command: The command line.
@@ -81,28 +81,31 @@ def alone(command: Command, remedies: Sequence[Remedy]) -> tuple[list[Trial], Ru
     """
     trials = [Trial(name=BASE, kind="base")]
     trials += [
-        Trial(name=one.name, kind="single", strategy=one.strategy, overrides=one.overrides, reason=one.reason,
-              source=one.source)
-        for one in remedies
+        Trial(name=remedy.name, kind="single", strategy=remedy.strategy, overrides=remedy.overrides,
+              reason=remedy.reason, source=remedy.source)
+        for remedy in remedies
     ]  # fmt: skip
     return _with_runs(command, trials)
 
 
 def best_pairs(command: Command, ranked: Sequence[Remedy], *, count: int) -> tuple[list[Trial], Runs]:
-    """Return the most promising pairs of remedies: those whose ranks alone add up to the least.
+    """Return the pairs of remedies with the smallest sums of single ranks.
 
     Args:
         command: The command line.
-        ranked: The remedies that completed, the best first.
-        count: How many pairs.
+        ranked: The remedies that completed, from the best to the worst.
+        count: Number of pairs.
+
+    Returns:
+        The trials, and the command lines of their runs.
     """
     places = {remedy.name: place for place, remedy in enumerate(ranked)}
-    pairs = sorted(_pairs(ranked), key=lambda pair: (sum(places[one.name] for one in pair), places[pair[0].name]))
+    pairs = sorted(_pairs(ranked), key=lambda pair: (sum(places[remedy.name] for remedy in pair), places[pair[0].name]))
     trials = [
         Trial(
-            name=_both(pair), kind="pair", strategy=" + ".join(one.strategy for one in pair),
-            overrides=_overrides(pair), reason="; ".join(one.reason for one in pair),
-            source="; ".join(one.source for one in pair),
+            name=_both(pair), kind="pair", strategy=" + ".join(remedy.strategy for remedy in pair),
+            overrides=_overrides(pair), reason="; ".join(remedy.reason for remedy in pair),
+            source="; ".join(remedy.source for remedy in pair),
         )
         for pair in pairs[:count]
     ]  # fmt: skip
@@ -110,12 +113,15 @@ def best_pairs(command: Command, ranked: Sequence[Remedy], *, count: int) -> tup
 
 
 def random_pairs(command: Command, remedies: Sequence[Remedy], *, count: int) -> tuple[list[Trial], Runs]:
-    """Return pairs drawn at random, all in one trial: what a choice without knowledge comes to.
+    """Return one trial of randomly drawn pairs, the baseline for the choice of the best pairs.
 
     Args:
-        command: The command line; its first seed decides the draw.
+        command: The command line; its first seed determines the draw.
         remedies: The remedies to draw from.
-        count: How many pairs; each is run once, with the seeds in turn.
+        count: Number of pairs; each is run once, with the seeds in turn.
+
+    Returns:
+        The trial, and the command lines of its runs; both are empty if there are no pairs.
     """
     pairs = list(_pairs(remedies))
     if not pairs or not count:
@@ -143,39 +149,38 @@ def read_plan(folder: Path) -> list[Trial]:
     """
     try:
         content: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return [_trial(written) for written in content["trials"]]
+        return [_trial(entry) for entry in content["trials"]]
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder / FILE}: not the plan of a remedies sweep") from error
 
 
 def find_plan(runs: Sequence[Path]) -> Path | None:
-    """Return the folder of the remedies sweep that all these runs belong to, None where they belong to none."""
+    """Return the folder of the remedies sweep to which all runs belong; None if there is no such sweep."""
     parents = {run.parent for run in runs}
     folder = parents.pop() if len(parents) == 1 else None
     return folder if folder is not None and (folder / FILE).exists() else None
 
 
-def _trial(written: dict[str, Any]) -> Trial:
-    cells: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
-    }
+def _trial(entry: dict[str, Any]) -> Trial:
+    cells: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     return Trial(**cells)
 
 
 def _with_runs(command: Command, trials: Sequence[Trial]) -> tuple[list[Trial], Runs]:
     lines = [[command.run(trial.overrides, seed) for seed in command.seeds] for trial in trials]
     planned = [
-        replace(trial, folders=tuple(run_name(line) for line in own)) for trial, own in zip(trials, lines, strict=True)
+        replace(trial, folders=tuple(run_name(line) for line in runs))
+        for trial, runs in zip(trials, lines, strict=True)
     ]
-    return planned, [line for own in lines for line in own]
+    return planned, [line for runs in lines for line in runs]
 
 
 def _pairs(remedies: Sequence[Remedy]) -> list[tuple[Remedy, Remedy]]:
-    """Return the pairs of remedies that can be on together and are not two of a kind."""
+    """Return the pairs of remedies that are compatible and of different strategies."""
     return [
-        (one, other)
-        for one, other in combinations(remedies, 2)
-        if one.strategy != other.strategy and not exclusive(one.overrides, other.overrides)
+        (first, second)
+        for first, second in combinations(remedies, 2)
+        if first.strategy != second.strategy and not exclusive(first.overrides, second.overrides)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is made of the files of a remedies sweep: its tables, its figure, and its section of the report."""
+"""Report of a remedies sweep from its files: tables, figure, and section of the page."""
 
 from collections.abc import Sequence
 from math import inf
@@ -18,10 +18,10 @@ FIGURE = "remedy_flow"
 
 
 def write_study(folder: Path, source: Path) -> RemedySection:
-    """Write tables and figure of a remedies sweep, and return its section of the report.
+    """Write the tables and the figure of a remedies sweep, and return its section of the report.
 
     Args:
-        folder: Where they go.
+        folder: The folder for these files.
         source: The sweep's folder, with the plan and the runs.
 
     Raises:
@@ -29,33 +29,33 @@ def write_study(folder: Path, source: Path) -> RemedySection:
     """
     outcomes = read_outcomes(source, read_plan(source))
     write_tables(folder, outcomes)
-    rows = [(one.trial.kind, one.trial.reason, line(one)) for one in outcomes]
+    rows = [(item.trial.kind, item.trial.reason, line(item)) for item in outcomes]
     return RemedySection(headline=headline(outcomes), headings=HEADINGS, rows=rows, note=NOTE,
                          figure=_draw(folder, source, outcomes))  # fmt: skip
 
 
 def headline(outcomes: Sequence[Outcome]) -> str:
-    """Say which remedy is the best, what it does to the loss and to the gradient, and how many are in its tier."""
-    base = next((one for one in outcomes if one.trial.kind == "base"), None)
-    remedies = [one for one in outcomes if one.completed and one.trial.kind in ("single", "pair")]
+    """Return one sentence on the best remedy: its loss, the change of the gradient ratio, and the size of its tier."""
+    base = next((item for item in outcomes if item.trial.kind == "base"), None)
+    remedies = [item for item in outcomes if item.completed and item.trial.kind in ("single", "pair")]
     if base is None or not remedies:
         return "No remedy completed"
     best = remedies[0]
-    was = f"{short(base.loss)} as it is" if base.completed else f"as it is {base.status}"
+    before = f"{short(base.loss)} as it is" if base.completed else f"as it is {base.status}"
     gradient = f", gradient ratio {best.gained:+.1f} decades nearer 1" if abs(best.gained) < inf else ""
-    share = sum(one.tier == best.tier for one in remedies) - 1
-    others = f" ({share} more in its tier)" if share else ""
-    return f"Best is {best.trial.name}{others}: loss {short(best.loss)} ({was}){gradient}"
+    count = sum(item.tier == best.tier for item in remedies) - 1
+    others = f" ({count} more in its tier)" if count else ""
+    return f"Best is {best.trial.name}{others}: loss {short(best.loss)} ({before}){gradient}"
 
 
 def _draw(folder: Path, source: Path, outcomes: Sequence[Outcome]) -> Drawing | None:
-    """Draw the gradient flow of the net as it is and of each remedy and pair."""
+    """Draw the gradient flow of the unchanged net and of each remedy and pair; None if nothing was recorded."""
     lines = []
-    for one in outcomes:
-        runs = [source / name for name in one.trial.folders if (source / name / "gradients.csv").exists()]
-        flow = read_flow(runs) if one.trial.kind != "random" else None
+    for item in outcomes:
+        runs = [source / name for name in item.trial.folders if (source / name / "gradients.csv").exists()]
+        flow = read_flow(runs) if item.trial.kind != "random" else None
         if flow is not None and flow.places.size > 1:
-            lines.append(Line(one.trial.name, flow, base=one.trial.kind == "base"))
+            lines.append(Line(item.trial.name, flow, base=item.trial.kind == "base"))
     if not lines:
         return None
     over = "time step" if any(source.glob(f"*/{TIMES}")) else "layer (depth_index)"

@@ -1,4 +1,4 @@
-"""One remedies sweep from start to end, whoever composes the configs and runs them."""
+"""Execution of a remedies sweep, independent of how configs are composed and runs are launched."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from gradlab.sweep.remedies.table import write_tables
 Compose = Callable[[Sequence[str]], DictConfig]
 Launch = Callable[[Sequence[Sequence[str]]], None]
 
-# Optimizer steps of a run: as many as a hundred runs can take in minutes on one core. A layer, or a time step of one,
-# of a net of the default width counts as one; a convolution costs about six times as much, a recurrent step a quarter.
+# Bounds on the optimizer steps of a run, so that a hundred runs take minutes on one core. The unit of cost is one dense
+# layer of the default width: a convolution costs about six times as much, a time step of a recurrent layer a quarter.
 MOST_STEPS, LEAST_STEPS = 600, 50
 _LAYER_STEPS = 9000
 _COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.25, "lstm": 0.25, "gru": 0.25}
@@ -28,13 +28,13 @@ _COST = {"mlp": 1.0, "cnn": 6.0, "rnn": 0.25, "lstm": 0.25, "gru": 0.25}
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much a remedies sweep tries.
+    """Size of a remedies sweep.
 
     Attributes:
-        seeds: Runs of each remedy.
+        seeds: Number of runs of each remedy.
         pairs: Number of best pairs.
-        random: Runs of random pairs.
-        steps: Optimizer steps of a run; None for `default_steps`.
+        random: Number of runs of random pairs.
+        steps: Number of optimizer steps of a run; None for `default_steps`.
     """
 
     seeds: int
@@ -44,17 +44,17 @@ class Budget:
 
 
 def study(arguments: Sequence[str], folder: Path, *, budget: Budget, compose: Compose, launch: Launch) -> None:
-    """Run the config as it is, each remedy alone, random pairs and the best pairs; then write and print the table.
+    """Run the unchanged config, each remedy alone, random pairs and the best pairs; then write and print the table.
 
     Args:
         arguments: The user's command line.
         folder: The sweep's folder.
-        budget: How much to try.
-        compose: Makes the config of a command line.
-        launch: Does the runs of several command lines.
+        budget: Size of the sweep.
+        compose: Function that composes the config of a command line.
+        launch: Function that runs several command lines.
 
     Raises:
-        GradlabError: The config cannot be run as it is.
+        GradlabError: The unchanged config cannot be run, or does not train.
     """
     facts = _facts(compose(arguments))
     command = _command(arguments, facts, budget)
@@ -70,7 +70,8 @@ def study(arguments: Sequence[str], folder: Path, *, budget: Budget, compose: Co
     trials, runs = plan.alone(command, fitting)
     drawn, drawn_runs = plan.random_pairs(command, fitting, count=budget.random)
     _do([*trials, *drawn, *refused], [*runs, *drawn_runs], folder, command, launch)
-    best = [one.trial.name for one in read_outcomes(folder, trials) if one.completed and one.trial.kind == "single"]
+    singles = [item for item in read_outcomes(folder, trials) if item.completed and item.trial.kind == "single"]
+    best = [item.trial.name for item in singles]
     ranked = sorted((remedy for remedy in fitting if remedy.name in best), key=lambda remedy: best.index(remedy.name))
     pairs, pair_runs = plan.best_pairs(command, ranked, count=budget.pairs)
     _do([*trials, *pairs, *drawn, *refused], pair_runs, folder, command, launch)
@@ -78,28 +79,28 @@ def study(arguments: Sequence[str], folder: Path, *, budget: Budget, compose: Co
 
 
 def default_steps(facts: Facts) -> int:
-    """Return how many optimizer steps each run takes unless the user says: fewer for a larger net, always the same."""
+    """Return the default number of optimizer steps of each run, which is smaller for a larger net."""
     layers = max(1, facts.depth) * (facts.time_steps if facts.recurrent else 1)
     steps = _LAYER_STEPS / (layers * _COST.get(facts.model, 1.0))
     return int(min(MOST_STEPS, max(LEAST_STEPS, steps // 10 * 10)))
 
 
 def _command(arguments: Sequence[str], facts: Facts, budget: Budget) -> plan.Command:
-    """Return what all runs share: the same steps, and what saves time; the test set is looked at first and last."""
+    """Return the command line, with equal steps, less recording, and evaluation only at the first and last step."""
     if facts.values.get("train.measure_only") or facts.values.get("train.lr_range"):
         raise GradlabError("hydra/sweeper=remedies ranks by the loss after training, and this config does not train")
-    given = {text.partition("=")[0] for text in arguments}
-    kept, defaults = facts.values, Train()
-    chosen = kept["train.steps"] != defaults.steps or "train.steps" in given
-    steps = kept["train.steps"] if chosen else budget.steps or default_steps(facts)
+    keys = {text.partition("=")[0] for text in arguments}
+    values, defaults = facts.values, Train()
+    chosen = values["train.steps"] != defaults.steps or "train.steps" in keys
+    steps = values["train.steps"] if chosen else budget.steps or default_steps(facts)
     shared = [] if chosen else [f"train.steps={steps}"]
-    if kept["train.eval_every"] == defaults.eval_every and "train.eval_every" not in given:
+    if values["train.eval_every"] == defaults.eval_every and "train.eval_every" not in keys:
         shared.append(f"train.eval_every={steps}")
-    if kept["probe.every"] == Probe().every and "probe.every" not in given:
+    if values["probe.every"] == Probe().every and "probe.every" not in keys:
         shared.append(f"probe.every={max(5, steps // 30)}")
-    if not {"train.checkpoint", "train.checkpoint_every"} & given:
+    if not {"train.checkpoint", "train.checkpoint_every"} & keys:
         shared.append("train.checkpoint=false")
-    seed = int(kept["seed"])
+    seed = int(values["seed"])
     return plan.Command(
         arguments=[text for text in arguments if not text.startswith("seed=")],
         seeds=list(range(seed, seed + budget.seeds)),
@@ -119,16 +120,16 @@ def _without_hydra(cfg: DictConfig) -> DictConfig:
 
 
 def _refusal(compose: Compose, line: Sequence[str]) -> str:
-    """Return why a config with a remedy cannot be run, "" where it can."""
+    """Return why a config with a remedy cannot be run; "" if it can."""
     try:
         build.check(_without_hydra(compose(line)))
-    except Exception as error:  # whatever Hydra and the parts raise
+    except Exception as error:  # Hydra and the parts raise many types
         return one_line(error)
     return ""
 
 
 def _do(trials: Sequence[plan.Trial], runs: plan.Runs, folder: Path, command: plan.Command, launch: Launch) -> None:
-    # Before the runs: a sweep that is interrupted has a table of what there is.
+    # Write the plan before the runs, so that an interrupted sweep has a table of the finished ones.
     plan.write_plan(folder, command, trials)
     if runs:
         launch(runs)

@@ -29,17 +29,17 @@ NOTE = (
 
 
 def write_tables(folder: Path, outcomes: Sequence[Outcome]) -> str:
-    """Write ``remedies.csv`` and ``remedies.md`` into a sweep's folder, and return the latter.
+    """Write ``remedies.csv`` and ``remedies.md`` into a folder, and return the Markdown text.
 
     Args:
         folder: The folder.
-        outcomes: What came out, the best first.
+        outcomes: The outcomes, from the best to the worst.
     """
     with replacing(folder / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, cast(Sequence[str], COLUMNS), lineterminator="\n")
         writer.writeheader()
-        writer.writerows([_cells(one) for one in outcomes])
-    rows = [HEADINGS, *(line(one) for one in outcomes)]
+        writer.writerows([_cells(item) for item in outcomes])
+    rows = [HEADINGS, *(line(item) for item in outcomes)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
@@ -51,39 +51,40 @@ def write_tables(folder: Path, outcomes: Sequence[Outcome]) -> str:
     return text
 
 
-def _cells(one: Outcome) -> dict[str, object]:
-    """Return an outcome's row of the CSV; what was not measured is empty."""
-    trial = one.trial
+def _cells(outcome: Outcome) -> dict[str, object]:
+    """Return an outcome's row of the CSV, with empty cells for values that were not measured."""
+    trial = outcome.trial
     numbers = {
-        "loss": one.loss, "loss_low": one.low, "loss_high": one.high, "accuracy": one.accuracy,
-        "gradient_ratio_initial": one.ratio_initial, "gradient_ratio_final": one.ratio_final,
-        "decades_initial": decades(one.ratio_initial), "decades_final": decades(one.ratio_final),
-        "decades_gained": one.gained, "cost_per_step": one.cost,
+        "loss": outcome.loss, "loss_low": outcome.low, "loss_high": outcome.high, "accuracy": outcome.accuracy,
+        "gradient_ratio_initial": outcome.ratio_initial, "gradient_ratio_final": outcome.ratio_final,
+        "decades_initial": decades(outcome.ratio_initial), "decades_final": decades(outcome.ratio_final),
+        "decades_gained": outcome.gained, "cost_per_step": outcome.cost,
     }  # fmt: skip
     return {
-        "rank": one.rank, "tier": one.tier, "remedy": trial.name, "kind": trial.kind, "strategy": trial.strategy,
-        "overrides": " ".join(trial.overrides), "status": one.status, "verdict": one.verdict,
+        "rank": outcome.rank, "tier": outcome.tier, "remedy": trial.name, "kind": trial.kind,
+        "strategy": trial.strategy,
+        "overrides": " ".join(trial.overrides), "status": outcome.status, "verdict": outcome.verdict,
         "runs": len(trial.folders), "reason": trial.reason, "source": trial.source,
         **{name: "" if isnan(value) else repr(value) for name, value in numbers.items()},
     }  # fmt: skip
 
 
-def line(one: Outcome) -> tuple[str, ...]:
-    """Return an outcome's row for readers; one that did not complete says how it ended in place of its loss."""
-    what = " ".join(f"`{text}`" for text in one.trial.overrides)
+def line(outcome: Outcome) -> tuple[str, ...]:
+    """Return an outcome's row of the Markdown table; without a rank, the status takes the place of the loss."""
+    name, overrides = outcome.trial.name, " ".join(f"`{text}`" for text in outcome.trial.overrides)
     shown = (
-        _short(one.accuracy), _short(one.ratio_initial, 2), _short(one.ratio_final, 2), _signed(one.gained),
-        _short(one.cost, 2),
+        _short(outcome.accuracy), _short(outcome.ratio_initial, 2), _short(outcome.ratio_final, 2),
+        _signed(outcome.gained), _short(outcome.cost, 2),
     )  # fmt: skip
-    if one.rank is None:
-        return ("", "", one.trial.name, what, one.status, "", *shown, one.verdict)
-    loss = _loss(one.loss) if one.status == "completed" else f"{_loss(one.loss)} ({one.status})"
-    ends = f"{_loss(one.low)} to {_loss(one.high)}"
-    return (str(one.rank), str(one.tier), one.trial.name, what, loss, ends, *shown, one.verdict)
+    if outcome.rank is None:
+        return ("", "", name, overrides, outcome.status, "", *shown, outcome.verdict)
+    loss = _loss(outcome.loss) if outcome.status == "completed" else f"{_loss(outcome.loss)} ({outcome.status})"
+    ends = f"{_loss(outcome.low)} to {_loss(outcome.high)}"
+    return (str(outcome.rank), str(outcome.tier), name, overrides, loss, ends, *shown, outcome.verdict)
 
 
 def _loss(value: float) -> str:
-    # Losses of nets that do not learn differ in the fourth digit, if at all.
+    # Four digits above 1, because losses of nets that do not learn differ in the fourth digit at most.
     return short(value, digits=4 if value > 1 else 3)
 
 

@@ -1,38 +1,41 @@
-"""How sure a ranking is: bootstrap intervals of the loss, and tiers of remedies that it cannot separate."""
+"""Uncertainty of the ranking: bootstrap intervals of the loss, and tiers of remedies that do not differ."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.84  # two such intervals that just do not overlap differ at 5% (Goldstein & Healy 1995)
-RESOLUTION = 0.02  # a smaller relative difference is of no use to anybody, however sure
-_DRAWS = 2000
+CONFIDENCE = 0.84  # two means whose 84% intervals just fail to overlap differ at the 5% level (Goldstein & Healy 1995)
+RESOLUTION = 0.02  # relative differences below this are too small to matter, even if they are significant
+_DRAWS = 2000  # bootstrap samples
 
 
 def interval(samples: Sequence[Sequence[float]], *, draws: int = _DRAWS) -> tuple[float, float]:
     """Return the percentile interval of the typical loss, the geometric mean over seeds (Efron 1979).
 
-    Two kinds of chance are resampled: which seeds were taken, and within each seed at which of the last steps the loss
-    was measured. Not the median over seeds: of three it has only three values, and its interval is their range. The
-    random numbers are the same for all, so that equal samples have equal intervals.
+    Both the seeds and, within each seed, the last recorded steps are resampled. The median over seeds is not used: for
+    three seeds it has only three values, and its interval is their range. The generator is always seeded with 0, so
+    that equal samples have equal intervals.
 
     Args:
-        samples: For each seed its losses at the last recorded steps; a run that did not complete is ``[inf]``.
+        samples: For each seed the losses at the last recorded steps; ``[inf]`` for a run that did not complete.
         draws: Number of bootstrap samples.
+
+    Returns:
+        The lower and the upper end.
     """
     generator = np.random.default_rng(0)
-    means = np.array([_means(np.asarray(own, dtype=float), draws, generator) for own in samples])
+    means = np.array([_means(np.asarray(losses, dtype=float), draws, generator) for losses in samples])
     chosen = generator.integers(len(samples), size=(draws, len(samples)))
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(means[chosen, np.arange(draws)[:, None]]).mean(axis=1)
-    typical = np.sort(np.exp(np.where(np.isnan(logs), np.inf, logs)))  # a loss of 0 and an infinite one
+    typical = np.sort(np.exp(np.where(np.isnan(logs), np.inf, logs)))  # nan: the mean of log 0 and log inf
     low, high = (1 - CONFIDENCE) / 2 * (draws - 1), (1 + CONFIDENCE) / 2 * (draws - 1)
     return float(typical[int(low)]), float(typical[int(np.ceil(high))])
 
 
 def middle(values: NDArray[np.float64], *, axis: int = -1) -> NDArray[np.float64]:
-    """Return the median along an axis; between two infinities it is infinite, not nan."""
+    """Return the median along an axis; if both middle values are infinite, it is infinite and not nan."""
     ranked = np.sort(values, axis=axis)
     count = ranked.shape[axis]
     low, high = np.take(ranked, (count - 1) // 2, axis=axis), np.take(ranked, count // 2, axis=axis)
@@ -42,22 +45,23 @@ def middle(values: NDArray[np.float64], *, axis: int = -1) -> NDArray[np.float64
 
 
 def tiers(intervals: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the tier of each of a ranked list, from 1: a tier is its best and all whose intervals overlap the best's.
+    """Return the tier number, from 1, of each entry of a ranked list.
 
-    Intervals that lie less than `RESOLUTION` apart count as overlapping.
+    A tier consists of its best entry and the following ones whose intervals overlap that of the best, or lie less than
+    `RESOLUTION` from it.
 
     Args:
-        intervals: Interval of each, the best first.
+        intervals: Interval of each entry, from the best to the worst.
     """
-    found: list[int] = []
+    numbers: list[int] = []
     best = (np.inf, -np.inf)
     for low, high in intervals:
-        if not found or low > best[1] * (1 + RESOLUTION):
-            found.append(found[-1] + 1 if found else 1)
+        if not numbers or low > best[1] * (1 + RESOLUTION):
+            numbers.append(numbers[-1] + 1 if numbers else 1)
             best = (low, high)
         else:
-            found.append(found[-1])
-    return found
+            numbers.append(numbers[-1])
+    return numbers
 
 
 def _means(losses: NDArray[np.float64], draws: int, generator: np.random.Generator) -> NDArray[np.float64]:
