@@ -1,4 +1,4 @@
-"""Models that gradlab did not make: which weights are found, in which order, with which figures."""
+"""Models without gradlab's parts: the weights that are found, their order and their figures."""
 
 import pytest
 import torch
@@ -37,8 +37,8 @@ class Last(nn.Module):
         self.inner, self.head = inner, nn.Linear(5, 2)
 
     def forward(self, x):
-        found = self.inner(x)
-        return self.head(found[0] if isinstance(found, tuple) else found)
+        y = self.inner(x)
+        return self.head(y[0] if isinstance(y, tuple) else y)
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
@@ -56,7 +56,7 @@ def test_recurrent_modules_have_a_row_for_each_layer_and_matrix(kind):
     assert rows["head"]["preactivation_grad_norm"] > 0
 
 
-def test_reverse_and_projection_matrices_stand_beside_their_layer():
+def test_reverse_and_projection_matrices_have_the_number_of_their_layer():
     model = nn.LSTM(3, 4, bidirectional=True, proj_size=2)
     rows = record(model, torch.randn(6, 4, 3), loss=lambda y: y[0].square().mean())
     assert places(rows) == [
@@ -66,7 +66,7 @@ def test_reverse_and_projection_matrices_stand_beside_their_layer():
     ]
 
 
-def test_recurrent_cells_count_once_however_often_they_are_called():
+def test_a_recurrent_cell_that_is_called_repeatedly_has_one_number():
     class Unrolled(nn.Module):
         def __init__(self):
             super().__init__()
@@ -84,7 +84,7 @@ def test_recurrent_cells_count_once_however_often_they_are_called():
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
-def test_attention_shows_the_output_of_its_projection_though_that_is_never_called(batch_first):
+def test_the_output_projection_of_attention_is_recorded_though_it_is_never_called(batch_first):
     class Attend(nn.Module):
         def __init__(self):
             super().__init__()
@@ -121,12 +121,12 @@ def test_a_transformer_encoder_has_a_row_for_every_weight_in_order():
     model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
     rows = record(model, torch.randn(2, 3, 8))
     names = ("self_attn.in_proj_weight", "self_attn.out_proj", "linear1", "linear2")
-    wanted = [f"layers.{i}.{name}" for i in range(2) for name in names]
-    assert places(rows) == [(depth, name, "main") for depth, name in enumerate(wanted, start=1)]
+    expected = [f"layers.{i}.{name}" for i in range(2) for name in names]
+    assert places(rows) == [(depth, name, "main") for depth, name in enumerate(expected, start=1)]
 
 
 class Tied(nn.Module):
-    """A language model whose last layer borrows the weight of its first."""
+    """A language model whose last layer can share the weight of its first."""
 
     def __init__(self, *, sparse=False):
         super().__init__()
@@ -170,7 +170,7 @@ def test_measuring_spectral_norm_does_not_iterate_it():
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_deprecated_weight_norm_shows_what_can_be_known():
+def test_deprecated_weight_norm_has_a_weight_norm_but_no_gradient_or_update():
     with pytest.warns(FutureWarning):
         layer = nn.utils.weight_norm(nn.Linear(4, 6))
     rows = record(nn.Sequential(layer, nn.Linear(6, 2)), torch.randn(8, 4))
@@ -197,7 +197,7 @@ def test_two_backward_passes_through_one_output_are_summed():
             assert both[layer][column] == pytest.approx(once[layer][column], rel=1e-4), (layer, column)
 
 
-def test_a_graph_kept_for_nothing_is_measured_all_the_same():
+def test_a_graph_kept_without_a_second_pass_is_recorded():
     model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2))
     x = torch.randn(8, 4)
     kept = record(model, x, backward=lambda y: y.sum().backward(retain_graph=True))
@@ -207,7 +207,7 @@ def test_a_graph_kept_for_nothing_is_measured_all_the_same():
 
 
 class Skipping(nn.Module):
-    """Leaves out a layer in some of its steps."""
+    """Skips layers in some of its steps."""
 
     def __init__(self, skipped):
         super().__init__()

@@ -1,4 +1,4 @@
-"""neighbours.csv against gradients recomputed sample by sample, and what it costs where it is not asked for."""
+"""neighbours.csv against recomputed gradients; without the option no file and the same gradients.csv."""
 
 import pandas as pd
 import pytest
@@ -28,25 +28,24 @@ def test_cosines_equal_an_independent_recomputation(parts):
     assert (inputs.diff(dim=0) > 0).all()
     values = same.model(inputs)
     grads = dict(zip(outputs, torch.autograd.grad(values.sum(), list(outputs.values())), strict=True))
-    found = loop.probe.take().neighbours
-    assert [(row[2], row[3]) for row in found] == [(name, lag) for name in outputs for lag in (1, 5)]
-    for step, _, name, lag, cosine in found:
-        here, there = grads[name][:-lag].flatten(), grads[name][lag:].flatten()
+    rows = loop.probe.take().neighbours
+    assert [(row[2], row[3]) for row in rows] == [(name, lag) for name in outputs for lag in (1, 5)]
+    for step, _, name, lag, cosine in rows:
+        earlier, later = grads[name][:-lag].flatten(), grads[name][lag:].flatten()
         assert step == 0
-        assert cosine == pytest.approx(float(torch.cosine_similarity(here, there, dim=0)), abs=1e-6)
+        assert cosine == pytest.approx(float(torch.cosine_similarity(earlier, later, dim=0)), abs=1e-6)
     assert loop.probe.take().neighbours == []
 
 
 def test_time_steps_of_a_recurrent_net_are_pooled_not_compared():
-    """All samples of this batch are alike, so the cosine is 1, though dL/dz changes from step to step."""
+    """All samples of this batch are equal, so the cosine is 1, though dL/dz changes over time steps."""
     small = ("model=rnn", "data=adding", "data.length=6", "train.steps=1", "train.eval_every=0")
     loop = assemble(compose_config(*small, "probe.neighbours=[1]"))
     inputs, targets = next(loop.batches)
     loop.batches = Same((inputs[:1].expand(4, -1, -1), targets[:1].expand(4, -1)))
     list(loop.run())
-    found = [row[-1] for row in loop.probe.take().neighbours]
-    assert found == pytest.approx([1.0] * len(found), abs=1e-6)
-    assert len(found) == 2
+    cosines = [row[-1] for row in loop.probe.take().neighbours]
+    assert cosines == pytest.approx([1.0, 1.0], abs=1e-6)
 
 
 class Same:
@@ -61,16 +60,16 @@ class Same:
         return self.batch
 
 
-def test_nothing_is_compared_unless_asked_for(run):
-    plain, asked = run(*GRID), run(*GRID, "probe.neighbours=[1]")
+def test_neighbours_are_compared_only_on_request(run):
+    plain, compared = run(*GRID), run(*GRID, "probe.neighbours=[1]")
     assert not (plain.folder / "neighbours.csv").exists()
-    assert (plain.folder / "gradients.csv").read_bytes() == (asked.folder / "gradients.csv").read_bytes()
-    table = pd.read_csv(asked.folder / "neighbours.csv")
+    assert (plain.folder / "gradients.csv").read_bytes() == (compared.folder / "gradients.csv").read_bytes()
+    table = pd.read_csv(compared.folder / "neighbours.csv")
     assert list(table.columns) == ["step", "depth_index", "layer", "lag", "grad_cosine"]
     assert table.depth_index.tolist() == [1, 2, 3, 4]
 
 
-def test_batches_without_such_neighbours_have_no_rows(run):
+def test_a_distance_of_the_batch_size_leaves_no_pairs_and_no_file(run):
     assert not (run(*GRID, "probe.neighbours=[32]").folder / "neighbours.csv").exists()
 
 

@@ -32,7 +32,7 @@ MODELS = {
 
 
 def first_step(*overrides, model="mlp"):
-    """The rows of one full step, and the loop right after it, its gradients still there."""
+    """Return the rows of one full step, and the loop in its state before that step."""
     cfg = compose_config("train=init", "probe=full", "train.batch_size=32", *MODELS[model], *overrides)
     loop = assemble(cfg)
     state = {name: value.clone() for name, value in loop.model.state_dict().items()}
@@ -46,7 +46,7 @@ def first_step(*overrides, model="mlp"):
 
 
 def recompute(loop):
-    """Run the same step by hand: outputs kept by forward hooks, gradients by one call of autograd.grad."""
+    """Recompute the step independently: outputs kept by forward hooks, gradients by torch.autograd.grad."""
     model, points = loop.model, list(loop.model.points())
     kept = [{} for _ in points]
     handles = []
@@ -85,7 +85,7 @@ def recompute(loop):
 
 
 KINDS = [(dtype, model) for dtype in ("float32", "float64") for model in MODELS]
-CASES = [  # each pair of parts in one kind of run; in the others, in the slow tests
+CASES = [  # each pair of parts in one kind of run; the other kinds are slow tests
     pytest.param(normalization, residual, *kind, marks=() if k == (i + j) % len(KINDS) else pytest.mark.slow)
     for i, normalization in enumerate(NORMALIZATIONS)
     for j, residual in enumerate(RESIDUALS)
@@ -154,7 +154,7 @@ def test_figures_equal_an_independent_recomputation(normalization, residual, dty
             assert row["dead_fraction"] == float((units == 0).all(1).double().mean())
 
 
-def test_steepest_slopes_set_the_saturation(tmp_path):
+def test_saturation_is_relative_to_the_steepest_slope(tmp_path):
     rows, loop = first_step("activation=sigmoid", "data.scale=20", "train.dtype=float64")
     _, kept = recompute(loop)
     x = kept[0]["input"].detach()

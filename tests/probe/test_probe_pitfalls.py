@@ -1,4 +1,4 @@
-"""What other probes get wrong."""
+"""Cases that probes commonly get wrong: order, in-place activations, frozen layers, pooled calls, observer effects."""
 
 import hashlib
 from math import inf, isnan, nan
@@ -41,12 +41,12 @@ class Reversed(nn.Module):
         return self.third(torch.relu(self.second(torch.relu(self.first(x)))))
 
 
-def test_layers_stand_in_execution_order_and_uncalled_ones_are_left_out():
+def test_rows_are_in_execution_order_without_uncalled_layers():
     rows = record(Reversed(), torch.randn(8, 4))
     assert [(row["depth_index"], row["layer"]) for row in rows] == [(1, "first"), (2, "second"), (3, "third")]
 
 
-def test_in_place_activations_neither_crash_nor_falsify():
+def test_in_place_activations_give_the_same_figures():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
     in_place = nn.Sequential(nn.Linear(4, 6), nn.ReLU(inplace=True), nn.Linear(6, 2))
@@ -61,7 +61,7 @@ def test_in_place_activations_neither_crash_nor_falsify():
 
 
 @pytest.mark.parametrize("frozen", [[0], [2], [0, 2]])
-def test_frozen_layers_are_recorded_without_what_they_lack(frozen):
+def test_frozen_layers_are_recorded_without_gradients(frozen):
     model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2))
     for i in frozen:
         model[i].requires_grad_(False)
@@ -85,7 +85,7 @@ def test_non_finite_values_are_kept(bad):
     assert first["preactivation_grad_norm"] is not None
 
 
-def test_every_step_that_matters_is_recorded():
+def test_recorded_steps_are_those_of_the_intervals_and_the_first_and_last():
     def steps(every, full_every, last):
         model = nn.Linear(2, 2)
         probe = Probe(model, every=every, full_every=full_every, last=last)
@@ -142,7 +142,7 @@ def test_calls_of_one_layer_are_pooled():
 
 
 def test_five_calls_of_different_sizes_are_pooled_as_if_measured_together():
-    class Often(nn.Module):
+    class FiveCalls(nn.Module):
         def __init__(self):
             super().__init__()
             self.inner = nn.Linear(3, 3)
@@ -152,7 +152,7 @@ def test_five_calls_of_different_sizes_are_pooled_as_if_measured_together():
             return torch.cat(self.outs)
 
     torch.manual_seed(0)
-    model = Often().double()
+    model = FiveCalls().double()
     x = torch.randn(31, 3, dtype=torch.float64) + torch.arange(31).double()[:, None]  # means far apart
     (row,) = record(model, x)
     z = model(x)
@@ -206,7 +206,7 @@ TRAINED = ("train.steps=25", "model.depth=4", "model.width=32", "train.eval_ever
     pytest.param(("model=cnn", "residual=highway", "normalization=batch_norm"), marks=pytest.mark.slow),
     ("model=cnn", "residual=stochastic_depth", "model.shortcut=projection", "optimizer=adam"),
 ])  # fmt: skip
-def test_looking_does_not_change_training(parts):
+def test_recording_does_not_change_training(parts):
     digests = set()
     for probe in (("probe=off",), ("probe=default",), ("probe=full",), ("probe=default", "probe.every=7")):
         loop = assemble(compose_config(*parts, *TRAINED, *probe))

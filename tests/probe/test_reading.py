@@ -1,4 +1,4 @@
-"""A matrix is read once, while it is in the cache, and again only where somebody has written to it since."""
+"""Figures of a matrix are cached, and computed again after any modification."""
 
 import pytest
 import torch
@@ -12,8 +12,8 @@ from gradlab.probe.gauge_batched import BatchedGauge
 from gradlab.probe.probe import Probe
 
 
-class Own(nn.Module):
-    """Names its points, so that its weights are read one step ahead."""
+class WithPoints(nn.Module):
+    """Has points(), so that its weights are read for the next step too."""
 
     def __init__(self):
         super().__init__()
@@ -29,7 +29,7 @@ class Own(nn.Module):
 
 
 class Clamped(nn.Module):
-    """Writes to its weight where torch does not count it, in the forward pass, and does not name its points."""
+    """Modifies its weight in the forward pass without counting by torch, and has no points()."""
 
     def __init__(self):
         super().__init__()
@@ -51,7 +51,7 @@ def in_place(model):
 
 
 def another_storage(model):
-    for _ in range(2):  # the second may get the first one's address
+    for _ in range(2):  # the second may reuse the address of the first
         model.first.weight.data = 3 * model.first.weight.data
 
 
@@ -60,9 +60,9 @@ def another_parameter(model):
 
 
 @pytest.mark.parametrize("between", [nothing, in_place, another_storage, another_parameter])
-@pytest.mark.parametrize("make", [Own, Clamped])
+@pytest.mark.parametrize("make", [WithPoints, Clamped])
 @pytest.mark.parametrize("gauge", [gauge_host, gauge_device])
-def test_the_figures_are_those_of_the_weights_as_they_are(make, between, gauge):
+def test_cached_figures_are_computed_again_after_a_write(make, between, gauge):
     model, x = make(), torch.randn(4, 5)
     probe = Probe(model, every=1, full_every=4, last=10, gauge=gauge)
     expected = []
@@ -85,8 +85,8 @@ def test_the_figures_are_those_of_the_weights_as_they_are(make, between, gauge):
             for layer, old, new in zip(layers, before, moved, strict=True)
         ]
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in probe.take().layers]
-    for row, want in zip(rows, expected, strict=True):
-        for name, value in want.items():
+    for row, figures in zip(rows, expected, strict=True):
+        for name, value in figures.items():
             assert row[name] == pytest.approx(float(value), rel=1e-5), name
 
 
@@ -105,7 +105,7 @@ def added_to(model):
 
 @pytest.mark.parametrize("change", [halved, replaced, added_to])
 def test_a_gradient_that_was_changed_after_the_backward_pass_is_read_again(change):
-    model = Own()
+    model = WithPoints()
     probe = Probe(model, every=1, full_every=1, last=10)
     probe.start(3)
     model(torch.randn(4, 5)).square().mean().backward()
@@ -124,7 +124,7 @@ def test_a_gradient_that_was_changed_after_the_backward_pass_is_read_again(chang
 @pytest.mark.parametrize("size", [7, CHUNK, 2 * CHUNK + 5])
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1.0, 1e30, torch.inf])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_reading_on_is_reading_twice(size, scale, dtype):
+def test_moved_equals_distance_and_norm(size, scale, dtype):
     torch.manual_seed(0)
     old, new = (torch.randn(2, size) * scale).to(dtype)
     kept = gauge_host.keep(old, None)
@@ -138,9 +138,9 @@ def test_reading_on_is_reading_twice(size, scale, dtype):
         assert torch.equal(buffer, new)
 
 
-def test_layers_that_are_gone_are_not_measured_any_more():
-    model = Own()
+def test_finding_layers_again_removes_the_old_hooks():
+    model = WithPoints()
     probe = Probe(model, every=1, full_every=1, last=10)
     probe.start(0)
-    probe.look()
+    probe.find_layers()
     assert not model.first._forward_hooks

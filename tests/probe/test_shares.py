@@ -34,9 +34,9 @@ def test_shares_and_totals_equal_an_independent_recomputation(parts):
         else:
             weights[name] = affine.weight
     inputs, targets = next(same.batches)
-    found = same.model(inputs)
-    main = same.task.loss(found.outputs, targets)
-    heads = {name: same.task.loss(values, targets) for name, values in found.auxiliary.items()}
+    outcome = same.model(inputs)
+    main = same.task.loss(outcome.outputs, targets)
+    heads = {name: same.task.loss(values, targets) for name, values in outcome.auxiliary.items()}
     total = main + 0.7 * sum(heads.values())
 
     def gradient(loss, x):
@@ -61,7 +61,7 @@ def test_shares_and_totals_equal_an_independent_recomputation(parts):
         assert row["grad_cosine"] == pytest.approx(cosine, abs=1e-9, nan_ok=True)
 
 
-def test_losses_are_logged_at_every_recorded_step_and_shares_where_all_is(run):
+def test_losses_are_in_every_recorded_step_and_shares_in_full_ones(run):
     done = run("model.depth=6", "model.width=8", "model.auxiliary_every=2", "train.steps=31")
     table = pd.read_csv(done.folder / "auxiliary.csv")
     assert list(table.columns) == list(SHARES)
@@ -72,5 +72,5 @@ def test_losses_are_logged_at_every_recorded_step_and_shares_where_all_is(run):
     assert done.metrics.train_loss.notna().all()
 
 
-def test_no_heads_no_table(run):
+def test_without_auxiliary_heads_there_is_no_table(run):
     assert not (run("model.depth=3", "train.steps=2").folder / "auxiliary.csv").exists()

@@ -18,8 +18,8 @@ def times(done):
     return pd.read_csv(done.folder / "timesteps.csv")
 
 
-def passed(*overrides):
-    """The loop after its first batch, that batch, and the model's states recomputed with everything kept."""
+def unrolled(*overrides):
+    """Return the loop before its first step, the first batch, its unrolled passes and their loss."""
     loop = assemble(compose_config(*overrides, "train.steps=1", "probe=off"))
     state = loop.batches.state_dict()
     inputs, targets = next(loop.batches)
@@ -30,10 +30,10 @@ def passed(*overrides):
 
 
 @pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
-def test_the_files_hold_what_autograd_says(run, model):
+def test_the_files_agree_with_autograd(run, model):
     config = (*SMALL, f"model={model}", "model.depth=2", "train.dtype=float64")
     done = run(*config, "train=init")
-    _, _, tape, loss = passed(*config)
+    _, _, tape, loss = unrolled(*config)
     table, rows = times(done), done.gradients
     keys = ["step", "depth_index", "layer", "time", "hidden_norm", "hidden_grad_norm"]
     assert list(table.columns) == keys + ["cell_norm", "cell_grad_norm"] * (model == "lstm")
@@ -80,10 +80,10 @@ def test_weight_columns_come_from_the_training_pass(run):
         assert rows.weight_grad_cosine[layer] == pytest.approx(float(cosine))
 
 
-def test_the_activation_of_an_rnn_is_looked_at_and_gates_are_not(run):
+def test_slopes_are_recorded_for_an_rnn_s_activation_but_not_for_gates(run):
     config = (*SMALL, "model=rnn", "train=init", "train.dtype=float64")
     row = run(*config).gradients.iloc[0]
-    _, _, (seen,), _ = passed(*config)
+    _, _, (seen,), _ = unrolled(*config)
     slope = 1 - seen.preactivations.tanh() ** 2
     assert row.activation_slope_rms == pytest.approx(float(slope.square().mean().sqrt()))
     assert row.saturated_fraction == pytest.approx(float((slope <= 0.01).double().mean()))
@@ -100,7 +100,7 @@ BITS = [
 
 
 @pytest.mark.parametrize("overrides", BITS, ids=" ".join)
-def test_looking_changes_no_bit(overrides):
+def test_recording_does_not_change_training_or_random_state(overrides):
     ends = []
     for probe in ("probe=off", "probe=full", "probe.every=2"):
         loop = assemble(compose_config(*SMALL, *overrides, "train.steps=5", "optimizer=adam", probe))
@@ -110,15 +110,15 @@ def test_looking_changes_no_bit(overrides):
         assert all(torch.equal(a, b) for a, b in zip(ends[0], other, strict=True))
 
 
-def test_in_blocks_h_is_what_the_block_returns(run):
+def test_in_residual_blocks_h_is_the_block_s_output(run):
     rows = run(*SMALL, "model=gru", "model.depth=3", "residual=pre_activation", "train=init").gradients
     main = rows[rows.role == "main"].set_index("depth_index")
     assert main.skip_grad_norm.notna().tolist() == [False, True, True, False]
-    # the skip hands the block's whole gradient on: what enters it is that and the branch's share
+    # the gradient along an identity skip is that of the block's output
     assert main.skip_grad_norm[2] == pytest.approx(main.activation_grad_norm[2], rel=1e-6)
 
 
-def test_a_run_says_what_time_does_to_the_gradient(run):
+def test_metrics_and_verdicts_describe_the_gradient_over_time(run):
     done = run(*SMALL, "model=rnn", "train.steps=3", "recurrent_initializer.gain=0.1")
     record = json.loads((done.folder / "run.json").read_text())
     table = times(done)
@@ -138,7 +138,7 @@ def test_a_run_says_what_time_does_to_the_gradient(run):
     assert record["hidden_layers"] == 1
 
 
-def test_layers_that_are_not_chosen_have_no_time_steps(run):
+def test_only_chosen_layers_have_time_steps(run):
     done = run(*SMALL, "model=gru", "model.depth=2", "train=init", "probe.layers=[blocks.*.recurrent]")
     assert set(times(done).layer) == {"blocks.0.0"}
     row = done.gradients.iloc[0]

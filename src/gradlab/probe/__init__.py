@@ -1,1 +1,1 @@
-"""Forward and backward hooks -> quantities -> rows, for any ``torch.nn.Module``."""
+"""Record the signals, gradients and weights of any ``torch.nn.Module`` by hooks, as rows of tables."""

@@ -1,4 +1,4 @@
-"""Catching the gradient of a layer's output, whole."""
+"""Catch the gradients of outputs, summed over the backward passes of a step."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from gradlab.compat import torch_private
 
 @dataclass(slots=True)
 class Switch:
-    """Whether what hooks see belongs to the step: they may outlive it, and an evaluation must not be measured.
+    """Switches all hooks on and off: they can outlive a step, and an evaluation must not be recorded.
 
     Attributes:
-        on: Whether it does.
+        on: Whether the hooks record.
     """
 
     on: bool = False
 
 
 class Catcher:
-    """Hands over the gradient of each output, summed over the backward passes that reach it.
+    """Calls a function with the gradient of each output, summed over the backward passes that reach it.
 
-    The hooks hang on the NODES that made the outputs, where forward hooks put them: unlike full backward hooks they
-    stand an in-place activation behind them, and cost half of what a hook on the tensor does. A tensor that needs no
-    gradient simply gets none. A pass that keeps its graph may be followed by another through the same output (two
-    losses, one after the other): then, and only then, the gradient is held back until the last pass or the end of the
-    step.
+    Forward hooks call `catch`, which registers a hook on the autograd NODE (``grad_fn``) of the output. Unlike full
+    backward hooks, node hooks allow an in-place activation after the layer, and they cost half as much as a hook on the
+    tensor. An output that requires no gradient gets no hook. A pass that keeps its graph may be followed by another
+    through the same output (two losses in turn). Only then is the gradient held back, until the last pass or the end of
+    the step.
 
     Args:
-        use: Called with each whole gradient, detached.
-        switch: Whether a gradient belongs to the step.
+        use: Called with each complete gradient, detached, in the shape of its output.
+        switch: Gradients that arrive while it is off are ignored.
     """
 
     def __init__(self, use: Callable[[Tensor], None], switch: Switch) -> None:
@@ -41,28 +41,28 @@ class Catcher:
         self._held: dict[int, Tensor] = {}
 
     def catch(self, output: Tensor) -> None:
-        """Wait for the gradient of an output, if it will get one; torch is recording gradients."""
+        """Register a hook for the gradient of ``output``; gradients must be enabled."""
         number = self._outputs
         self._outputs += 1
         if number == len(self._hooks):
             self._hooks.append(self._hook(number))
         hook, node = self._hooks[number], output.grad_fn
         if node is None:
-            if output.requires_grad:  # a leaf has none
+            if output.requires_grad:  # a leaf has no node
                 output.register_hook(lambda grad: hook((grad,)))
-        elif place := output.output_nr:
-            node.register_prehook(lambda grads: hook(grads[place:]))
+        elif index := output.output_nr:
+            node.register_prehook(lambda grads: hook(grads[index:]))
         else:
             node.register_prehook(hook)
 
     def clear(self) -> None:
-        """Forget the last step."""
+        """Reset for a new step."""
         self._outputs = 0
         if self._held:
             self._held.clear()
 
     def finish(self) -> None:
-        """Hand over what was held back."""
+        """Use the gradients that were held back."""
         if self._held:
             for grad in self._held.values():
                 self._use(grad)

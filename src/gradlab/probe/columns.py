@@ -29,8 +29,8 @@ FULL = (
 )
 
 FIGURES = DEFAULT + FULL
-# What a second matrix of one layer has of its own; signal and gradient are the layer's.
-OWN = (
+# Figures of a matrix. A layer's second matrix has its own; all other figures are the layer's.
+MATRIX_FIGURES = (
     "weight_norm",
     "weight_grad_norm",
     "update_norm",
@@ -52,9 +52,9 @@ SHARES = ("step", "head", "loss", "depth_index", "layer", "grad_norm", "grad_cos
 QUANTILES = (0.05, 0.50, 0.95)
 SATURATED = 0.01  # an entry is saturated where the slope is at most this share of the activation's steepest
 
-# A layer's figures of one step stand in a list: those above, then what pooling needs and no column shows.
+# Position of each figure in the list of a layer's figures of one step. The last three serve pooling and have no column.
 SLOT = {
-    name: place
-    for place, name in enumerate((*FIGURES, "preactivation_mean", "preactivation_entries", "activation_entries"))
+    name: position
+    for position, name in enumerate((*FIGURES, "preactivation_mean", "preactivation_entries", "activation_entries"))
 }
 EMPTY = (*(None for _ in range(len(SLOT) - 2)), 0, 0)

@@ -1,4 +1,4 @@
-"""The causes behind one layer's gradient: slopes, dead units, the skip's share, the spread of dL/dz."""
+"""Figures of the full record: slopes, dead units, the skip's gradient, quantiles of dL/dz."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ _QUANTILES = tuple(SLOT[f"grad_log10_p{percent}"] for percent in (5, 50, 95))
 
 
 class DetailHooks:
-    """Measures what the full record adds to one layer's signal.
+    """Measures the figures that the full record adds for one layer.
 
     Args:
-        point: Where to measure.
-        row: Where the figures go.
-        gauge: What computes the figures.
-        switch: Whether what the hooks see belongs to the step.
+        point: The layer.
+        row: Receives the figures.
+        gauge: Computes the figures.
+        switch: The hooks record while it is on.
     """
 
     def __init__(self, point: Point, row: Slots, gauge: Gauge[Any], switch: Switch) -> None:
@@ -52,13 +52,13 @@ class DetailHooks:
         return handles
 
     def put(self, grad: Tensor, activation: nn.Module | None, inputs: Tensor | None, outputs: Tensor) -> None:
-        """Take in what hooks cannot see, because it was computed time step by time step.
+        """Measure a recurrent layer in its unrolled pass, since hooks cannot observe single time steps.
 
         Args:
             grad: dL/dz, [n, T, …].
-            activation: The activation between z and h, where there is just one.
-            inputs: What it saw, [T, n, width].
-            outputs: What it returned, [T, n, width].
+            activation: The activation between z and h; None unless there is exactly one.
+            inputs: Its inputs, [T, n, width].
+            outputs: Its outputs, [T, n, width].
         """
         self._grads.append(grad)
         if activation is not None and inputs is not None:
@@ -66,7 +66,7 @@ class DetailHooks:
             self._on_activation_output(activation, None, outputs.flatten(0, 1))
 
     def clear(self) -> None:
-        """Forget the last step."""
+        """Reset for a new step."""
         self._alive = None
         self._entries = 0
         self._grads.clear()
@@ -74,7 +74,7 @@ class DetailHooks:
         self._fork_grad.clear()
 
     def unscale(self, scale: Tensor | float) -> None:
-        """Divide the gradients by what the loss was multiplied by, in a type that holds the quotient."""
+        """Divide the gradients by the loss scale, in float32 at least, so that the quotient does not underflow."""
         self._affine_grad.finish()
         self._fork_grad.finish()
         self._grads[:] = [_at_least_float32(grad) / scale for grad in self._grads]
@@ -82,7 +82,7 @@ class DetailHooks:
             self._row[_SKIP] = self._row[_SKIP] / scale
 
     def finish(self) -> None:
-        """Add the figures that need all calls of the layer together."""
+        """Compute the figures that need all calls of the layer."""
         self._affine_grad.finish()
         self._fork_grad.finish()
         if self._alive is not None:
@@ -93,15 +93,16 @@ class DetailHooks:
                 self._row[slot] = quantile
 
     def neighbours(self, lag: int) -> Any | None:
-        """Return the cosine between dL/dz and dL/dz of the samples ``lag`` places on in the batch, all pairs together.
+        """Return the cosine between dL/dz of the samples and dL/dz of those ``lag`` places later in the batch.
 
-        None where there are no such pairs. `finish` comes first, `clear` after it.
+        One cosine over all pairs; None without such pairs. Call it after `finish`, before `clear`.
         """
         grads = [grad for grad in self._grads if len(grad) > lag]
         if not grads:
             return None
-        here, there = (torch.cat([grad[part].flatten() for grad in grads]) for part in (slice(-lag), slice(lag, None)))
-        return self._gauge.cosine(here, there, self._gauge.norm(here), self._gauge.norm(there))
+        earlier = torch.cat([grad[:-lag].flatten() for grad in grads])
+        later = torch.cat([grad[lag:].flatten() for grad in grads])
+        return self._gauge.cosine(earlier, later, self._gauge.norm(earlier), self._gauge.norm(later))
 
     def _on_affine(self, module: nn.Module, args: Any, output: Any) -> None:
         if self._switch.on and torch.is_grad_enabled():
@@ -143,7 +144,7 @@ def _slope(activation: nn.Module, x: Tensor) -> Tensor:
     """Return the derivative of an elementwise activation at ``x``, the shape of ``x``."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        y = activation.forward(leaf.clone())  # a clone, since it may work in place; forward, since hooks hang on call
+        y = activation.forward(leaf.clone())  # cloned for in-place activations; forward() runs no hooks
         (slope,) = torch.autograd.grad(y.sum(), leaf)
     return slope
 

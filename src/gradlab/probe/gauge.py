@@ -1,4 +1,4 @@
-"""What a gauge is: the functions that turn a tensor into the figures of one layer."""
+"""The protocol of gauges, which compute the figures of a layer from its tensors."""
 
 from typing import Any, Protocol, TypeVar
 
@@ -44,15 +44,15 @@ class Gauge(Protocol[F]):
         ...
 
     def distance(self, x: Tensor, kept: Any, /) -> F:
-        """Return the norm of ``x`` minus a copy that `keep` returned; the copy may be overwritten."""
+        """Return the norm of ``x - kept``, where ``kept`` is a result of `keep` and may be overwritten."""
         ...
 
     def moved(self, x: Tensor, kept: Any, /) -> tuple[F, F]:
-        """Return the norms of ``x`` minus a copy that `keep` returned, and of ``x``; the copy becomes one of ``x``."""
+        """Return `distance` and the norm of ``x``, and copy ``x`` into ``kept``."""
         ...
 
     def repeat(self, x: Tensor, /) -> Tensor:
-        """Return ``x`` [n, ...] once for each run, one run after another."""
+        """Return ``x`` [n, ...] repeated for each run, [K * n, ...]."""
         ...
 
     def largest(self, x: Tensor, /) -> Tensor:
@@ -75,8 +75,8 @@ class Gauge(Protocol[F]):
         """Return ``columns.QUANTILES`` of log10 |x|, linear between order statistics; -inf from a 0, nan from a nan."""
         ...
 
-    def first(self, x: Tensor, /) -> Tensor:
-        """Return a record of time steps [T, n, ...] in the order of dimensions that the other functions take."""
+    def batch_first(self, x: Tensor, /) -> Tensor:
+        """Return time steps [T, n, ...] in the order of dimensions that the other functions take."""
         ...
 
     def time_norms(self, x: Tensor, /) -> Tensor:

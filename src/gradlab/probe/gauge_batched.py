@@ -1,9 +1,8 @@
-"""Quantities of many runs at once: each figure a float64 tensor [K], one number for each of K runs trained as one.
+"""Gauge of K fused runs: each figure is a float64 tensor [K], one number for each run.
 
 The batched version of `gradlab.probe.gauge_host`: the same functions, as a class because it needs K. The first
 dimension of every tensor is divided among the runs in equal parts: samples [K * n, ...] as well as stacked weights
-[K, ...].
-A run's figures depend on no other run's, to the last bit.
+[K, ...]. A run's figures do not depend on the other runs, to the last bit.
 """
 
 from collections.abc import Callable
@@ -45,7 +44,7 @@ class BatchedGauge:
         figures = squares.sqrt(), means, variances.clamp(min=0).sqrt()
         if bool(safe.all()):
             return figures
-        norms, means, stds = _mended(figures, ~safe, lambda: _wide_moments(rows[~safe]))
+        norms, means, stds = _replaced(figures, ~safe, lambda: _wide_moments(rows[~safe]))
         return norms, means, stds
 
     def hypot(self, x: Tensor, y: Tensor) -> Tensor:
@@ -53,7 +52,7 @@ class BatchedGauge:
         return torch.hypot(x, y)
 
     def ratio(self, numerator: Tensor, denominator: Tensor) -> Tensor:
-        """Return the quotient as IEEE 754 has it: 0 / 0 is nan, 1 / 0 is inf."""
+        """Return the quotient under the rules of IEEE 754: 0 / 0 is nan, 1 / 0 is inf."""
         return numerator / denominator
 
     def cosine(self, x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
@@ -67,25 +66,25 @@ class BatchedGauge:
         if bool(safe.all()):
             return quick
         bad = ~safe
-        (found,) = _mended((quick,), bad, lambda: (_wide_cosine(rows[bad], others[bad], x_norm[bad], y_norm[bad]),))
-        return found
+        (cosines,) = _replaced((quick,), bad, lambda: (_wide_cosine(rows[bad], others[bad], x_norm[bad], y_norm[bad]),))
+        return cosines
 
     def keep(self, x: Tensor, buffer: Tensor | None) -> Tensor:
-        """Return a copy of ``x``, in ``buffer`` where there is one."""
+        """Return a copy of ``x``, in ``buffer`` unless that is None."""
         return x.clone() if buffer is None else buffer.copy_(x)
 
     def distance(self, x: Tensor, kept: Tensor) -> Tensor:
-        """Return the norm of each run's ``x - kept``, given what `keep` returned."""
+        """Return the norm of each run's ``x - kept``."""
         return self.norm(x - kept)
 
     def moved(self, x: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the norms of each run's ``x - kept`` and ``x``, whose copy ``kept`` becomes."""
+        """Return the norms of each run's ``x - kept`` and ``x``, and copy ``x`` into ``kept``."""
         update = self.distance(x, kept)
         kept.copy_(x)
         return update, self.norm(x)
 
     def repeat(self, x: Tensor) -> Tensor:
-        """Return inputs that every run's activation is to see; an activation's slope is one for all units."""
+        """Return ``x`` of one unit for each run, [K * n, 1, ...]: an activation has the same slope for all units."""
         return x[:, :1].repeat(self.count, *(1 for _ in x.shape[1:]))
 
     def largest(self, x: Tensor) -> Tensor:
@@ -99,7 +98,7 @@ class BatchedGauge:
         return _norms(rows) / rows.shape[1] ** 0.5, flatter / rows.shape[1]
 
     def alive(self, output: Tensor) -> Tensor:
-        """Return for each run and unit (dimension 1), [K, units], whether it is other than 0 anywhere in the batch."""
+        """Return [K, units]: whether a unit (dimension 1) differs from 0 anywhere in the run's batch."""
         units = (output != 0).unflatten(0, (self.count, -1)).movedim(2, 1)
         return units.flatten(2).any(2)
 
@@ -112,12 +111,12 @@ class BatchedGauge:
         ordered = _sorted(self._rows(x).abs())
         return tuple(_log_quantile(ordered, q * (ordered.shape[1] - 1)) for q in QUANTILES)
 
-    def first(self, x: Tensor) -> Tensor:
-        """Return a record of time steps [T, K * n, ...] with the samples first."""
+    def batch_first(self, x: Tensor) -> Tensor:
+        """Return time steps [T, K * n, ...] as [K * n, T, ...]."""
         return x.transpose(0, 1)
 
     def time_norms(self, x: Tensor) -> Tensor:
-        """Return the norm at each time step of [T, K * n, width], and in each run, [T, K]."""
+        """Return the norm at each time step of [T, K * n, width] for each run, [T, K]."""
         return _norms(x.reshape(x.shape[0] * self.count, -1)).view(-1, self.count)
 
     def _rows(self, x: Tensor) -> Tensor:
@@ -125,21 +124,21 @@ class BatchedGauge:
 
 
 def _norms(rows: Tensor) -> Tensor:
-    """Return the norm of each row, float64, in the range of the numbers themselves."""
+    """Return the norm of each row in float64, without underflow or overflow."""
     if rows.dtype is not torch.float32:
         return row_norms(rows).flatten()
     if rows.device.type != "cpu":
-        return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)  # which holds the squares of float32
+        return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)  # no float32 square overflows
     squares = _dots(rows, rows)
     safe = (squares > SAFE_SQUARES[0]) & (squares < SAFE_SQUARES[1])
     if bool(safe.all()):
         return squares.sqrt()
-    (norms,) = _mended((squares.sqrt(),), ~safe, lambda: (row_norms(rows[~safe]).flatten(),))
+    (norms,) = _replaced((squares.sqrt(),), ~safe, lambda: (row_norms(rows[~safe]).flatten(),))
     return norms
 
 
 def _wide_moments(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return norm, mean and standard deviation of each row, in float64 all along."""
+    """Return norm, mean and standard deviation of each row, in float64."""
     wide = rows.double()
     means = wide.mean(1)
     spread = row_norms(wide - means.unsqueeze(1)).flatten()
@@ -151,23 +150,23 @@ def _wide_cosine(x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor
 
 
 def _dots(x: Tensor, y: Tensor) -> Tensor:
-    """Return the dot product of each row with a row, or with one row for all, in float32 and as `host` takes it."""
-    one, other = x.numpy(), y.numpy()
-    total = np.zeros(len(one))
+    """Return the dot products of the rows of ``x`` with those of ``y``, or with ``_ONES``, in float32 chunks."""
+    left, right = x.numpy(), y.numpy()
+    total = np.zeros(len(left))
     with quiet():
-        for start in range(0, one.shape[1], CHUNK):
-            part = one[:, start : start + CHUNK]
-            total += np.vecdot(part, other[..., : part.shape[1]] if y is _ONES else other[:, start : start + CHUNK])
+        for start in range(0, left.shape[1], CHUNK):
+            part = left[:, start : start + CHUNK]
+            total += np.vecdot(part, right[..., : part.shape[1]] if y is _ONES else right[:, start : start + CHUNK])
     return torch.from_numpy(total)
 
 
-def _mended(figures: tuple[Tensor, ...], which: Tensor, again: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """Return figures with those of some rows replaced."""
-    return tuple(figure.masked_scatter(which, new) for figure, new in zip(figures, again(), strict=True))
+def _replaced(figures: tuple[Tensor, ...], mask: Tensor, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return figures with the rows in ``mask`` replaced by those that ``make`` returns."""
+    return tuple(figure.masked_scatter(mask, new) for figure, new in zip(figures, make(), strict=True))
 
 
 def _sorted(rows: Tensor) -> Tensor:
-    """Return each row in rising order, nan last; numpy's sort is vectorised, torch's on a CPU is not."""
+    """Return each row in ascending order, nan last; on a CPU by numpy, whose sort is vectorised."""
     if rows.device.type != "cpu":
         return rows.sort(1).values
     return torch.from_numpy(np.sort((rows if rows.element_size() >= 4 else rows.float()).numpy(), axis=1))

@@ -1,6 +1,6 @@
-"""Quantities of tensors on any device as 0-d float64 tensors there: pure functions that never wait for the device.
+"""Gauge for any device: figures are 0-d float64 tensors on it, computed without waiting for it.
 
-The same functions as `gradlab.probe.gauge_host`; both fit the protocol `gradlab.probe.gauge.Gauge`.
+The same functions as `gradlab.probe.gauge_host`; both implement the protocol `gradlab.probe.gauge.Gauge`.
 """
 
 import torch
@@ -11,9 +11,9 @@ from gradlab.probe.columns import QUANTILES, SATURATED
 
 __all__ = [
     "alive",
+    "batch_first",
     "cosine",
     "distance",
-    "first",
     "hypot",
     "keep",
     "largest",
@@ -42,7 +42,7 @@ def hypot(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Return the quotient as IEEE 754 has it: 0 / 0 is nan, 1 / 0 is inf."""
+    """Return the quotient under the rules of IEEE 754: 0 / 0 is nan, 1 / 0 is inf."""
     return numerator / denominator
 
 
@@ -52,24 +52,24 @@ def cosine(x: Tensor, y: Tensor, x_norm: Tensor, y_norm: Tensor) -> Tensor:
 
 
 def keep(x: Tensor, buffer: Tensor | None) -> Tensor:
-    """Return a copy of ``x``, in ``buffer`` where there is one."""
+    """Return a copy of ``x``, in ``buffer`` unless that is None."""
     return x.clone() if buffer is None else buffer.copy_(x)
 
 
 def distance(x: Tensor, kept: Tensor) -> Tensor:
-    """Return the norm of ``x - kept``, given what `keep` returned."""
+    """Return the norm of ``x - kept``."""
     return norm(x - kept)
 
 
 def moved(x: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the norms of ``x - kept`` and of ``x``, whose copy ``kept`` becomes."""
+    """Return the norms of ``x - kept`` and of ``x``, and copy ``x`` into ``kept``."""
     update = distance(x, kept)
     kept.copy_(x)
     return update, norm(x)
 
 
 def repeat(x: Tensor) -> Tensor:
-    """Return inputs that every run's activation is to see: here one run's."""
+    """Return ``x``: there is one run."""
     return x
 
 
@@ -78,14 +78,14 @@ def largest(x: Tensor) -> Tensor:
     return x.abs().max()
 
 
-def first(x: Tensor) -> Tensor:
-    """Return a record of time steps in the order in which `moments` and the others take it: any."""
+def batch_first(x: Tensor) -> Tensor:
+    """Return ``x``: the figures of one run do not depend on the order of its dimensions."""
     return x
 
 
 def time_norms(x: Tensor) -> Tensor:
     """Return the norm of each x[t], [T], in float64."""
-    if x.dtype is torch.float32:  # whose squares float64 holds, however small or large
+    if x.dtype is torch.float32:  # float64 holds every square of a float32
         return torch.linalg.vector_norm(x, dim=(1, 2), dtype=torch.float64)
     return row_norms(x).flatten()
 
@@ -97,7 +97,7 @@ def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def alive(output: Tensor) -> Tensor:
-    """Return for each unit (dimension 1) whether it is other than 0 for any sample or position of the batch."""
+    """Return for each unit (dimension 1) whether it differs from 0 for any sample or position."""
     return (output.movedim(1, 0).flatten(1) != 0).any(dim=1)
 
 

@@ -1,7 +1,7 @@
-"""Quantities of CPU tensors as Python floats: fast in float32, and again in float64 where float32 cannot tell.
+"""Gauge for CPU tensors: figures are Python floats, from float32 sums, or float64 ones where float32 is not accurate.
 
-The same functions as `gradlab.probe.gauge_device`. A CPU has no queue to wait for, so a figure may be read at once,
-and numpy's calls cost a third of torch's.
+The same functions as `gradlab.probe.gauge_device`. A CPU has no queue, so a figure can be read at once; numpy's calls
+take a third of the time of torch's.
 """
 
 from math import hypot, inf, isnan, log10, nan, sqrt
@@ -16,13 +16,13 @@ from gradlab.norms import host_norm as norm
 from gradlab.norms import norm as wide_norm
 from gradlab.probe.columns import QUANTILES, SATURATED
 from gradlab.probe.gauge import MAX_CANCELLATION
-from gradlab.probe.gauge_device import first, largest, repeat, time_norms
+from gradlab.probe.gauge_device import batch_first, largest, repeat, time_norms
 
 __all__ = [
     "alive",
+    "batch_first",
     "cosine",
     "distance",
-    "first",
     "hypot",
     "keep",
     "largest",
@@ -45,7 +45,7 @@ def moments(x: Tensor) -> tuple[float, float, float]:
     """Return norm, mean and standard deviation (over n, not n - 1) of all entries of ``x``."""
     n = x.numel()
     if x.dtype is torch.float32:
-        flat = x.numpy(force=True).ravel("K")  # without its graph: half the price of `detach`
+        flat = x.numpy(force=True).ravel("K")  # detaches, in half the time of `detach`
         square = total = 0.0
         for start in range(0, n, CHUNK):
             part = flat[start : start + CHUNK] if n > CHUNK else flat
@@ -65,7 +65,7 @@ def moments(x: Tensor) -> tuple[float, float, float]:
 
 
 def ratio(numerator: float, denominator: float) -> float:
-    """Return the quotient as IEEE 754 has it: 0 / 0 is nan, 1 / 0 is inf."""
+    """Return the quotient under the rules of IEEE 754: 0 / 0 is nan, 1 / 0 is inf."""
     if denominator != 0:
         return numerator / denominator
     return nan if numerator == 0 or isnan(numerator) else inf
@@ -80,7 +80,7 @@ def cosine(x: Tensor, y: Tensor, x_norm: float, y_norm: float) -> float:
 
 
 def keep(x: Tensor, buffer: NDArray[np.floating] | None) -> NDArray[np.floating]:
-    """Return a flat copy of ``x``, in ``buffer`` where there is one."""
+    """Return a flat copy of ``x``, in ``buffer`` unless that is None."""
     if buffer is None:
         return _flat(x).copy()
     np.copyto(buffer, _flat(x))
@@ -88,25 +88,25 @@ def keep(x: Tensor, buffer: NDArray[np.floating] | None) -> NDArray[np.floating]
 
 
 def distance(x: Tensor, kept: NDArray[np.floating]) -> float:
-    """Return the norm of ``x - kept``, given what `keep` returned; ``kept`` is written over."""
+    """Return the norm of ``x - kept``; ``kept`` is overwritten."""
     return norm(torch.from_numpy(np.subtract(_flat(x), kept, out=kept)))
 
 
 def moved(x: Tensor, kept: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the norms of ``x - kept`` and of ``x``, whose copy ``kept`` becomes, as they are taken alone."""
+    """Return `distance` and `norm` of ``x`` in one pass over memory, and copy ``x`` into ``kept``."""
     if x.dtype is not torch.float32 or not x.is_contiguous():
         update = distance(x, kept)
         np.copyto(kept, _flat(x))
         return update, norm(x)
     flat = x.numpy().reshape(-1)
-    gone = square = 0.0
-    for start in range(0, flat.size, CHUNK):  # which stays in the cache for all that is done to it
+    moved_square = square = 0.0
+    for start in range(0, flat.size, CHUNK):  # a chunk stays in the cache
         new, old = flat[start : start + CHUNK], kept[start : start + CHUNK]
         np.subtract(new, old, out=old)
-        gone += _square(old)
+        moved_square += _square(old)
         np.copyto(old, new)
         square += float(new.dot(new))
-    return sqrt(gone), sqrt(square) if SAFE_SQUARES[0] < square < SAFE_SQUARES[1] else norm(x)
+    return sqrt(moved_square), sqrt(square) if SAFE_SQUARES[0] < square < SAFE_SQUARES[1] else norm(x)
 
 
 def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[float, float]:
@@ -117,7 +117,7 @@ def slope_figures(slope: Tensor, steepest: Tensor) -> tuple[float, float]:
 
 
 def alive(output: Tensor) -> NDArray[np.bool_]:
-    """Return for each unit (dimension 1) whether it is other than 0 for any sample or position of the batch."""
+    """Return for each unit (dimension 1) whether it differs from 0 for any sample or position."""
     units = (output if output.element_size() >= 4 else output.float()).numpy()
     return np.asarray(units.any(axis=tuple(i for i in range(units.ndim) if i != 1)))
 
@@ -129,7 +129,7 @@ def share_dead(alive: NDArray[np.bool_]) -> float:
 
 def log_quantiles(x: Tensor) -> tuple[float, ...]:
     """Return quantiles of log10 |x|, linear between order statistics; -inf from a zero, nan from a nan."""
-    ordered = np.sort(np.abs(_flat(x)))  # vectorised in numpy: faster than a partition at several places
+    ordered = np.sort(np.abs(_flat(x)))  # vectorised, so faster than np.partition
     positions = [q * (ordered.size - 1) for q in QUANTILES]
     if np.isnan(ordered[-1]):
         return (float("nan"),) * len(QUANTILES)
@@ -148,7 +148,7 @@ def _square(part: NDArray[np.floating]) -> float:
     square = float(part.dot(part))
     if SAFE_SQUARES[0] < square < SAFE_SQUARES[1]:
         return square
-    return norm(torch.from_numpy(part)) ** 2  # of float32, which float64 holds
+    return norm(torch.from_numpy(part)) ** 2  # a float64 holds the square of a float32
 
 
 def _flat(x: Tensor) -> NDArray[np.floating]:

@@ -1,4 +1,4 @@
-"""One layer under measurement: its three instruments and the hooks that they need."""
+"""Record one layer: its signal, its details and its weight, with their hooks."""
 
 from typing import Any, Self
 
@@ -7,7 +7,7 @@ from torch.utils.hooks import RemovableHandle
 
 from gradlab.interfaces import Point
 from gradlab.probe.catcher import Switch
-from gradlab.probe.columns import EMPTY, FIGURES, OWN, SLOT
+from gradlab.probe.columns import EMPTY, FIGURES, MATRIX_FIGURES, SLOT
 from gradlab.probe.detail import DetailHooks
 from gradlab.probe.gauge import Gauge, Slots
 from gradlab.probe.signal import SignalHooks
@@ -17,13 +17,13 @@ _ENTRIES = SLOT["preactivation_entries"]
 
 
 class LayerProbe:
-    """Everything that is measured at one `Point`.
+    """Records all figures of one `Point`.
 
     Args:
-        point: Where to measure.
-        name: Qualified name of the module that holds the weight, with the weight's own where that is not ``weight``.
-        gauge: What computes the figures.
-        switch: Whether what the hooks see belongs to the step.
+        point: The layer.
+        name: Qualified name of the module that holds the weight, then the weight's name unless that is ``weight``.
+        gauge: Computes the figures.
+        switch: The hooks record while it is on.
     """
 
     def __init__(self, point: Point, name: str, gauge: Gauge[Any], switch: Switch) -> None:
@@ -43,7 +43,7 @@ class LayerProbe:
         return self.signal.called or bool(self.row[_ENTRIES])
 
     def start(self, *, full: bool) -> None:
-        """Forget the last step and make sure that just the hooks of this one are there."""
+        """Reset for a new step, and attach the hooks that it needs; those of the full record only if ``full``."""
         self.row[:] = EMPTY
         self._lead = None
         self.signal.clear()
@@ -56,28 +56,28 @@ class LayerProbe:
         elif self._detail_handles:
             _remove(self._detail_handles)
 
-    def stand_beside(self, lead: Self) -> None:
-        """Show the signal that ``lead`` measures: both hold a matrix of one layer."""
+    def share_signal(self, lead: Self) -> None:
+        """Report the signal of ``lead``, which records another matrix of the same layer."""
         self._lead = lead
         self.signal.called = lead.signal.called
 
     def unscale(self, scale: Tensor | float) -> None:
-        """Divide what was measured of gradients by what the loss was multiplied by; exact, for a power of two."""
+        """Divide the recorded gradients by the loss scale; exact for a power of two."""
         self.signal.unscale(scale)
         self.weight.unscale(scale)
         self.detail.unscale(scale)
 
     def figures(self, *, full: bool) -> list[Any]:
-        """End the step and return its figures, in the order of ``columns.FIGURES``; a lead's end comes first."""
+        """End the step and return its figures in the order of ``columns.FIGURES``; call it for the lead first."""
         self.signal.finish()
         if full:
             self.detail.finish()
         if self._lead is None:
             return self.row[: len(FIGURES)]
-        return [(self.row if name in OWN else self._lead.row)[SLOT[name]] for name in FIGURES]
+        return [(self.row if name in MATRIX_FIGURES else self._lead.row)[SLOT[name]] for name in FIGURES]
 
     def neighbours(self, lag: int) -> Any | None:
-        """Return how alike dL/dz of samples is that stand ``lag`` places apart; after `figures` of a full record."""
+        """Return `DetailHooks.neighbours`, None for a second matrix; call it after `figures` in a full record."""
         return None if self._lead is not None else self.detail.neighbours(lag)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Numbers for the layers of a model that does not number them itself: the order in which they are first called."""
+"""Number the layers of a model that does not number them itself, in the order of their first calls."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -12,15 +12,15 @@ from gradlab.interfaces import MAIN, UNNUMBERED, Point
 
 
 class Numbering:
-    """The place of each layer: its depth_index and role.
+    """Assigns each layer its place: a depth_index and a role.
 
-    The first recorded step numbers the layers of the main path in the order of their calls; others stand beside the
-    last one of these. A layer that is first called in a later step stands beside the layer called before it, in the
-    role ``late``, so that no number changes; where none was called before it, the numbering goes on with it (two
-    networks that are trained in turn).
+    The first recorded step numbers the layers of the main path in the order of their calls. A layer of another role
+    gets the number of the layer called before it. So does a main layer that is first called in a later step, in the
+    role ``late``, so that no number changes. If no numbered layer was called before it in that step, it gets the next
+    free number (two networks that are trained in turn).
 
     Args:
-        points: All layers, also those that are not recorded.
+        points: All layers, including those that are not recorded.
     """
 
     def __init__(self, points: Iterable[Point]) -> None:
@@ -33,12 +33,12 @@ class Numbering:
 
     @property
     def by_calls(self) -> bool:
-        """Whether the calls number the layers, and not the model."""
+        """Whether calls number layers that the model does not number."""
         return bool(self._unnumbered)
 
     @property
     def hidden_layers(self) -> int | None:
-        """Number of layers on the main path without the last, the head; None where it is not known yet."""
+        """Number of layers on the main path without the last, the head; None before any is numbered."""
         depths = [depth for depth, role in self._places.values() if role == MAIN]
         return max(depths) - 1 if depths else None
 
@@ -47,7 +47,7 @@ class Numbering:
         return self._places[point]
 
     def start(self) -> None:
-        """Listen to the calls of one step."""
+        """Record the calls of one step."""
         self._called.clear()
         self.recording = True
         self._handles = self._handles or [
@@ -56,7 +56,7 @@ class Numbering:
         ]
 
     def finish(self) -> None:
-        """Number what was called in this step."""
+        """Number the layers that were called in this step."""
         self.recording = False
         beside, extending = 1, True
         largest = max((depth for depth, _ in self._places.values()), default=0)
@@ -73,11 +73,11 @@ class Numbering:
             beside = self._places[point][0]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the places that calls have decided, in the order of the points; None where none has yet."""
+        """Return the places assigned by calls, in the order of the points; None for a layer without one."""
         return {"places": [self._places.get(point) for point in self._unnumbered]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Restore ``state``."""
         places = zip(self._unnumbered, state["places"], strict=True)
         self._places |= {point: tuple(place) for point, place in places if place is not None}
 

@@ -1,4 +1,4 @@
-"""Figures of a layer that is called several times in one step, pooled as if measured together."""
+"""Pool the figures of a layer that is called several times in one step, as if measured together."""
 
 from math import sqrt
 
@@ -11,11 +11,11 @@ def pooled_moments(
     """Pool norm, mean and standard deviation of ``seen`` entries with those of ``entries`` more.
 
     Args:
-        gauge: What the figures were computed by.
+        gauge: The gauge of the figures.
         old: Norm, mean and standard deviation so far.
-        seen: Number of entries they cover.
-        new: Those of the further entries.
-        entries: Number of these.
+        seen: Number of entries so far.
+        new: Norm, mean and standard deviation of the further entries.
+        entries: Number of further entries.
     """
     before, after = seen / (seen + entries), entries / (seen + entries)
     within = gauge.hypot(old[2] * sqrt(before), new[2] * sqrt(after))
@@ -24,7 +24,7 @@ def pooled_moments(
 
 
 def pooled_norm(gauge: Gauge[F], old: F | None, new: F) -> F:
-    """Return the norm of two parts together; ``old`` is None where there is only one."""
+    """Return the norm of two parts together; ``old`` is None if there is one part."""
     return new if old is None else gauge.hypot(old, new)
 
 

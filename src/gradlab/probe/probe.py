@@ -1,4 +1,4 @@
-"""The probe: which steps are recorded, and the rows of gradients.csv that come of them."""
+"""The probe: chooses the steps to record and collects their rows for a run's tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -25,22 +25,23 @@ _DEVICE: Gauge[Tensor] = device_gauge
 
 
 class Probe:
-    """Records the gradient flow through a model while somebody else trains it.
+    """Records the gradient flow through a model during its training.
 
     For each step call `start`, do the forward and backward pass, then call `after_backward`, clip, `after_clipping`,
-    update, `after_update`. Steps that are not recorded carry no hook at all; nothing here changes a bit of the
-    training (no random number is drawn, no parameter or gradient is written). `take` hands over the rows.
+    update, `after_update`. Steps that are not recorded have no hooks. Training is unchanged, bit for bit: the
+    random state is restored, and no parameter or gradient is written. `take` returns the rows.
 
     Args:
-        model: Any module; one that has a method ``points()`` says itself where to measure.
-        every: Each ``every``-th step is recorded, and the first and the last; 0 records nothing.
-        full_every: Each ``full_every``-th recorded step, the first and the last record the F columns too.
-        last: Number of the last step, or -1 where it is not known.
+        model: Any module; a method ``points()`` may return the layers to record.
+        every: Record each ``every``-th step, the first and the last; 0 records nothing.
+        full_every: Record all columns at each ``full_every``-th recorded step, the first and the last.
+        last: Number of the last step; -1 if unknown.
         layers: Patterns of layer names (as in a shell) to record.
         also: Further steps to record in full.
-        neighbours: Distances, in places in the batch, of the samples whose dL/dz are compared; for data whose order
-            means something. A full record has them for each layer.
-        gauge: What takes the figures, where the model is many runs' at once; rows then hold lists, [K].
+        neighbours: Distances in the batch between the samples whose dL/dz are compared, in full records only; for data
+            in a meaningful order.
+        gauge: Computes the figures; None chooses one by the model's device. For K fused runs it is a `BatchedGauge`,
+            and rows hold lists of K figures.
 
     Raises:
         ValueError: If ``layers`` matches no layer, the model has none, or a distance is below 1.
@@ -67,18 +68,18 @@ class Probe:
         self._model, self._patterns = model, layers
         on_cpu = all(p.device.type == "cpu" for p in model.parameters())
         self._gauge = gauge or (_HOST if on_cpu else _DEVICE)
-        self._waits = self._gauge is not _HOST
+        self._on_device = self._gauge is not _HOST
         self._switch = Switch()
         self._layers: list[LayerProbe] = []
-        self._ahead = False
+        self._reads_ahead = False
         self._rows: list[Row] = []
         self._shares: list[Row] = []
         self._lags, self._neighbours = tuple(neighbours), list[Row]()
         self._times: list[tuple[Row, Tensor]] = []
-        self.look()
+        self.find_layers()
 
-    def look(self) -> None:
-        """Find the layers of the model, at first and, between two steps, whenever they have become others.
+    def find_layers(self) -> None:
+        """Find the layers of the model; call it again, between two steps, after they changed.
 
         Raises:
             ValueError: If the patterns match no layer, or the model has none.
@@ -95,20 +96,20 @@ class Probe:
         self._layers = [LayerProbe(p, names[p], self._gauge, self._switch) for p in chosen] if self.every else []
 
     def due(self, step: int) -> bool:
-        """Return whether a step is one to record."""
+        """Return whether a step is recorded."""
         return bool(self._layers) and (step in self._edges or step % self.every == 0)
 
     @property
     def hidden_layers(self) -> int | None:
-        """Number of layers on the main path without the head; None where it would take a recorded step to know."""
+        """Number of layers on the main path without the head; None until a recorded step has numbered them."""
         return self._numbering.hidden_layers
 
     def start(self, step: int, *, force: bool = False) -> bool:
-        """Begin a step, before its forward pass; return whether it is recorded.
+        """Begin a step, before its forward pass, and return whether it is recorded.
 
         Args:
             step: Number of the step.
-            force: Record it in full whatever the interval says.
+            force: Record it in full whatever the interval.
         """
         edge = step in self._edges or force
         self.recording = bool(self._layers) and (force or self.due(step))
@@ -116,7 +117,7 @@ class Probe:
         self.step = step
         if self.recording:
             self._numbering.start()
-            self._switch.on, self._ahead = True, False
+            self._switch.on, self._reads_ahead = True, False
             for layer in self._layers:
                 layer.start(full=self.full)
         return self.recording
@@ -126,37 +127,36 @@ class Probe:
 
         For a loop that does not report the end of its backward pass: call it after `start`, then `after_update`.
         """
-        self._ahead = True
+        self._reads_ahead = True
         for layer in self._layers if self.recording else ():
             layer.weight.read_ahead(full=self.full)
 
     @property
     def unrolls(self) -> bool:
-        """Whether the model is one to `unroll`."""
+        """Whether the model is recurrent and can be unrolled, by its method ``unrolled()``."""
         return hasattr(self._model, "unrolled")
 
     def unroll(self, inputs: Tensor, loss: Callable[[Tensor], Tensor], *, scale: Tensor | float = 1.0) -> None:
-        """Read a recurrent model's signal and gradient at every time step, before the step's own forward pass.
+        """Record a recurrent model's signal and gradient at every time step, before the step's own forward pass.
 
-        That is a pass of its own (`timesteps`), in which the hooks do not listen; the weights' columns come from the
-        step itself.
+        This is a separate pass (`timesteps`) with the hooks off. The columns of the weights come from the step itself.
 
         Args:
             inputs: The step's batch.
-            loss: Maps the model's outputs to the step's loss.
-            scale: What the step's own backward pass multiplies the loss by.
+            loss: Maps the model's outputs to the step's loss, 0-d.
+            scale: Loss scale of the step's own backward pass.
         """
         self._switch.on = False
-        passes = timesteps.unroll(self._model, inputs, lambda outputs: scale * loss(outputs))
+        layer_passes = timesteps.unroll(self._model, inputs, lambda outputs: scale * loss(outputs))
         self._switch.on = True
-        for found in passes:
-            parts = set(found.seen.layer.children())
+        for layer_pass in layer_passes:
+            parts = set(layer_pass.seen.layer.children())
             layers = [layer for layer in self._layers if layer.point.affine in parts]
-            timesteps.put(layers, found, self._gauge, full=self.full)
+            timesteps.put(layers, layer_pass, self._gauge, full=self.full)
             if layers:
                 name = layers[0].name.rpartition(".")[0]
                 self._times.append(
-                    ((self.step, layers[0].point.depth_index, name), found.norms(self._gauge, scale=scale))
+                    ((self.step, layers[0].point.depth_index, name), layer_pass.norms(self._gauge, scale=scale))
                 )
 
     def read_shares(
@@ -167,20 +167,20 @@ class Probe:
         weight: float,
         scale: Callable[[Tensor], Tensor] = lambda loss: loss,
     ) -> None:
-        """Read what auxiliary heads bring to each layer, between forward and backward pass.
+        """Record the gradient of each auxiliary head's loss at each layer, between forward and backward pass.
 
-        A step that is not recorded in full records their losses only.
+        A step that is not recorded in full records the losses only.
 
         Args:
             main: The model's own loss.
             heads: Each head's loss by its name.
-            weight: Factor on the heads' losses in the loss that is trained on.
-            scale: What is done to a loss before its backward pass: a multiplication.
+            weight: Factor on the heads' losses in the training loss.
+            scale: Multiplies a loss before its backward pass.
         """
         if not self.recording:
             return
         layers = [layer for layer in self._called() if self.full and layer.weight.used is not None]
-        self._switch.on = False  # the hooks would take these gradients for the step's own
+        self._switch.on = False  # these backward passes are not the step's own
         shares = gradient_shares(
             main,
             {name: weight * loss for name, loss in heads.items()},
@@ -190,23 +190,23 @@ class Probe:
         self._switch.on = True
         for name, loss in heads.items():
             key = (self.step, name, loss.detach().double())
-            found = [
+            rows = [
                 (*key, layer.point.depth_index, layer.name, *share)
                 for layer, share in zip(layers, shares[name], strict=True)
                 if share is not None
             ]
-            self._shares.extend(found or [(*key, None, None, None, None)])
+            self._shares.extend(rows or [(*key, None, None, None, None)])
 
     def after_backward(self, *, scale: Tensor | None = None) -> None:
         """Read the weights and their gradients, before they are clipped.
 
         Args:
-            scale: What the loss was multiplied by in the backward pass, a power of two, if anything; the parameters'
-                own gradients have been divided by it again.
+            scale: Loss scale of the backward pass, a power of two, or None. The parameters' own gradients must be
+                divided by it already.
         """
         for layer in self._called():
             if scale is not None:
-                layer.unscale(scale if self._waits else float(scale))
+                layer.unscale(scale if self._on_device else float(scale))
             layer.weight.read(full=self.full)
 
     def after_clipping(self) -> None:
@@ -217,15 +217,15 @@ class Probe:
 
     def after_update(self) -> None:
         """Read how far the weights moved, and end the step."""
-        # Whose model names its points has no forward pass that might write to W behind torch's back; and where the
-        # weights are read ahead, that is at once.
-        onward = self.due(self.step + 1) and (self._ahead or hasattr(self._model, "points"))
+        # W is read for the next step only where no uncounted write can come in between: a model with points() makes
+        # none in its forward pass, and `read_ahead` reads W before that.
+        for_next_step = self.due(self.step + 1) and (self._reads_ahead or hasattr(self._model, "points"))
         for layer in reversed(self._called()):  # those that were updated last are still in the cache
-            layer.weight.read_update(onward=onward)
+            layer.weight.read_update(for_next_step=for_next_step)
         self.end()
 
     def end(self) -> None:
-        """End the step without an update: its rows are complete, the hooks go unless the next step wants them."""
+        """End the step without an update: complete its rows, and remove the hooks unless every step is recorded."""
         if not self.recording:
             return
         self._numbering.finish()
@@ -234,8 +234,8 @@ class Probe:
             depth_index, role = place(layer.point)
             rows.append((self.step, depth_index, layer.name, role, *layer.figures(full=self.full)))
             for lag in lags:
-                found = layer.neighbours(lag)
-                self._neighbours += [] if found is None else [(self.step, depth_index, layer.name, lag, found)]
+                cosine = layer.neighbours(lag)
+                self._neighbours += [] if cosine is None else [(self.step, depth_index, layer.name, lag, cosine)]
         self._rows.extend(sorted(rows, key=itemgetter(1)) if self._numbering.by_calls else rows)
         self.recording = self._switch.on = False
         if self.every > 1 or self.step == self.last:
@@ -251,18 +251,18 @@ class Probe:
         times, self._times = self._times, []
         neighbours, self._neighbours = self._neighbours, []
         return Recording(
-            layers=_brought_over(rows) if self._waits else rows,
-            shares=_brought_over(shares),
+            layers=_on_host(rows) if self._on_device else rows,
+            shares=_on_host(shares),
             timesteps=[(*key, time, *norms) for key, table in times for time, norms in enumerate(table.tolist())],
-            neighbours=_brought_over(neighbours),
+            neighbours=_on_host(neighbours),
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what outlives a step: how the layers are numbered."""
+        """Return the numbering of the layers, the only state that outlives a step."""
         return self._numbering.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``."""
+        """Restore ``state``."""
         self._numbering.load_state_dict(state)
 
     def close(self) -> None:
@@ -277,14 +277,14 @@ class Probe:
 
 
 def _names(model: nn.Module, points: Sequence[Point]) -> dict[Point, str]:
-    """Return each layer's name: that of the module that holds the weight, and the weight's own if unusual."""
+    """Return each layer's name: its module's qualified name, then the weight's name unless that is ``weight``."""
     modules = {module: name for name, module in model.named_modules()}
-    own = {point: "" if point.weight == "weight" else point.weight for point in points}
-    return {p: ".".join(filter(None, (modules[p.affine], own[p]))) or type(p.affine).__name__ for p in points}
+    suffixes = {point: "" if point.weight == "weight" else point.weight for point in points}
+    return {p: ".".join(filter(None, (modules[p.affine], suffixes[p]))) or type(p.affine).__name__ for p in points}
 
 
-def _brought_over(rows: list[Row]) -> list[Row]:
-    """Return the rows with numbers in place of tensors, which come from the device in one block."""
+def _on_host(rows: list[Row]) -> list[Row]:
+    """Return the rows with tensors replaced by numbers, which are copied from the device in one block."""
     tensors = [value for row in rows for value in row if isinstance(value, Tensor)]
     floats = iter(torch.stack(tensors).tolist() if tensors else ())
     return [tuple(next(floats) if isinstance(value, Tensor) else value for value in row) for row in rows]

@@ -1,4 +1,4 @@
-"""What the probe recorded since it was last read."""
+"""The rows that the probe recorded."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

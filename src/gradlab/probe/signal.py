@@ -1,4 +1,4 @@
-"""The signal of one layer on the way forward and its gradient on the way back: columns recorded at every step."""
+"""z, h, dL/dz and dL/dh of one layer: the columns of every recorded step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,15 +21,15 @@ _PREACTIVATION_GRAD, _ACTIVATION_GRAD = SLOT["preactivation_grad_norm"], SLOT["a
 class SignalHooks:
     """Measures z, h, dL/dz and dL/dh of one layer.
 
-    The forward figures are taken at once, before an in-place activation writes over the tensor. The hooks are closures
-    over what they need, because at a few microseconds each their own Python is half of what looking costs. A call
-    without gradients (an evaluation within the step) is not measured.
+    Forward figures are computed at once, before an in-place activation overwrites the tensor. The hooks are closures,
+    which need no attribute lookups: their own Python is half of the cost of recording. A call without gradients (an
+    evaluation within the step) is not recorded.
 
     Args:
-        point: Where to measure.
-        row: Where the figures go.
-        gauge: What computes the figures.
-        switch: Whether what the hooks see belongs to the step.
+        point: The layer.
+        row: Receives the figures.
+        gauge: Computes the figures.
+        switch: The hooks record while it is on.
     """
 
     def __init__(self, point: Point, row: Slots, gauge: Gauge[Any], switch: Switch) -> None:
@@ -50,31 +50,31 @@ class SignalHooks:
         return handles
 
     def clear(self) -> None:
-        """Forget the last step."""
+        """Reset for a new step."""
         self.called = False
         for caught in self._caught:
             caught.clear()
 
     def unscale(self, scale: Tensor | float) -> None:
-        """Divide the gradients by what the loss was multiplied by."""
+        """Divide the gradients by the loss scale."""
         self.finish()
         for slot in (_PREACTIVATION_GRAD, _ACTIVATION_GRAD):
             if self._row[slot] is not None:
                 self._row[slot] = self._row[slot] / scale
 
     def finish(self) -> None:
-        """Add the gradients that more backward passes might have added to."""
+        """Add the gradients that were held back for further backward passes."""
         for caught in self._caught:
             caught.finish()
 
     def put(self, z: Tensor, z_grads: Tensor, h: Tensor, h_grads: Tensor) -> None:
-        """Take in what hooks cannot see, because it was computed time step by time step.
+        """Record a recurrent layer from its unrolled pass, since hooks cannot observe single time steps.
 
         Args:
             z: Pre-activations of any shape.
             z_grads: dL/dz.
-            h: States of any shape; where a residual block's output is the layer's h, its hook sees that.
-            h_grads: dL/dh.
+            h: States of any shape; not used where h is the output of a residual block, which has a hook.
+            h_grads: dL/dh, likewise.
         """
         self.called = True
         signals = [(z, _PREACTIVATION, z_grads, _PREACTIVATION_GRAD)]
@@ -87,12 +87,12 @@ class SignalHooks:
 
     def _affine_hook(self, row: Slots, gauge: Gauge[Any]) -> Callable[..., None]:
         moments, norm, switch = gauge.moments, gauge.norm, self._switch
-        whole = self._point.output is self._point.affine  # the head: h is z
+        h_is_z = self._point.output is self._point.affine  # as for the head
 
         def use(grad: Tensor) -> None:
             seen = row[_PREACTIVATION_GRAD]
             row[_PREACTIVATION_GRAD] = figure = norm(grad) if seen is None else gauge.hypot(seen, norm(grad))
-            if whole:
+            if h_is_z:
                 row[_ACTIVATION_GRAD] = figure
 
         catch = self._catcher(use)
@@ -105,7 +105,7 @@ class SignalHooks:
                 output = output[0]
             figures = moments(output)
             _put(row, _PREACTIVATION, figures, output.numel(), gauge)
-            if whole:
+            if h_is_z:
                 _put(row, _ACTIVATION, figures, output.numel(), gauge)
             catch(output)
 

@@ -1,8 +1,8 @@
-"""The gradient through time: what a recurrent layer's states receive at each time step, in a pass of its own.
+"""Gradients of a recurrent layer's states at each time step, from a separate pass that is unrolled in time.
 
-The output of torch's recurrent modules only knows the direct part of dL/dh_t, from the layer above at the same time
-step; what comes back from later steps stays inside the kernel. So on recorded steps the same weights are unrolled over
-the same batch, where every state is a node of the backward graph, whose gradient is the total derivative.
+A hook on the output of torch's recurrent modules gets only the direct part of dL/dh_t, from the layer above at the same
+time step; the part from later steps stays inside the kernel. So recorded steps unroll the same weights over the same
+batch. Every state is then a node of the backward graph, and its gradient is the total derivative.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,15 +19,15 @@ from gradlab.probe.rng import untouched_rng
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pass:
+class LayerPass:
     """One pass through a recurrent layer, with its gradients.
 
     Attributes:
-        seen: What the layer computed.
+        seen: The forward quantities of the layer.
         preactivation_grads: dL/dz, [T, n, gates * width].
         hidden: h_t, [T, n, width].
         hidden_grads: The total derivative dL/dh_t, [T, n, width].
-        cell: c_t and the total derivative dL/dc_t, each [T, n, width], of an LSTM; else nothing.
+        cell: c_t and the total derivative dL/dc_t of an LSTM, each [T, n, width]; else empty.
     """
 
     seen: Unrolled
@@ -40,8 +40,8 @@ class Pass:
         """Return the norms [T, 2 or 4] over the batch, as ``HIDDEN`` and ``CELL`` name them, in float64.
 
         Args:
-            gauge: What they are taken by; that of K runs returns [T, 2 or 4, K].
-            scale: What the loss was multiplied by; the gradients are divided by it.
+            gauge: Computes the norms; that of K runs returns [T, 2 or 4, K].
+            scale: Loss scale, by which the gradients are divided.
         """
         states, grads = zip((self.hidden, self.hidden_grads), *([self.cell] if self.cell else []), strict=True)
         pairs = [
@@ -50,10 +50,10 @@ class Pass:
         return torch.stack([column for pair in pairs for column in pair], 1)
 
 
-def unroll(model: nn.Module, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -> list[Pass]:
-    """Do a forward and a backward pass of a model unrolled in time, without a trace in it.
+def unroll(model: nn.Module, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -> list[LayerPass]:
+    """Do a forward and a backward pass of a model unrolled in time, and leave the model unchanged.
 
-    No ``.grad`` is written, no buffer, and no random number used up.
+    No ``.grad`` and no buffer is written, and the random state is restored.
 
     Args:
         model: Has a method ``unrolled()``: a context in which a forward pass is unrolled.
@@ -68,7 +68,7 @@ def unroll(model: nn.Module, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -
         nodes = [node for seen in tape for node in (seen.below, *seen.hidden, *seen.cell)]
         grads = iter(torch.autograd.grad(value, nodes, allow_unused=True, materialize_grads=True))
     return [
-        Pass(
+        LayerPass(
             seen=seen,
             preactivation_grads=next(grads),
             hidden=torch.stack(list(seen.hidden)).detach(),
@@ -81,21 +81,21 @@ def unroll(model: nn.Module, inputs: Tensor, loss: Callable[[Tensor], Tensor]) -
     ]
 
 
-def put(layers: Sequence[LayerProbe], found: Pass, gauge: Gauge[Any], *, full: bool) -> None:
-    """Put what was found of one recurrent layer into the rows of its two matrices.
+def put(layers: Sequence[LayerProbe], layer_pass: LayerPass, gauge: Gauge[Any], *, full: bool) -> None:
+    """Record the pass through one recurrent layer in the rows of its two matrices.
 
     Args:
-        layers: Those of the two that are recorded, in the order of their rows.
-        found: The pass through the layer.
-        gauge: What the figures are taken by.
+        layers: The recorded ones of the two, in the order of their rows.
+        layer_pass: The pass through the layer.
+        gauge: Computes the figures.
         full: Whether every column is recorded.
     """
     for lead in layers[:1]:
-        seen, first = found.seen, gauge.first
-        z_grads, hidden = first(found.preactivation_grads), first(found.hidden)
-        lead.signal.put(first(seen.preactivations), z_grads, hidden, first(found.hidden_grads))
+        seen, first = layer_pass.seen, gauge.batch_first
+        z_grads, hidden = first(layer_pass.preactivation_grads), first(layer_pass.hidden)
+        lead.signal.put(first(seen.preactivations), z_grads, hidden, first(layer_pass.hidden_grads))
         if full:
             inputs = None if seen.activation_inputs is None else first(seen.activation_inputs)
-            lead.detail.put(found.preactivation_grads.transpose(0, 1), seen.activation, inputs, hidden)
+            lead.detail.put(layer_pass.preactivation_grads.transpose(0, 1), seen.activation, inputs, hidden)
         for layer in layers[1:]:
-            layer.stand_beside(lead)
+            layer.share_signal(lead)

@@ -1,4 +1,4 @@
-"""Recorded gradients as they would be without the factor on the loss that training in float16 needs."""
+"""Divide recorded gradients by the loss scale of float16 training."""
 
 from collections.abc import Sequence
 from math import log10
@@ -8,15 +8,15 @@ from gradlab.probe.columns import COLUMNS
 
 _NORMS = ("preactivation_grad_norm", "activation_grad_norm", "weight_grad_norm", "skip_grad_norm")
 _LINEAR = frozenset(COLUMNS.index(name) for name in _NORMS)
-_LOGARITHMIC = frozenset(place for place, name in enumerate(COLUMNS) if name.startswith("grad_log10_"))
+_LOGARITHMIC = frozenset(index for index, name in enumerate(COLUMNS) if name.startswith("grad_log10_"))
 
 
 def unscaled(rows: Sequence[tuple[Any, ...]], scale: float) -> list[tuple[Any, ...]]:
-    """Return rows of ``gradients.csv`` with every figure of a gradient divided by ``scale``.
+    """Return rows of ``gradients.csv`` with all gradients divided by ``scale``.
 
     Args:
         rows: Values in the order of ``columns.COLUMNS``, measured before any clipping; None for an empty cell.
-        scale: The factor on the loss.
+        scale: The loss scale.
     """
     if scale == 1.0:
         return list(rows)
@@ -26,11 +26,11 @@ def unscaled(rows: Sequence[tuple[Any, ...]], scale: float) -> list[tuple[Any, .
             value
             if value is None
             else value / scale
-            if place in _LINEAR
+            if index in _LINEAR
             else value - shift
-            if place in _LOGARITHMIC
+            if index in _LOGARITHMIC
             else value
-            for place, value in enumerate(row)
+            for index, value in enumerate(row)
         )
         for row in rows
     ]

@@ -88,7 +88,7 @@ class Structure:
             torch.manual_seed(self._seed + step)
             self._model.grow(self._grow[step])
         _take_over(self._optimizer, self._make_optimizer())
-        self._probe.look()
+        self._probe.find_layers()
         self._holding = None
 
     def _check_growth(self) -> None:
