@@ -1,4 +1,4 @@
-"""Norms against exact arithmetic: they have the range of the numbers, not that of the numbers' squares."""
+"""Norms against exact arithmetic, where the squares of the numbers underflow or overflow."""
 
 import warnings
 from fractions import Fraction
@@ -15,7 +15,7 @@ EDGES = [1.4e-45, 2e-38, 3.7e-23, 3.8e-23, 1.08e-19, 1.09e-19, 1.8e19, 1.9e19, 3
 
 
 def measured(x):
-    """The norm of a tensor by each of the four functions."""
+    """Return the norm of a tensor by each of the four functions."""
     with quiet():
         return {
             "host_norm": host_norm(x),
@@ -26,7 +26,7 @@ def measured(x):
 
 
 def exact(x):
-    """The norm by integer arithmetic, rounded once."""
+    """Return the norm by integer arithmetic, rounded once."""
     square = sum(Fraction(value) ** 2 for value in x.double().flatten().tolist())
     scale = 10**800  # 400 digits behind the point
     return float(Fraction(isqrt(square.numerator * scale // square.denominator), 10**400))
@@ -37,7 +37,7 @@ def drawn(*shape, seed=0):
 
 
 def tolerance(x, name):
-    """Float32 sums are taken where they have the range; all else is float64."""
+    """Return the relative tolerance: float32 sums are less accurate than float64 ones."""
     return 1e-6 if x.dtype is torch.float32 and name in ("host_norm", "total_norm") else 1e-13
 
 
@@ -49,23 +49,23 @@ def test_three_and_four_make_five(kind):
 @pytest.mark.parametrize("decade", range(-44, 38))
 def test_every_decade_of_float32(decade):
     x = (drawn(50) * 10.0**decade).float().clamp(-3e38, 3e38)
-    for name, found in measured(x).items():
-        assert found == pytest.approx(exact(x), rel=tolerance(x, name), abs=0), name
+    for name, result in measured(x).items():
+        assert result == pytest.approx(exact(x), rel=tolerance(x, name), abs=0), name
 
 
 @pytest.mark.parametrize("size", EDGES)
 def test_just_above_and_below_the_limits_of_float32_squares(size):
     x = torch.full((37,), size, dtype=torch.float32)
-    for name, found in measured(x).items():
-        assert found == pytest.approx(exact(x), rel=tolerance(x, name), abs=0), name
+    for name, result in measured(x).items():
+        assert result == pytest.approx(exact(x), rel=tolerance(x, name), abs=0), name
 
 
 @pytest.mark.parametrize("decade", [-323, -310, -200, -160, -30, 0, 30, 150, 160, 300])
 def test_float64_keeps_all_its_digits_to_both_ends_of_its_range(decade):
     x = drawn(50) * 10.0**decade
-    for name, found in measured(x).items():
+    for name, result in measured(x).items():
         # a norm below 1e-308 is itself a denormal number, with as few digits as those it is made of
-        assert found == pytest.approx(exact(x), rel=1e-13, abs=5e-324), name
+        assert result == pytest.approx(exact(x), rel=1e-13, abs=5e-324), name
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -79,7 +79,7 @@ def test_the_smallest_and_the_largest_number_of_each_type(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("shape", [(7,), (3, 5), (2, 3, 4, 5), (CHUNK + 3,)])
-def test_the_norm_is_zero_just_where_all_entries_are(kind, shape):
+def test_the_norm_is_zero_only_if_all_entries_are(kind, shape):
     x = torch.zeros(shape, dtype=kind)
     assert set(measured(x).values()) == {0.0}
     x.view(-1)[-1] = -torch.finfo(kind).smallest_normal * torch.finfo(kind).eps
@@ -91,12 +91,12 @@ def test_the_norm_is_zero_just_where_all_entries_are(kind, shape):
     ("entries", "expected"),
     [([1.0, inf], inf), ([-inf, 0.0], inf), ([inf, -inf], inf), ([nan, 1.0], nan), ([inf, nan], nan), ([nan] * 2, nan)],
 )
-def test_inf_stays_inf_and_nan_wins(kind, entries, expected):
-    found = measured(torch.tensor(entries, dtype=kind))
-    assert found == pytest.approx(dict.fromkeys(found, expected), nan_ok=True)
+def test_inf_gives_inf_and_nan_gives_nan(kind, entries, expected):
+    result = measured(torch.tensor(entries, dtype=kind))
+    assert result == pytest.approx(dict.fromkeys(result, expected), nan_ok=True)
 
 
-def test_nothing_at_all_has_the_norm_0():
+def test_empty_tensors_have_the_norm_0():
     empty = torch.zeros(0, 3)
     assert (host_norm(empty), float(norm(empty)), float(total_norm([empty])), float(total_norm([]))) == (0, 0, 0, 0)
 
@@ -119,38 +119,38 @@ def test_small_entries_beside_a_large_one_are_lost_to_rounding_at_most():
 def test_any_layout_of_the_memory_gives_the_same_norm():
     x = drawn(4, 6, 5, 7).float()
     layouts = (x, x.to(memory_format=torch.channels_last), x.transpose(0, 3), x[::2, :, 1:])
-    for one in layouts:
-        assert host_norm(one) == pytest.approx(exact(one), rel=1e-6)
-        assert float(norm(one)) == pytest.approx(exact(one), rel=1e-13)
+    for layout in layouts:
+        assert host_norm(layout) == pytest.approx(exact(layout), rel=1e-6)
+        assert float(norm(layout)) == pytest.approx(exact(layout), rel=1e-13)
 
 
-def test_each_row_has_the_norm_that_it_has_alone():
+def test_row_norms_equal_the_norms_of_single_rows():
     x = torch.stack([drawn(3, 4) * size for size in (1e-200, 0.0, 1.0, inf, nan)])
-    found = row_norms(x)
-    assert found.shape == (5, 1, 1)
-    assert found.dtype is torch.float64
+    result = row_norms(x)
+    assert result.shape == (5, 1, 1)
+    assert result.dtype is torch.float64
     expected = [exact(x[0]), 0.0, exact(x[2]), nan, nan]
     x[3] = inf
     expected[3] = inf
     assert row_norms(x).flatten().tolist() == pytest.approx(expected, rel=1e-13, abs=0, nan_ok=True)
 
 
-def test_the_total_is_that_of_all_entries_whatever_their_types_and_sizes():
+def test_total_norm_takes_tensors_of_any_type_and_size():
     parts = [drawn(3, 4).float(), drawn(5, seed=1) * 1e-3, drawn(2, seed=2).half(), torch.zeros(0), torch.zeros(2)]
-    every = torch.cat([part.double().flatten() for part in parts])
-    assert float(total_norm(parts)) == pytest.approx(exact(every), rel=1e-6)
+    entries = torch.cat([part.double().flatten() for part in parts])
+    assert float(total_norm(parts)) == pytest.approx(exact(entries), rel=1e-6)
     sizes = [torch.full((4,), 3e38), torch.full((4,), 1e-45)]
     assert float(total_norm(sizes)) == pytest.approx(2 * float(sizes[0][0]), rel=1e-6)
 
 
-def test_what_requires_grad_is_measured_without_a_graph():
+def test_norms_of_tensors_that_require_grad_have_no_graph():
     x = drawn(3).requires_grad_()
     assert not norm(x).requires_grad
     assert not row_norms(x.view(3, 1)).requires_grad
     assert float(total_norm([x])) == pytest.approx(exact(x.detach()), rel=1e-13)
 
 
-def test_an_expected_overflow_is_no_warning():
+def test_quiet_suppresses_the_warning_of_an_overflow():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with quiet():

@@ -23,22 +23,22 @@ from tests.support.watching import batch, hooks, rows, small, train
 ROOT = Path(__file__).parents[1]
 
 
-def test_figures_are_those_of_an_independent_recomputation(tmp_path):
-    model, twin = small(), small()
+def test_figures_equal_an_independent_recomputation(tmp_path):
+    model, same = small(), small()
     with gradlab.watch(model, every=1, full_every=1, to=tmp_path) as probe:
         train(model, probe, clip=1e-3, zero_after=True)
     x, y = batch()
     outputs = [x]
-    for layer in twin:
+    for layer in same:
         outputs.append(layer(outputs[-1]))
         outputs[-1].retain_grad()
-    before = {name: p.detach().clone() for name, p in twin.named_parameters()}
+    before = {name: p.detach().clone() for name, p in same.named_parameters()}
     nn.functional.cross_entropy(outputs[-1], y).backward()
     after = dict(model.named_parameters())
     for _, row in rows(tmp_path).iterrows():
         z, weight = outputs[int(row.layer) + 1], f"{row.layer}.weight"
-        grad = twin.get_parameter(weight).grad
-        wanted = {
+        grad = same.get_parameter(weight).grad
+        expected = {
             "preactivation_norm": z.norm(), "preactivation_std": z.std(correction=0),
             "preactivation_grad_norm": z.grad.norm(), "weight_norm": before[weight].norm(),
             "weight_grad_norm": grad.norm(),  # before clipping
@@ -46,12 +46,12 @@ def test_figures_are_those_of_an_independent_recomputation(tmp_path):
             "update_norm": (after[weight] - before[weight]).norm(),
             "grad_log10_p50": z.grad.abs().log10().quantile(0.5),
         }  # fmt: skip
-        for column, value in wanted.items():
+        for column, value in expected.items():
             assert row[column] == pytest.approx(value.item(), rel=2e-4), (row.layer, column)
         assert np.isnan(row.clipped_weight_grad_norm)
 
 
-def test_accumulated_parts_give_the_figures_of_the_whole_batch(tmp_path):
+def test_gradient_accumulation_gives_the_figures_of_the_whole_batch(tmp_path):
     for name, parts in (("whole", 1), ("parts", 4)):
         with gradlab.watch(model := small(), every=1, full_every=1, to=tmp_path / name) as probe:
             train(model, probe, parts=parts, steps=3)
@@ -60,7 +60,7 @@ def test_accumulated_parts_give_the_figures_of_the_whole_batch(tmp_path):
     np.testing.assert_allclose(parts[columns], whole[columns], rtol=2e-4)
 
 
-def test_training_is_the_same_bit_for_bit(tmp_path):
+def test_recording_leaves_training_unchanged_bit_for_bit(tmp_path):
     weights = []
     for every in (0, 1, 3):
         model = small()
@@ -76,7 +76,7 @@ def test_training_is_the_same_bit_for_bit(tmp_path):
     assert rows(tmp_path / "3").step.unique().tolist() == [0, 3, 6]
 
 
-def test_steps_between_are_free_of_hooks(tmp_path):
+def test_steps_that_are_not_recorded_have_no_hooks(tmp_path):
     model = small()
     with gradlab.watch(model, every=5, to=tmp_path) as probe:
         assert hooks(model)
@@ -87,7 +87,7 @@ def test_steps_between_are_free_of_hooks(tmp_path):
     assert not hooks(model)
 
 
-def test_frozen_parameters_and_evaluations_are_told_apart_from_training(tmp_path):
+def test_frozen_parameters_have_no_gradients_and_evaluations_are_not_recorded(tmp_path):
     model = small()
     model[0].requires_grad_(False)
     x, y = batch()
@@ -110,7 +110,7 @@ def test_frozen_parameters_and_evaluations_are_told_apart_from_training(tmp_path
 
 
 @pytest.mark.parametrize("error", [RuntimeError("lost"), KeyboardInterrupt()])
-def test_an_error_leaves_no_hook_and_a_whole_record(tmp_path, error):
+def test_an_error_leaves_no_hook_and_a_complete_record(tmp_path, error):
     model = small()
     with pytest.raises(type(error)), gradlab.watch(model, every=2, to=tmp_path) as probe:  # noqa: PT012
         train(model, probe, steps=4)
@@ -124,7 +124,7 @@ def test_an_error_leaves_no_hook_and_a_whole_record(tmp_path, error):
     assert rows(tmp_path).step.unique().tolist() == [0, 2]
 
 
-def test_run_json_says_what_a_run_s_does(tmp_path):
+def test_run_json_has_status_metrics_verdicts_and_environment(tmp_path):
     model = small()
     with gradlab.watch(model, every=10, to=tmp_path / "deep" / "folder") as probe:
         for _ in range(11):
@@ -142,13 +142,13 @@ def test_run_json_says_what_a_run_s_does(tmp_path):
     assert metrics[["step", "train_loss"]].to_numpy().tolist() == [[0, 0.5], [10, 0.5]]
 
 
-def test_what_cannot_be_watched_is_refused_in_one_line(tmp_path):
+def test_unusable_arguments_are_refused_in_one_line(tmp_path):
     model = small()
     with gradlab.watch(model, to=tmp_path) as probe:
         train(model, probe)
     with pytest.raises(GradlabError, match=r"holds a run already \(run.json\); give another folder"):
         gradlab.watch(model, to=tmp_path)
-    with pytest.raises(GradlabError, match=r"probe.step\(\) belongs into the with block"):
+    with pytest.raises(GradlabError, match=r"probe.step\(\) must be called inside the with block"):
         probe.step()
     with pytest.raises(GradlabError, match="every and full_every must be at least 1, got 0"):
         gradlab.watch(model, every=0, to=tmp_path / "a")
@@ -164,11 +164,11 @@ def test_what_cannot_be_watched_is_refused_in_one_line(tmp_path):
 
 @pytest.mark.slow
 def test_a_compiled_model_is_refused(tmp_path):
-    with pytest.raises(GradlabError, match=r"give the module that torch\.compile was given"):
+    with pytest.raises(GradlabError, match=r"give the module that was passed to torch\.compile"):
         gradlab.watch(torch.compile(small()), to=tmp_path)
 
 
-def test_the_module_may_be_called_in_the_function_s_place(tmp_path):
+def test_the_imported_module_can_be_called_like_the_function(tmp_path):
     code = "import gradlab.watch; gradlab.watch({}, to='x')"
     done = subprocess.run(
         [sys.executable, "-c", f"from torch import nn; {code.format('nn.ReLU()')}"], capture_output=True

@@ -1,4 +1,4 @@
-"""What `gradlab.watch` records under autocast and a scaler: the figures of the loss itself."""
+"""`gradlab.watch` under autocast and a gradient scaler: the recorded gradients are those of the unscaled loss."""
 
 import numpy as np
 import pytest
@@ -12,14 +12,14 @@ from tests.support.watching import batch, rows, small
 
 
 @pytest.mark.parametrize("update_last", [False, True])
-def test_a_scaler_s_factor_is_taken_out(tmp_path, update_last):
-    def fit(folder, *, scale, told):
+def test_recorded_gradients_are_divided_by_the_scale(tmp_path, update_last):
+    def fit(folder, *, scale, passed):
         model = small()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        # Grows at every step: the factor recorded must be that of the step itself.
+        # The scale grows at every step, so each must be divided by its own.
         scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=1, growth_factor=4, enabled=scale > 1)
         x, y = batch()
-        with gradlab.watch(model, every=1, full_every=1, to=folder, scaler=scaler if told else None) as probe:
+        with gradlab.watch(model, every=1, full_every=1, to=folder, scaler=scaler if passed else None) as probe:
             for _ in range(3):
                 optimizer.zero_grad()
                 scaler.scale(nn.functional.cross_entropy(model(x), y)).backward()
@@ -32,18 +32,18 @@ def test_a_scaler_s_factor_is_taken_out(tmp_path, update_last):
                     probe.step()
         return rows(folder)
 
-    plain, scaled, untold = (
-        fit(tmp_path / str(i), scale=scale, told=told)
-        for i, (scale, told) in enumerate([(1.0, True), (1024.0, True), (1024.0, False)])
+    plain, scaled, not_passed = (
+        fit(tmp_path / str(i), scale=scale, passed=passed)
+        for i, (scale, passed) in enumerate([(1.0, True), (1024.0, True), (1024.0, False)])
     )
     columns = [name for name in FIGURES if plain[name].notna().any()]
     np.testing.assert_allclose(scaled[columns], plain[columns], rtol=1e-4)
-    assert (untold.preactivation_grad_norm / plain.preactivation_grad_norm).tolist() == pytest.approx(
+    assert (not_passed.preactivation_grad_norm / plain.preactivation_grad_norm).tolist() == pytest.approx(
         [1024.0] * 3 + [4096.0] * 3 + [16384.0] * 3, rel=1e-4
     )
 
 
-def test_autocast_is_measured_in_its_own_precision(tmp_path):
+def test_figures_under_autocast_are_those_of_the_bfloat16_tensors(tmp_path):
     with gradlab.watch(model := small(), every=1, full_every=1, to=tmp_path) as probe:
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         x, y = batch()
@@ -61,16 +61,16 @@ def test_autocast_is_measured_in_its_own_precision(tmp_path):
 
 def test_unscaled_divides_gradients_and_nothing_else():
     row = tuple(float(i) for i in range(len(COLUMNS)))
-    (found,) = unscaled([row], 100.0)
-    changed = {name for name, x, y in zip(COLUMNS, row, found, strict=True) if x != y}
+    (divided,) = unscaled([row], 100.0)
+    changed = {name for name, x, y in zip(COLUMNS, row, divided, strict=True) if x != y}
     norms = {"preactivation_grad_norm", "activation_grad_norm", "weight_grad_norm", "skip_grad_norm"}
     assert changed == norms | {f"grad_log10_p{q}" for q in (5, 50, 95)}
-    assert found[COLUMNS.index("grad_log10_p50")] == row[COLUMNS.index("grad_log10_p50")] - 2
+    assert divided[COLUMNS.index("grad_log10_p50")] == row[COLUMNS.index("grad_log10_p50")] - 2
     assert unscaled([(None, *row[1:])], 100.0)[0][0] is None
 
 
 @pytest.mark.cuda
-def test_float16_on_a_gpu_is_recorded_without_its_factor(tmp_path):
+def test_float16_on_a_gpu_is_recorded_without_the_scale(tmp_path):
     def fit(folder, *, half):
         model = small().cuda()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -2,10 +2,10 @@
 
     run(*overrides, to=…) -> Run        one run, as the command `gradlab` does it
     sweep(*overrides, to=…) -> Sweep    many runs, as `gradlab -m`
-    load(folder) -> Run | Sweep         what a folder holds
-    explain(run) -> Explanation         what was wrong, why, and what may help, as `gradlab-explain`
-    diff(one, other) -> Difference      where two runs part, as `gradlab-diff`
-    watch(model, to=…) -> Watch         the probe around a training loop of your own
+    load(folder) -> Run | Sweep         the run or sweep in a folder
+    explain(run) -> Explanation         the fault, its cause and what may help, as `gradlab-explain`
+    diff(one, other) -> Difference      the first difference between two runs, as `gradlab-diff`
+    watch(model, to=…) -> Watch         records a training loop of your own
 
 Importing the package imports no torch, pandas or matplotlib: each name is imported on first use.
 """
@@ -43,7 +43,7 @@ _HOMES = {
     "explain": "api.explain",
     "load": "api.calls",
 }
-_CALLABLE = {"run": "api.calls", "sweep": "api.calls", "watch": "watch"}  # modules of this package, too
+_CALLABLE = {"run": "api.calls", "sweep": "api.calls", "watch": "watch"}  # each is also the name of a module
 __all__ = [
     "Difference", "Explanation", "GateError", "GradlabError", "Point", "Run", "Sweep", "__version__",
     "diff", "explain", "load", "run", "sweep", "watch",
@@ -52,11 +52,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _CALLABLE:
-        return import_module(f"gradlab.{name}")  # which puts it here
+        return import_module(f"gradlab.{name}")  # the import sets the attribute
     if name not in _HOMES:
         raise AttributeError(f"module 'gradlab' has no attribute {name!r}")
-    globals()[name] = found = getattr(import_module(f"gradlab.{_HOMES[name]}"), name)
-    return found
+    globals()[name] = value = getattr(import_module(f"gradlab.{_HOMES[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:
@@ -66,10 +66,10 @@ def __dir__() -> list[str]:
 class CallableModule(ModuleType):
     """A module that is called like the public function of its name.
 
-    Python puts an imported submodule where ``gradlab.run`` is looked up, and saved configs and pickles hold names below
-    ``gradlab.run``, ``gradlab.sweep`` and ``gradlab.watch``. So the modules stay, and each takes this class in its last
-    line: ``sys.modules[__name__].__class__ = CallableModule``. ``gradlab.run(...)`` then works whatever was imported
-    before. `inspect.signature` and `help` show the function, which is imported only when needed.
+    Importing the module ``gradlab.run`` sets the attribute ``run`` of the package to it, in place of a function. Saved
+    configs and pickles hold names below ``gradlab.run``, ``gradlab.sweep`` and ``gradlab.watch``, so these modules
+    cannot be renamed. The last line of each makes it callable: ``sys.modules[__name__].__class__ = CallableModule``.
+    `inspect.signature` and `help` show the function, which is imported only when needed.
     """
 
     @property
@@ -81,8 +81,8 @@ class CallableModule(ModuleType):
         return self.__wrapped__(*args, **options)
 
     def __reduce__(self) -> Any:
-        return import_module, (self.__name__,)  # pickled by name, as other modules are
+        return import_module, (self.__name__,)  # pickled by name, since modules have no pickle support
 
 
-# Of the modules: help(gradlab.run) describes the function.
+# A property, so that help(gradlab.run) describes the function.
 CallableModule.__doc__ = property(lambda module: module.__wrapped__.__doc__)  # pyright: ignore[reportAttributeAccessIssue]

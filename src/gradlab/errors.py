@@ -1,4 +1,4 @@
-"""The exceptions a user sees, and the wording of messages: suggestions, single lines, short numbers."""
+"""The exceptions that users see, and helpers for their messages: suggestions, single lines, short numbers."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 class GradlabError(Exception):
-    """An error a user can cause and mend; its message is one line: what is wrong, where, and what would be right.
+    """An error that a user can cause and fix. Its message is one line: what is wrong, where, and what would be right.
 
     Attributes:
         exit_code: The exit code of a command that it ends.
-        folder: The folder of the run or sweep that it ended, where `gradlab.run` or `gradlab.sweep` raise it.
+        folder: Folder of the run or sweep that it ended, if `gradlab.run` or `gradlab.sweep` raised it; else None.
     """
 
     exit_code = 1
@@ -19,17 +19,19 @@ class GradlabError(Exception):
 
 
 class GateError(GradlabError):
-    """The run is whole, but its gate does not let it pass."""
+    """A complete run that fails its gate."""
 
     exit_code = 3
 
 
 class Ending(SystemExit):
-    """Ends a command from within Hydra: it turns exceptions of callbacks into warnings, and prints those of a run.
+    """SystemExit that ends a command from within Hydra.
+
+    Hydra turns other exceptions of callbacks into warnings, and prints those of a run itself.
 
     Args:
-        error: Why it ends.
-        printed: Whether stderr has that already.
+        error: The reason; its ``exit_code``, else 1, is the command's.
+        printed: Whether the error is on stderr already.
     """
 
     def __init__(self, error: Exception, *, printed: bool = False) -> None:
@@ -38,14 +40,14 @@ class Ending(SystemExit):
 
 
 def closest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice most like a mistyped word, or None where none is like it."""
+    """Return the choice most similar to a mistyped word, or None if none is similar."""
     by_folded = {choice.lower(): choice for choice in choices}
     matches = get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
     return by_folded[matches[0]] if matches else None
 
 
 def did_you_mean(suggestion: str | None) -> str:
-    """The tail of a message about a wrong name."""
+    """Return the end of a message about a wrong name; empty without a suggestion."""
     return f"; did you mean {suggestion}?" if suggestion else ""
 
 
@@ -57,18 +59,18 @@ def short(value: float, *, digits: int = 3) -> str:
 
 
 def one_line(text: object) -> str:
-    """Fold a message of several lines into one."""
+    """Return a message of several lines as one line."""
     return " ".join(str(text).split())
 
 
 def install_hint(module: str) -> str | None:
-    """Say how to install a library that belongs to one of gradlab's extras.
+    """Return how to install a library that belongs to one of gradlab's extras.
 
     Args:
         module: Name of the top-level module that could not be imported.
 
     Returns:
-        A sentence without a full stop, or None for a library of no extra.
+        A sentence without a full stop; None for a library that belongs to no extra.
     """
     from packaging.requirements import Requirement  # needed for this message only
 

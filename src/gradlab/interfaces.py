@@ -1,4 +1,4 @@
-"""What a model hands to the probe and to the training loop: shared by `nn`, `probe` and `train`."""
+"""Types that models pass to the probe and the training loop, shared by `nn`, `probe` and `train`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-UNNUMBERED = 0  # depth_index of a layer whose place is known only once it is called
+UNNUMBERED = 0  # depth_index of a layer that is numbered when it is first called
 MAIN = "main"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # compared and hashed by identity
 class Point:
-    """One weight layer and the modules around it whose inputs and outputs describe it.
+    """A weight layer, and the modules at whose inputs and outputs it is recorded.
 
     Attributes:
         depth_index: Number of the layer on the main path, from 1 at the input.
-        role: ``main`` for the main path; ``gate``, ``shortcut`` … for what stands beside it.
-        affine: Holds the weight; its output is z.
-        weight: Name of the weight in it.
-        output: Its output is h, after normalization, activation and residual sum.
-        caller: The module whose call stands for the layer's where ``affine`` is not called itself; its output, or the
+        role: ``main`` on the main path; ``gate``, ``shortcut`` … beside it.
+        affine: The module that holds the weight; its output is z.
+        weight: Name of the weight in ``affine``.
+        output: The module whose output is h, after normalization, activation and residual sum.
+        caller: The module that is called in place of ``affine``, where that is never called itself. Its output, or the
             first of several, is z.
-        observed: Whether z can be seen at all: inside torch's own recurrent kernels it cannot.
+        observed: Whether hooks can observe z; inside torch's own recurrent kernels they cannot.
         activation: The layer's own activation, or None.
         fork: The residual block's ``Fork``, at the row of the block's first layer, or None.
     """
@@ -40,17 +40,17 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unrolled:
-    """One pass of one recurrent layer through T time steps, every state a node of its own in the backward graph.
+    """One pass of a recurrent layer through T time steps, where every state is a node of the backward graph.
 
     Attributes:
         layer: The recurrent layer.
-        below: What the input matrix adds to z, [T, n, gates * width]. It enters z by addition alone, so the gradient
-            here is dL/dz.
-        preactivations: z, the sum of both matrices' maps that the gates see, [T, n, gates * width], detached.
+        below: The input matrix's term of z, [T, n, gates * width]. The other term is added to it, so its gradient is
+            dL/dz.
+        preactivations: z, the sum of both matrices' terms, [T, n, gates * width], detached.
         hidden: h_t [n, width] of each time step.
         cell: c_t [n, width] of each time step of an LSTM; else empty.
-        activation: The activation between z and h, where there is just one.
-        activation_inputs: What it saw, [T, n, width], detached; z where nothing normalizes.
+        activation: The activation between z and h; None unless there is exactly one.
+        activation_inputs: Its inputs, [T, n, width], detached; z if nothing normalizes.
     """
 
     layer: nn.Module
@@ -66,8 +66,8 @@ class Supervised(NamedTuple):
     """Outputs of a model's head and of the auxiliary heads at intermediate depths.
 
     Attributes:
-        outputs: The head's, [n, k].
-        auxiliary: Each auxiliary head's, [n, k], by its name.
+        outputs: Outputs of the head, [n, k].
+        auxiliary: Outputs of each auxiliary head, [n, k], by its name.
         weight: Factor on the auxiliary heads' losses.
     """
 

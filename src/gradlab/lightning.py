@@ -29,7 +29,7 @@ class GradientFlow(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Record the step, unless this batch only accumulated gradients."""
+        """Record the step; a batch that only accumulates gradients ends none."""
         if self._watch is not None and trainer.global_step > self._done:
             self._done = trainer.global_step
             self._watch.step(trainer.callback_metrics.get("train_loss"))
@@ -39,7 +39,7 @@ class GradientFlow(Callback):
         self._close(None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Finish the record of a training that failed."""
+        """Finish the record of a failed training."""
         self._close(exception)
 
     def _close(self, error: BaseException | None) -> None:

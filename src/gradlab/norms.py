@@ -1,4 +1,4 @@
-"""Euclidean norms whose dynamic range is that of the numbers, not that of their squares.
+"""Euclidean norms that do not underflow or overflow where the squares of the numbers do.
 
 A float32 square vanishes below about 1e-23 and overflows above about 1e19, so a plain ``vector_norm`` calls the
 gradients of a deep sigmoid network zero long before they are. Its float32 accumulation also loses digits: about 1e-3
@@ -15,12 +15,12 @@ from torch import Tensor
 # Numbers in one float32 dot product. The relative error is about 1e-7 for entries of one size, and below CHUNK / 2^24
 # whatever they are; a chunk still fits in the cache.
 CHUNK = 1 << 16
-SAFE_SQUARES = (1e-30, 1e30)  # squared norms that float32 holds with room to spare on either side
-SAFE_NORMS = (1e-15, 1e15)  # norms whose squares lie in that range
+SAFE_SQUARES = (1e-30, 1e30)  # squared norms within float32's range, with a margin at both ends
+SAFE_NORMS = (1e-15, 1e15)  # norms with squares in that range
 
 
 def host_norm(x: Tensor) -> float:
-    """Return the Euclidean norm of a CPU tensor, fast where float32 suffices and exact in range where it does not.
+    """Return the Euclidean norm of a CPU tensor, from float32 sums, or by `norm` where these leave the safe range.
 
     Args:
         x: Tensor of any shape on the CPU that does not require grad.
@@ -30,7 +30,7 @@ def host_norm(x: Tensor) -> float:
     """
     if x.dtype is not torch.float32 and x.dtype is not torch.float64:
         return float(norm(x))
-    flat = x.numpy().ravel("K")  # in the order of memory: no copy of a map that is stored channels last
+    flat = x.numpy().ravel("K")  # memory order, so that channels-last maps are not copied
     if flat.size <= CHUNK:
         square = float(flat.dot(flat))
     else:
@@ -41,14 +41,14 @@ def host_norm(x: Tensor) -> float:
 
 
 def quiet() -> np.errstate:
-    """Return a context without numpy's warnings: an overflow in `host_norm` is expected, and mended there."""
+    """Return a context without numpy's warnings: an overflow in `host_norm` is expected and handled."""
     return np.errstate(over="ignore", under="ignore", invalid="ignore")
 
 
 def norm(x: Tensor) -> Tensor:
     """Return the Euclidean norm as a 0-d float64 tensor on the device of ``x``, without a host synchronisation.
 
-    The entries are divided by the largest of them before they are squared. Where that one is 0, inf or nan, so is the
+    The entries are divided by the largest absolute value before they are squared. If that is 0, inf or nan, so is the
     norm.
 
     Args:
@@ -66,7 +66,7 @@ def norm(x: Tensor) -> Tensor:
 def row_norms(x: Tensor) -> Tensor:
     """Return the Euclidean norm of each ``x[i]`` as a float64 tensor [n, 1, ..., 1] that broadcasts against ``x``.
 
-    Like `norm`, in the range of the numbers themselves and without a host synchronisation.
+    Like `norm`, without underflow, overflow or host synchronisation.
 
     Args:
         x: Tensor [n, ...] of at least two dimensions and one entry, real floating dtype and any device.

@@ -1,4 +1,4 @@
-"""The probe around anyone's own training loop."""
+"""Record gradient flow in a user's own training loop."""
 
 import sys
 import time
@@ -36,9 +36,9 @@ def watch(
     layers: Sequence[str] = ("*",),
     scaler: Any = None,
 ) -> "Watch":
-    """Record the gradient flow through a model in somebody's own training loop.
+    """Record the gradient flow through a model in a training loop of your own.
 
-    Use it as a context manager, and say when an update is done::
+    Use it as a context manager, and call ``step()`` after each update::
 
         with gradlab.watch(model, every=10, to="outputs/mine") as probe:
             for inputs, targets in batches:
@@ -48,30 +48,30 @@ def watch(
                 probe.step()
 
     A step may hold several forward and backward passes (gradient accumulation, several losses); forward passes without
-    gradients, such as an evaluation, are not measured. The training is the same, bit for bit, with and without.
+    gradients, such as an evaluation, are not recorded. Training is unchanged, bit for bit.
 
     Args:
-        model: Any module, on one device. Of a compiled model, give the module that was compiled.
+        model: Any module, on one device. For a compiled model, the module that was passed to ``torch.compile``.
         to: Folder for ``gradients.csv``, ``metrics.csv`` and ``run.json``; it must not hold another run.
-        every: Each ``every``-th step is recorded, from the first.
-        full_every: Each ``full_every``-th recorded step records the more costly columns too.
+        every: Record each ``every``-th step, from the first.
+        full_every: Record the more costly columns too at each ``full_every``-th recorded step.
         layers: Patterns of layer names (as in a shell) to record.
-        scaler: The ``torch.amp.GradScaler`` of a training in float16, so that gradients are recorded as they would be
-            without it; call ``probe.step()`` after ``scaler.update()``.
+        scaler: The ``torch.amp.GradScaler`` of float16 training, by whose scale recorded gradients are divided; call
+            ``probe.step()`` after ``scaler.update()``.
 
     Raises:
-        GradlabError: The folder holds a run, or there is nothing to record.
+        GradlabError: The folder holds a run, the model cannot be recorded, no layer matches, or an interval is below 1.
     """
     folder = Path(to)
     if not isinstance(model, nn.Module):
-        raise GradlabError(f"watch: a torch.nn.Module is watched, got {type(model).__name__}")
+        raise GradlabError(f"watch: the model must be a torch.nn.Module, got {type(model).__name__}")
     if is_compiled(model):
-        raise GradlabError("watch: a compiled model calls no hooks; give the module that torch.compile was given")
+        raise GradlabError("watch: a compiled model calls no hooks; give the module that was passed to torch.compile")
     if every < 1 or full_every < 1:
         raise GradlabError(f"watch: every and full_every must be at least 1, got {every} and {full_every}")
-    found = next((name for name in ("run.json", "gradients.csv") if (folder / name).exists()), None)
-    if found is not None:
-        raise GradlabError(f"watch: {folder} holds a run already ({found}); give another folder or delete it")
+    existing = next((name for name in ("run.json", "gradients.csv") if (folder / name).exists()), None)
+    if existing is not None:
+        raise GradlabError(f"watch: {folder} holds a run already ({existing}); give another folder or delete it")
     try:
         probe = Probe(model, every=every, full_every=full_every, last=-1, layers=layers)
     except ValueError as error:
@@ -80,12 +80,12 @@ def watch(
 
 
 class Watch:
-    """A probe that follows a loop which says no more than when a step is over; `watch` makes one.
+    """Context manager that records a training loop, which calls `step` after each update; made by `watch`.
 
     Args:
-        model: What is trained.
-        probe: Records it.
-        folder: Where the files go.
+        model: The trained model.
+        probe: The probe of the model.
+        folder: Folder for the files.
         scaler: A ``torch.amp.GradScaler`` or None.
     """
 
@@ -111,13 +111,13 @@ class Watch:
         """End a step, after the optimizer's update.
 
         Args:
-            loss: The training loss, for ``metrics.csv``; looked at in recorded steps only.
+            loss: The training loss, for ``metrics.csv``; read in recorded steps only.
 
         Raises:
             GradlabError: Outside of the ``with`` block, or if no layer was called in the first step.
         """
         if self._history is None:
-            raise GradlabError("watch: probe.step() belongs into the with block")
+            raise GradlabError("watch: probe.step() must be called inside the with block")
         if self._probe.recording:
             self._probe.after_update()
             recording = self._probe.take()
@@ -163,9 +163,10 @@ class Watch:
         }
         observations = observe(self._folder, record)
         smallest = torch.finfo(parameter.dtype).tiny
-        given = {"observations": observations, "smallest": smallest}
         record["metrics"] = history.totals() | flow_metrics(observations)
-        record["verdicts"] = judge(self._folder, record, _THRESHOLDS, config={}, choices={}, **given)
+        record["verdicts"] = judge(
+            self._folder, record, _THRESHOLDS, config={}, choices={}, observations=observations, smallest=smallest
+        )
         record["theory"] = None
         if isinstance(error, Exception):
             record["error"] = describe_error(error)
@@ -178,7 +179,7 @@ class Watch:
         self._probe.read_ahead()
         if self._scaler is not None:
             self._read_scale()
-            # Before the forward pass the scale is settled, even where update() comes after probe.step().
+            # The scale changes before the forward pass if update() is called after probe.step().
             self._scale_hook = self._model.register_forward_pre_hook(lambda module, args: self._read_scale())
 
     def _read_scale(self) -> None:

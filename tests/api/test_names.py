@@ -45,7 +45,7 @@ print("checked")
 CALLS = (
     ("run", (["-m"], {}), "KEY=VALUE"),
     ("sweep", (["-m"], {}), "KEY=VALUE"),
-    ("watch", ([None], {"to": "x"}), "Module is watched"),
+    ("watch", ([None], {"to": "x"}), "must be a torch.nn.Module"),
 )
 
 

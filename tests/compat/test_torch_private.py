@@ -1,4 +1,4 @@
-"""Torch's private names are where gradlab looks for them, and each fallback gives the same results."""
+"""Torch has the private names that gradlab uses, and each fallback gives the same results."""
 
 import importlib
 import subprocess
@@ -49,7 +49,7 @@ def summed(model, x):
 
 @contextmanager
 def without_keep_graph():
-    """A torch that has renamed the function which tells whether a backward pass keeps its graph."""
+    """Simulate a torch without the function that returns whether a backward pass keeps its graph."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(_autograd, "_get_current_graph_task_keep_graph")
         importlib.reload(torch_private)
@@ -64,13 +64,13 @@ def without_keep_graph():
 def test_torch_has_every_name():
     assert torch_private.keeps_graph.__name__ == "_get_current_graph_task_keep_graph"
     module, tensor = nn.Linear(2, 2), torch.ones(2)
-    assert not [name for name in torch_private._HELD if not hasattr(module, name)]
+    assert not [name for name in torch_private._TABLES if not hasattr(module, name)]
     assert isinstance(torch_private.count_writes(tensor), int)
     assert set(torch_private.own_parameters(module)) == {"weight", "bias"}
     assert hasattr(torch, "_weight_norm")
 
 
-def test_keeping_the_graph_is_seen_while_a_backward_pass_runs():
+def test_keeps_graph_in_a_running_backward_pass():
     seen = []
     y = torch.ones(1, requires_grad=True) * 2
     y.register_hook(lambda grad: seen.append(torch_private.keeps_graph()))
@@ -79,7 +79,7 @@ def test_keeping_the_graph_is_seen_while_a_backward_pass_runs():
     assert seen == [True, False]
 
 
-def test_a_kept_graph_is_measured_right_without_the_private_function():
+def test_the_fallback_sums_two_passes_through_a_kept_graph():
     whole = recorded(summed)
     with without_keep_graph():
         fallback = recorded(kept_graph)
@@ -92,13 +92,13 @@ def test_a_kept_graph_is_measured_right_without_the_private_function():
 
 
 @pytest.mark.parametrize("train", [one_pass, kept_graph])
-def test_without_the_private_function_every_figure_stays(train):
+def test_figures_are_the_same_with_the_fallback(train):
     plain = recorded(train)
     with without_keep_graph():
         assert recorded(train) == plain
 
 
-def test_a_write_in_place_is_counted_and_without_a_count_always_assumed():
+def test_in_place_writes_are_counted_and_the_fallback_assumes_one():
     tensor = torch.ones(2)
     before = torch_private.count_writes(tensor)
     assert torch_private.count_writes(tensor) == before
@@ -114,7 +114,7 @@ def test_own_parameters_are_live():
     assert table["weight"] is module.weight
 
 
-def test_a_module_that_holds_anything_is_not_bare():
+def test_a_module_with_parameters_hooks_or_children_is_not_bare():
     assert torch_private.is_bare(nn.Tanh())
     hooked = nn.Tanh()
     hooked.register_forward_hook(lambda *_: None)
@@ -123,7 +123,7 @@ def test_a_module_that_holds_anything_is_not_bare():
     assert not any(map(torch_private.is_bare, (hooked, before, nn.PReLU(), nn.Sequential(nn.Tanh()))))
 
 
-def test_rows_are_scaled_as_by_the_formula(monkeypatch):
+def test_scale_rows_and_its_fallback_agree(monkeypatch):
     torch.manual_seed(0)
     direction, length = torch.randn(4, 3, 2, requires_grad=True), torch.rand(4, 1, 1, requires_grad=True)
     kernel = torch_private.scale_rows(direction, length)
@@ -148,7 +148,7 @@ def test_a_schedule_accepts_an_optimizer_marked_as_stepped():
 
 def test_making_an_optimizer_imports_no_compiler():
     code = (
-        "import sys, torch; from gradlab.compat.torch_private import spare_compiler; spare_compiler();"
+        "import sys, torch; from gradlab.compat.torch_private import avoid_compiler_import; avoid_compiler_import();"
         "torch.optim.Adam([torch.nn.Parameter(torch.ones(1))]);"
         "assert 'torch._dynamo' not in sys.modules"
     )

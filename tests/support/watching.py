@@ -1,4 +1,4 @@
-"""A small network and a training loop of somebody else's, to watch."""
+"""A small network and a training loop for `gradlab.watch`."""
 
 import pandas as pd
 import torch
@@ -16,10 +16,10 @@ def batch(seed=1, n=16):
 
 
 def hooks(model):
-    """Every hook on a model and its parameters."""
-    found = [hook for m in model.modules() for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-             for hook in getattr(m, kind).values()]  # fmt: skip
-    return found + [hook for p in model.parameters() for hook in (p._post_accumulate_grad_hooks or {}).values()]
+    """Return every hook on a model and its parameters."""
+    on_modules = [hook for m in model.modules() for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+                  for hook in getattr(m, kind).values()]  # fmt: skip
+    return on_modules + [hook for p in model.parameters() for hook in (p._post_accumulate_grad_hooks or {}).values()]
 
 
 def train(model, probe, *, steps=1, parts=1, clip=None, zero_after=False, passes=None):

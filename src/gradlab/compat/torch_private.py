@@ -1,7 +1,7 @@
 """The private names of torch that gradlab uses, each behind a function with a public meaning.
 
-No other module reaches for one. A torch that has renamed one gets the fallback, which is correct but slower;
-tests/compat/test_torch_private.py fails for each name that is missing.
+No other module uses one. If torch has renamed one, its fallback is used, which is correct but slower.
+tests/compat/test_torch_private.py fails for each missing name.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-_HELD = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
+_TABLES = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
 
 
 def _assume_kept() -> bool:
@@ -26,25 +26,25 @@ def _assume_written(tensor: Tensor) -> object:
 _autograd: Any = getattr(getattr(torch, "_C", None), "_autograd", None)
 
 keeps_graph: Callable[[], bool] = getattr(_autograd, "_get_current_graph_task_keep_graph", _assume_kept)
-"""Return whether the backward pass in progress keeps its graph, so that another may follow; True where torch does not
-say, since a gradient that is held until the end of the step is whole in either case."""
+"""Return whether the backward pass in progress keeps its graph, so that another may follow. The fallback returns True,
+because a gradient that is held until the end of the step is complete in either case."""
 
 count_writes: Callable[[Tensor], object] = attrgetter("_version") if hasattr(Tensor, "_version") else _assume_written
-"""Return a value that differs once a tensor was modified in place; one that always differs where torch does not count.
-Writes through ``.data`` are not counted."""
+"""Return a value that changes when a tensor is modified in place; the fallback's changes with every call. Writes
+through ``.data`` are not counted."""
 
 
 def own_parameters(module: nn.Module) -> Mapping[str, nn.Parameter | None]:
-    """Return the live table of a module's own parameters by name: four times as fast to read as the attribute.
+    """Return the live table of a module's own parameters by name, four times as fast to read as the attribute.
 
-    Empty where torch keeps no such table; a reader then takes the attribute.
+    Empty if torch keeps no such table; the caller then reads the attribute.
     """
     return vars(module).get("_parameters", {})
 
 
 def is_bare(module: nn.Module) -> bool:
-    """Return whether a module has no parameter, buffer, submodule or forward hook; False where torch does not say."""
-    return not any(getattr(module, name, True) for name in _HELD)
+    """Return whether a module has no parameter, buffer, submodule or forward hook; False if torch renamed these."""
+    return not any(getattr(module, name, True) for name in _TABLES)
 
 
 def is_compiled(module: nn.Module) -> bool:
@@ -53,7 +53,7 @@ def is_compiled(module: nn.Module) -> bool:
 
 
 def scale_rows(direction: Tensor, length: Tensor) -> Tensor:
-    """Return the rows of ``direction`` [n, ...] at the norms ``length`` [n, 1, ...], as weight normalization does."""
+    """Return the rows of ``direction`` [n, ...] scaled to the norms ``length`` [n, 1, ...], as weight_norm does."""
     kernel = getattr(torch, "_weight_norm", None)
     if kernel is not None:
         return kernel(direction, length, 0)
@@ -65,11 +65,12 @@ def mark_as_stepped(optimizer: Optimizer) -> None:
     vars(optimizer)["_opt_called"] = True
 
 
-def spare_compiler() -> None:
-    """Keep torch from importing its compiler when the first optimizer is made: a third of a process's start.
+def avoid_compiler_import() -> None:
+    """Keep torch from importing its compiler when the first optimizer is made: a third of a process's start-up time.
 
-    Torch wraps these methods so that they are not compiled, and imports the compiler on the first call of one to do so.
-    This puts the plain method where torch keeps the wrapped one. A torch that keeps it elsewhere imports the compiler.
+    Torch excludes some methods of Optimizer from compilation by a wrapper, whose first call imports the compiler.
+    This stores the plain method where torch caches the wrapped one. If torch caches it elsewhere, the compiler is
+    imported as usual.
     """
     for method in vars(Optimizer).values():
         plain = getattr(method, "__wrapped__", None)

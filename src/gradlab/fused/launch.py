@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gradlab.artifacts.environment import describe_environment
 from gradlab.artifacts.record import describe_error
-from gradlab.compat.torch_private import spare_compiler
+from gradlab.compat.torch_private import avoid_compiler_import
 from gradlab.config.hydra_compat import building_allowed, configure_log
 from gradlab.config.hydra_private import hydra_config
 from gradlab.fused.finish import finish
@@ -69,7 +69,7 @@ def launch(
     hydra = launcher.config.hydra
     configure_log(hydra.hydra_logging, hydra.verbose)
     Path(str(hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-    spare_compiler()
+    avoid_compiler_import()
     with building_allowed(launcher.hydra_context), uncollected() as keep:
         return _launch(
             launcher, job_overrides, initial_job_idx, keep, choose=partial(choose_group_size, sharing=processes)
