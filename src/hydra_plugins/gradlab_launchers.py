@@ -1,6 +1,6 @@
-"""Hydra's launchers, as they are, with what a long sweep needs: a line of progress, and no run lost with another.
+"""Hydra's launchers with progress lines, reuse of finished runs, and fault tolerance where a run is lost.
 
-Hydra looks for the classes of plugins in this namespace and imports every module of it at start: nothing heavy here.
+Hydra imports every module of this namespace at start, to find plugin classes, so nothing slow is imported at the top.
 """
 
 import os
@@ -23,10 +23,10 @@ from gradlab.launch.progress import abandon, following
 from gradlab.launch.reuse import finished
 
 
-def needing(library: str) -> type:
-    """Return what stands in for the launcher of an extra that is not installed: it says how to install it."""
+def missing_launcher(library: str) -> type:
+    """Return a launcher class for an extra that is not installed; making an instance raises the install hint."""
 
-    class Missing(Launcher):  # Hydra knows no class that is none
+    class Missing(Launcher):  # Hydra finds only subclasses of its plugin types
         def __init__(self, **_: Any) -> None:
             raise GradlabError(install_hint(library))
 
@@ -40,57 +40,61 @@ RayLauncher: Any
 try:
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher  # pyright: ignore[reportMissingImports]
 except ImportError:
-    LocalLauncher, SlurmLauncher = needing("hydra_submitit_launcher"), needing("hydra_submitit_launcher")
+    LocalLauncher = SlurmLauncher = missing_launcher("hydra_submitit_launcher")
 try:
     from hydra_plugins.hydra_ray_launcher.ray_launcher import RayLauncher  # pyright: ignore[reportMissingImports]
 except ImportError:
-    RayLauncher = needing("hydra_ray_launcher")
+    RayLauncher = missing_launcher("hydra_ray_launcher")
 
 
-class Steadfast:
-    """Mixed into a launcher: follows a sweep's runs, and reports one that was lost as failed instead of stopping."""
+class FaultTolerant:
+    """Mixin of launchers: prints a sweep's progress, skips finished runs, and reports a lost run as failed."""
 
     config: Any
     hydra_context: Any
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take in what Hydra hands out, before the sweeper composes anything."""
+        """Set the launcher up, with a cache of composed configs that the sweeper uses too."""
         from gradlab.launch.composing import compose_once
 
         compose_once(hydra_context)
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)  # pyright: ignore[reportAttributeAccessIssue]
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Launch the runs that are missing, as the launcher itself does.
+        """Launch the runs that are not complete yet.
 
         Args:
             job_overrides: The overrides of each run.
             initial_job_idx: Number of the first of them in the sweep.
 
         Returns:
-            What each run returned, or what is left of one that was lost.
+            The result of each run, in the order of the runs; a `Lost` for a run whose process was lost.
         """
-        folders = [Path(self.config.hydra.sweep.dir, run_name(filter_overrides(own))) for own in job_overrides]
-        answers = {folder: self.reused(folder, own) for folder, own in zip(folders, job_overrides, strict=True)}
-        missing = [i for i, folder in enumerate(folders) if answers[folder] is None]
+        folders = [
+            Path(self.config.hydra.sweep.dir, run_name(filter_overrides(overrides))) for overrides in job_overrides
+        ]
+        results = {
+            folder: self.reused(folder, overrides) for folder, overrides in zip(folders, job_overrides, strict=True)
+        }
+        missing = [i for i, folder in enumerate(folders) if results[folder] is None]
         if len(missing) < len(folders):
             print(f"{len(folders) - len(missing)} of {len(folders)} runs are complete already", flush=True)
         if missing:
             to_do = [folders[i] for i in missing]
             with following(to_do):
                 try:
-                    with self.sparing():
-                        found = super().launch([job_overrides[i] for i in missing], initial_job_idx)  # pyright: ignore[reportAttributeAccessIssue]
-                except Exception as error:  # joblib loses all of its runs with one of its processes
-                    found = [lost(type(error).__name__) for _ in to_do]
-            answers |= dict(zip(to_do, found, strict=True))
-        for folder, each in answers.items():
-            if isinstance(each, Lost):
-                abandon(folder, each.reason)
-        return [answer for folder in folders if (answer := answers[folder]) is not None]
+                    with self.tolerating_losses():
+                        launched = super().launch([job_overrides[i] for i in missing], initial_job_idx)  # pyright: ignore[reportAttributeAccessIssue]
+                except Exception as error:  # joblib loses all runs when one process dies
+                    launched = [lost(type(error).__name__) for _ in to_do]
+            results |= dict(zip(to_do, launched, strict=True))
+        for folder, result in results.items():
+            if isinstance(result, Lost):
+                abandon(folder, result.reason)
+        return [result for folder in folders if (result := results[folder]) is not None]
 
     def reused(self, folder: Path, overrides: Sequence[str]) -> JobReturn | None:
-        """Return the answer of a run that its folder holds already, or None."""
+        """Return the result of a finished run in the folder; None if the run must be launched."""
         if not (folder / "run.json").exists():
             return None
         try:
@@ -99,24 +103,24 @@ class Steadfast:
             return None
         return finished(folder, config)
 
-    def sparing(self) -> AbstractContextManager[Any]:
-        """Return a context in which the launcher waits for each of its runs, whatever became of the others."""
+    def tolerating_losses(self) -> AbstractContextManager[Any]:
+        """Return a context in which the launcher waits for every run, even if others were lost."""
         return nullcontext()
 
 
-class Serial(Steadfast, BasicLauncher):
+class Serial(FaultTolerant, BasicLauncher):
     """One run after another in this process."""
 
 
-class SideBySide(BasicLauncher):
-    """Runs of one shape as one tensor program, the others one after another, in a process on each core.
+class FusedLauncher(BasicLauncher):
+    """Runs of one shape as one tensor program, the others one after another, in one process for each core.
 
     Args:
-        width: Most runs in one.
-        n_jobs: Most processes beside this one; -1 for one on each core, and 1 for none: this one does the runs.
+        width: Largest number of runs fused into one program.
+        n_jobs: Largest number of worker processes; -1 for one on each core, 1 to run in this process.
 
     Raises:
-        GradlabError: One of them is no such number.
+        GradlabError: ``width`` is not an integer of at least 1, or ``n_jobs`` is 0 or not an integer.
     """
 
     def __init__(self, width: int, n_jobs: int) -> None:
@@ -128,11 +132,11 @@ class SideBySide(BasicLauncher):
         self.width, self.n_jobs = width, n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take in what Hydra hands out, and let the processes' start begin."""
+        """Set the launcher up, and start the worker processes early."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         from gradlab.fused.processes import prepare
 
-        if not Path(config.hydra.sweep.dir).exists():  # of one that is there, all runs may be done
+        if not Path(config.hydra.sweep.dir).exists():  # in an existing sweep, all runs may be complete
             prepare(self)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -142,22 +146,22 @@ class SideBySide(BasicLauncher):
         return launch_shares(self, job_overrides, initial_job_idx)
 
 
-class Fused(Steadfast, SideBySide):
+class Fused(FaultTolerant, FusedLauncher):
     """Runs of one shape as one tensor program."""
 
 
-class Parallel(Steadfast, JoblibLauncher):
+class Parallel(FaultTolerant, JoblibLauncher):
     """joblib's processes on this machine."""
 
 
-class Submitted(Steadfast):
-    """Jobs of submitit, which raises the first lost job's error while others still run."""
+class Submitted(FaultTolerant):
+    """Jobs of submitit, whose launcher raises the error of the first lost job while others still run."""
 
-    def sparing(self) -> AbstractContextManager[Any]:
-        """Return a context in which a lost job answers for itself."""
+    def tolerating_losses(self) -> AbstractContextManager[Any]:
+        """Return a context in which a lost job returns a `Lost` instead of raising."""
         import submitit  # pyright: ignore[reportMissingImports]
 
-        return answering(submitit.Job, "results", lambda answer: [answer])
+        return answering(submitit.Job, "results", lambda result: [result])
 
 
 class SubmititLocal(Submitted, LocalLauncher):
@@ -168,13 +172,13 @@ class Slurm(Submitted, SlurmLauncher):
     """A job array on a Slurm cluster."""
 
 
-class Ray(Steadfast, RayLauncher):
+class Ray(FaultTolerant, RayLauncher):
     """Tasks on a Ray cluster, or on one that is started on this machine."""
 
-    def sparing(self) -> AbstractContextManager[Any]:
-        """Return a context in which a lost task answers for itself."""
-        # Read on import: else Ray gives its tasks another environment and folder where `uv run` started this process.
+    def tolerating_losses(self) -> AbstractContextManager[Any]:
+        """Return a context in which a lost task returns a `Lost` instead of raising."""
+        # Ray reads this on import. Unset, tasks get another environment and folder if `uv run` started this process.
         os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
         import ray  # pyright: ignore[reportMissingImports]
 
-        return answering(ray, "get", lambda answer: answer)
+        return answering(ray, "get", lambda result: result)

@@ -1,4 +1,4 @@
-"""The remedies sweep as a Hydra sweeper. Hydra imports every module here at start: nothing heavy at the top."""
+"""The remedies sweep as a Hydra sweeper; Hydra imports this module at start, so nothing slow is imported at the top."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,19 +14,19 @@ from gradlab.errors import GradlabError
 
 
 class Remedies(Sweeper):
-    """Tries every remedy on one config: alone, then the best in pairs, and pairs drawn at random to compare with.
+    """Tries every remedy on one config, then the best ones in pairs, and random pairs for comparison.
 
     Args:
-        seeds: Number of runs of each, which differ in their seed: that of the command and those after it.
+        seeds: Number of runs of each, with consecutive seeds from the command's own.
         pairs: Number of pairs.
         random: Number of runs of random pairs.
-        steps: Optimizer steps of every run where the command gives no train.steps; null for as many as the model's
-            size lets run in minutes.
-        max_batch_size: Most runs that a launcher is given at once; null for no limit.
-        params: Must be empty; it is here so that an experiment that sets it, being a sweep, is refused with a reason.
+        steps: Optimizer steps of each run unless the command sets train.steps; null chooses a number by the model's
+            size, so that the sweep takes minutes.
+        max_batch_size: Largest number of runs launched at once; null for no limit.
+        params: Must be empty. It exists so that an experiment that sweeps is refused with a reason.
 
     Raises:
-        GradlabError: A number is too small, or the command lists values.
+        GradlabError: A number is too small, or ``params`` is not empty.
     """
 
     config: Any
@@ -44,9 +44,9 @@ class Remedies(Sweeper):
     ) -> None:
         limits = {"seeds": (seeds, 1), "pairs": (pairs, 0), "random": (random, 0)}
         limits |= {"steps": (steps or 1, 1), "max_batch_size": (max_batch_size or 1, 1)}
-        for name, (value, least) in limits.items():
-            if not isinstance(value, int) or value < least:
-                raise GradlabError(f"hydra.sweeper.{name} must be an integer of at least {least}, got {value}")
+        for name, (value, minimum) in limits.items():
+            if not isinstance(value, int) or value < minimum:
+                raise GradlabError(f"hydra.sweeper.{name} must be an integer of at least {minimum}, got {value}")
         if params:
             raise GradlabError(
                 f"hydra/sweeper=remedies takes one config, and this experiment sweeps {', '.join(params)}"
@@ -55,9 +55,9 @@ class Remedies(Sweeper):
         self.max_batch_size = max_batch_size
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
-        """Keep what Hydra hands over, and make the launcher: that of all cores, unless the command names one."""
+        """Set the sweeper up, with the launcher ``parallel`` unless the command names one."""
         if config.hydra.runtime.choices["hydra/launcher"] == "serial" and not _asked_for_launcher(config):
-            config = _on_all_cores(config, hydra_context)
+            config = _with_parallel_launcher(config, hydra_context)
         self.hydra_context, self.config = hydra_context, config
         self.launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -68,10 +68,10 @@ class Remedies(Sweeper):
         """Run the remedies sweep of a command line.
 
         Args:
-            arguments: Its overrides.
+            arguments: The overrides of the command line.
 
         Raises:
-            GradlabError: One of them lists values, or the config cannot be run as it is.
+            GradlabError: An override lists values, or the config cannot be run unchanged.
         """
         from gradlab.sweep.remedies.study import Budget, study
 
@@ -94,7 +94,7 @@ class Remedies(Sweeper):
         for start in range(0, len(runs), size):
             batch = runs[start : start + size]
             for result in self.launcher.launch(batch, initial_job_idx=self._launched):
-                _ = result.return_value  # raises what a run raised, as Hydra's own sweeper has it
+                _ = result.return_value  # raises the run's exception, as in Hydra's own sweeper
             self._launched += len(batch)
 
 
@@ -102,8 +102,8 @@ def _asked_for_launcher(config: DictConfig) -> bool:
     return any(text.startswith("hydra/launcher=") for text in config.hydra.overrides.hydra)
 
 
-def _on_all_cores(config: DictConfig, hydra_context: Any) -> DictConfig:
-    """Return the config with the launcher ``parallel``; as it is where one core is all there is, or a GPU is shared."""
+def _with_parallel_launcher(config: DictConfig, hydra_context: Any) -> DictConfig:
+    """Return the config with the launcher ``parallel``; unchanged on a single core or if runs share a GPU."""
     import joblib
 
     from gradlab.launch.gpu import shares_gpu
@@ -111,10 +111,10 @@ def _on_all_cores(config: DictConfig, hydra_context: Any) -> DictConfig:
     if joblib.cpu_count() < 2 or shares_gpu(config):
         return config
     overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task, "hydra/launcher=parallel"]
-    other = hydra_context.config_loader.load_configuration(
+    parallel = hydra_context.config_loader.load_configuration(
         config.hydra.job.config_name, overrides, run_mode=RunMode.MULTIRUN
     )
     with read_write(config), open_dict(config):
-        config.hydra.launcher = other.hydra.launcher
+        config.hydra.launcher = parallel.hydra.launcher
         config.hydra.runtime.choices["hydra/launcher"] = "parallel"
     return config
