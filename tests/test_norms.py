@@ -28,7 +28,7 @@ def measured(x):
 def exact(x):
     """Return the norm by integer arithmetic, rounded once."""
     square = sum(Fraction(value) ** 2 for value in x.double().flatten().tolist())
-    scale = 10**800  # 400 digits behind the point
+    scale = 10**800  # 400 digits after the decimal point
     return float(Fraction(isqrt(square.numerator * scale // square.denominator), 10**400))
 
 

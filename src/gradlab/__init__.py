@@ -4,7 +4,7 @@
     sweep(*overrides, to=…) -> Sweep    many runs, as `gradlab -m`
     load(folder) -> Run | Sweep         the run or sweep in a folder
     explain(run) -> Explanation         the fault, its cause and what may help, as `gradlab-explain`
-    diff(one, other) -> Difference      the first difference between two runs, as `gradlab-diff`
+    diff(one, other) -> Difference      how two runs or sweeps differ, as `gradlab-diff`
     watch(model, to=…) -> Watch         records a training loop of your own
 
 Importing the package imports no torch, pandas or matplotlib: each name is imported on first use.

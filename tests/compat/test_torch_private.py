@@ -131,8 +131,9 @@ def test_scale_rows_and_its_fallback_agree(monkeypatch):
     monkeypatch.delattr(torch, "_weight_norm")
     formula = torch_private.scale_rows(direction, length)
     torch.testing.assert_close(kernel, formula)
-    for one, other in zip(kernel_grads, torch.autograd.grad(formula.square().sum(), (direction, length)), strict=True):
-        torch.testing.assert_close(one, other)
+    formula_grads = torch.autograd.grad(formula.square().sum(), (direction, length))
+    for kernel_grad, formula_grad in zip(kernel_grads, formula_grads, strict=True):
+        torch.testing.assert_close(kernel_grad, formula_grad)
 
 
 def test_a_schedule_accepts_an_optimizer_marked_as_stepped():

@@ -91,11 +91,11 @@ def put(layers: Sequence[LayerProbe], layer_pass: LayerPass, gauge: Gauge[Any], 
         full: Whether every column is recorded.
     """
     for lead in layers[:1]:
-        seen, first = layer_pass.seen, gauge.batch_first
-        z_grads, hidden = first(layer_pass.preactivation_grads), first(layer_pass.hidden)
-        lead.signal.put(first(seen.preactivations), z_grads, hidden, first(layer_pass.hidden_grads))
+        seen, batch_first = layer_pass.seen, gauge.batch_first
+        z_grads, hidden = batch_first(layer_pass.preactivation_grads), batch_first(layer_pass.hidden)
+        lead.signal.put(batch_first(seen.preactivations), z_grads, hidden, batch_first(layer_pass.hidden_grads))
         if full:
-            inputs = None if seen.activation_inputs is None else first(seen.activation_inputs)
+            inputs = None if seen.activation_inputs is None else batch_first(seen.activation_inputs)
             lead.detail.put(layer_pass.preactivation_grads.transpose(0, 1), seen.activation, inputs, hidden)
         for layer in layers[1:]:
             layer.share_signal(lead)
