@@ -1,8 +1,10 @@
+import os
 import random
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ from tests.support.running import Run, compose_config
 
 
 @pytest.fixture(autouse=True)
-def same_start() -> None:
-    """Begin each test with the same random numbers and one thread, whatever ran before it."""
+def same_start() -> Iterator[None]:
+    """Begin each test with the same random numbers, environment and one thread, whatever ran before it."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    with patch.dict(os.environ):  # a command called in this process sets HYDRA_FULL_ERROR
+        yield
 
 
 @pytest.fixture
