@@ -155,7 +155,7 @@ def _sections(said: str) -> list[str]:
     for line in said.rstrip().split("\n"):
         if line.startswith(("ROOT CAUSE", "CONSEQUENCES")):
             on = True
-        elif line.startswith("GRADIENT FLOW") or "What may help" in line:
+        elif line.startswith(("GRADIENT FLOW", "  Remedies")):
             kept += ["…"] if on else []
             on = False
         kept += [line] if on else []

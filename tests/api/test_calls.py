@@ -1,4 +1,4 @@
-"""gradlab.run, sweep and load: the command line's work from Python."""
+"""gradlab.run, gradlab.sweep and gradlab.load against the command line."""
 
 import asyncio
 import contextlib
@@ -57,7 +57,7 @@ def test_a_run_is_done_and_returned():
     assert gradlab.run(*SMALL).folder.parent == Path("outputs", "runs").absolute()
 
 
-def test_command_line_and_call_leave_the_same_files_and_reuse_one_another(monkeypatch, capsys):
+def test_command_line_and_call_write_the_same_files_and_reuse_each_other(monkeypatch, capsys):
     assert command(monkeypatch, *SMALL, "hydra.run.dir=typed") == 0
     called = gradlab.run(*SMALL, to="called")
     assert tables(Path("typed")) == tables(called.folder)
@@ -73,7 +73,7 @@ def test_command_line_and_call_leave_the_same_files_and_reuse_one_another(monkey
     ]  # fmt: skip
 
 
-def test_command_line_and_call_reuse_the_runs_of_each_other_s_sweeps(monkeypatch, capsys):
+def test_command_line_and_call_reuse_the_runs_of_a_sweep(monkeypatch, capsys):
     swept = (*SMALL, "seed=0,1")
     assert command(monkeypatch, "-m", *swept, "hydra.sweep.dir=typed") == 0
     capsys.readouterr()
@@ -100,13 +100,13 @@ REFUSALS = [
     (("seed=1,2",), "seed=1,2 means a sweep: call gradlab.sweep, or write a list as KEY=[A,B]"),
     (("hydra/sweeper=remedies",), "hydra/sweeper=remedies is a sweep: call gradlab.sweep"),
     (("-m", "seed=1"), "-m: overrides are KEY=VALUE; gradlab.run does one run, gradlab.sweep many"),
-    ((3,), "an override is a text such as 'model.depth=50', got 3"),
+    ((3,), "an override must be a string such as 'model.depth=50', got 3"),
     (("train.resume=nowhere",), "train.resume=nowhere: no run to resume: "),
 ]
 
 
 @pytest.mark.parametrize(("overrides", "line"), REFUSALS, ids=lambda value: str(value)[:20])
-def test_a_refusal_is_the_command_s_own_line(overrides, line, capsys):
+def test_a_refusal_has_the_message_of_the_command(overrides, line, capsys):
     with pytest.raises(gradlab.GradlabError) as caught:
         gradlab.run(*overrides)
     assert str(caught.value).startswith(line)
@@ -115,7 +115,7 @@ def test_a_refusal_is_the_command_s_own_line(overrides, line, capsys):
     assert not list(Path().glob("outputs/runs/*/run.json"))
 
 
-def test_an_error_in_a_run_names_its_folder_and_nothing_is_broken_after_it(capsys):
+def test_an_error_in_a_run_names_its_folder_and_the_next_run_works(capsys):
     with pytest.raises(gradlab.GradlabError, match="must be at least 1, got 0") as caught:
         gradlab.run(*SMALL, "model.depth=0", to="bad")
     assert caught.value.folder == Path("bad").absolute()
@@ -124,7 +124,7 @@ def test_an_error_in_a_run_names_its_folder_and_nothing_is_broken_after_it(capsy
     assert gradlab.run(*SMALL, to="good").status == "completed"
 
 
-def test_an_unforeseen_error_has_its_type_and_its_traceback(monkeypatch):
+def test_an_unexpected_error_has_its_type_and_its_traceback(monkeypatch):
     def broken(self):
         raise RuntimeError("first\nsecond")
 
@@ -143,13 +143,13 @@ def test_a_sweep_with_a_failed_run_raises_after_the_others_and_can_be_loaded():
     assert sorted(run.status for run in sweep) == ["completed", "failed"]
 
 
-def test_a_gate_that_does_not_let_a_run_pass_is_its_own_error():
+def test_a_run_that_does_not_pass_its_gate_raises_a_gate_error():
     with pytest.raises(gradlab.GateError, match="gate: ") as caught:
         gradlab.run(*SMALL, "gate=strict", "gate.min_accuracy=1.0", to="gated")
     assert gradlab.load(caught.value.folder).status == "completed"
 
 
-def test_an_interrupt_leaves_a_whole_folder_that_the_same_call_continues(monkeypatch):
+def test_an_interrupted_run_is_resumed_by_the_same_call(monkeypatch):
     whole = gradlab.run(*SMALL, to="whole")
     untouched = Probe.after_update
 
@@ -167,7 +167,7 @@ def test_an_interrupt_leaves_a_whole_folder_that_the_same_call_continues(monkeyp
     assert tables(Path("cut")) == tables(whole.folder)
 
 
-def test_the_session_is_left_as_it_was(tmp_path):
+def test_the_state_of_the_session_is_restored(tmp_path):
     handler = logging.FileHandler(tmp_path / "own.log", mode="w")
     root = logging.getLogger()
     root.addHandler(handler)
@@ -204,7 +204,7 @@ def test_it_works_in_an_event_loop_with_stdout_captured():
     assert str(Path("a").absolute()) in text
 
 
-def test_options_of_ones_own(tmp_path):
+def test_a_folder_of_user_options(tmp_path):
     (tmp_path / "mine" / "activation").mkdir(parents=True)
     (tmp_path / "mine" / "activation" / "half.yaml").write_text("# Half\n_target_: half_parts.Half\n_partial_: true\n")
     (tmp_path / "half_parts.py").write_text("import torch\nclass Half(torch.nn.ReLU):\n    pass\n")
@@ -214,14 +214,14 @@ def test_options_of_ones_own(tmp_path):
         gradlab.run(config_dir="nowhere")
 
 
-def test_any_folder_name_will_do(tmp_path):
+def test_folder_names_with_special_characters_are_quoted(tmp_path):
     for name in ("a b", "a,b=c", "it's", "a\\'b", 'two"quotes', "[x]{y}", "b\\"):
         found = gradlab.run("train=init", *SMALL[:2], "figures=false", to=tmp_path / name)
         assert found.folder == tmp_path / name
         assert (tmp_path / name / "run.json").exists()
 
 
-def test_load_tells_runs_from_sweeps(tmp_path):
+def test_load_distinguishes_runs_from_sweeps(tmp_path):
     make_run(tmp_path / "s" / "one")
     make_run(tmp_path / "s" / "two")
     assert isinstance(gradlab.load(tmp_path / "s" / "one"), gradlab.Run)

@@ -83,7 +83,7 @@ def test_every_table_is_compared(pair):
     assert tables == {"gradients.csv": "identical", "metrics.csv": "value", "neighbours.csv": "nothing shared"}
 
 
-def test_rows_of_one_run_only_are_said_and_the_rest_is_compared(tmp_path):
+def test_rows_of_one_run_only_are_reported_and_the_rest_is_compared(tmp_path):
     make_run(tmp_path / "one", steps=(0, 10, 20))
     make_run(tmp_path / "other", steps=(0, 10))
     found = gradlab.diff(tmp_path / "one", tmp_path / "other")
@@ -92,7 +92,9 @@ def test_rows_of_one_run_only_are_said_and_the_rest_is_compared(tmp_path):
     assert table["only"] == {"step": {"one": [20], "other": []}}
     assert table["only_other"] == 0
     assert "step in one only: 20" in str(found)
-    assert str(found).endswith("what both recorded is identical to the last bit, but one of them has more")
+    assert str(found).endswith(
+        "the shared figures are identical to the last bit, but one of the two has further figures"
+    )
 
 
 def test_signed_figures_near_zero_are_compared_with_their_column(pair):
@@ -105,7 +107,7 @@ def test_signed_figures_near_zero_are_compared_with_their_column(pair):
     assert (table["kind"], table["largest"]) == ("rounding", pytest.approx(4e-12))
 
 
-def test_a_zero_s_sign_is_a_bit_and_no_value(pair):
+def test_zeros_of_different_sign_differ_by_rounding_only(pair):
     for folder, value in zip(pair, ("0.0", "-0.0"), strict=True):
         table = pd.read_csv(folder / "gradients.csv", dtype=str, keep_default_na=False)
         table.loc[3, "preactivation_std"] = value
@@ -114,7 +116,7 @@ def test_a_zero_s_sign_is_a_bit_and_no_value(pair):
     assert (table["kind"], table["differing"], table["largest"]) == ("rounding", 1, 0.0)
 
 
-def test_what_is_not_finite_in_one_run_only_is_another_value(pair):
+def test_a_figure_that_is_not_finite_in_one_run_only_differs_in_value(pair):
     change(pair[1], "gradients.csv", "preactivation_std", 4, float("nan"))
     assert gradlab.diff(*pair).result["tables"][0]["largest"] == float("inf")
     change(pair[0], "gradients.csv", "preactivation_std", 4, float("nan"))
@@ -154,7 +156,7 @@ def test_sweeps_are_matched_by_their_overrides(tmp_path, call):
     assert call(tmp_path / "a", tmp_path / "a")[0] == 0
 
 
-def test_what_cannot_be_compared_is_refused(tmp_path, call):
+def test_incomparable_folders_and_bad_tolerances_are_refused(tmp_path, call):
     make_sweep(tmp_path / "a", [["seed=0"], ["seed=1"]])
     make_sweep(tmp_path / "b", [["seed=2"], ["seed=3"]])
     make_run(tmp_path / "run")
@@ -165,7 +167,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path, call):
     )
 
 
-def test_a_notebook_shows_it_escaped(pair):
+def test_the_notebook_output_is_escaped(pair):
     html = gradlab.diff(*pair)._repr_html_()
     assert html.startswith("<pre>one:   ")
     change(pair[1], "gradients.csv", "preactivation_std", 4, 3)

@@ -1,4 +1,4 @@
-"""`gradlab.run`, `sweep` and `watch` are functions and modules at once, whatever was imported before."""
+"""`gradlab.run`, `sweep` and `watch` are functions and modules at once, for every order of imports."""
 
 import inspect
 import pickle
@@ -24,7 +24,7 @@ CHECK = """
 import itertools, sys
 for order in [(first,) for first in FIRST] + list(itertools.permutations(FIRST[1:], 2)):
     for name in [name for name in sys.modules if name.split(".")[0] == "gradlab"]:
-        del sys.modules[name]  # torch stays: each order in a process of its own would import it again
+        del sys.modules[name]  # torch stays imported, which is faster than a fresh process for each order
     for line in order:
         exec(line, {})
     import gradlab

@@ -1,4 +1,4 @@
-"""docs/tutorials/notebook.ipynb runs, and what gradlab returns is shown."""
+"""docs/tutorials/notebook.ipynb runs, and displays the objects that gradlab returns."""
 
 import json
 import sys
@@ -26,7 +26,7 @@ def execute(folder: Path):
 
 
 def result(notebook, source: str) -> dict:
-    """What the cell that ends with a line shows, by media type."""
+    """Return the output, by media type, of the cell that ends with a line."""
     cell = next(cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.splitlines()[-1] == source)
     return next(output for output in cell.outputs if output.output_type == "execute_result").data
 

@@ -37,7 +37,7 @@ def test_tables_are_frames_with_exact_numbers_and_names_as_texts(run):
     assert run.gradients is gradients
 
 
-def test_a_table_that_is_not_there_has_its_columns_and_no_rows(run):
+def test_a_missing_table_has_its_columns_and_no_rows(run):
     assert (len(run.timesteps), list(run.timesteps)[:4]) == (0, ["step", "depth_index", "layer", "time"])
     for name in ("gradients", "metrics"):
         (run.folder / f"{name}.csv").unlink()
@@ -47,7 +47,7 @@ def test_a_table_that_is_not_there_has_its_columns_and_no_rows(run):
     assert len(bare.metrics) == 0
 
 
-def test_what_is_not_finite_stays_so(run):
+def test_non_finite_cells_stay_non_finite(run):
     path = run.folder / "metrics.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], "0,,inf,,0.1,nan,,,", *lines[2:]]) + "\n")
@@ -74,7 +74,7 @@ def test_record_verdicts_and_root_cause(run):
     assert "unfinished" in repr(killed)
 
 
-def test_config_and_overrides_where_they_were_kept(run):
+def test_config_and_overrides_are_read_if_they_were_saved(run):
     assert (run.config, run.overrides) == ({}, [])
     write_config(run.folder, ["seed=3"])
     (run.folder / ".hydra" / "hydra.yaml").write_text("hydra:\n  runtime:\n    choices: {}\n")
@@ -85,7 +85,7 @@ def test_config_and_overrides_where_they_were_kept(run):
         _ = gradlab.Run(run.folder).config
 
 
-def test_every_figure_that_is_listed_can_be_drawn(run):
+def test_every_listed_figure_can_be_drawn(run):
     assert run.figures == ["gradient_flow", "gradient_heatmap", "loss", "update_ratio"]
     for name in run.figures:
         assert isinstance(run.plot(name), Figure)
@@ -94,7 +94,7 @@ def test_every_figure_that_is_listed_can_be_drawn(run):
         run.plot("los")
 
 
-def test_nothing_recorded_is_no_figure(run):
+def test_a_run_without_recorded_steps_has_no_figures(run):
     for path in run.folder.glob("*.csv"):
         path.unlink()
     assert run.figures == []
@@ -103,7 +103,7 @@ def test_nothing_recorded_is_no_figure(run):
     assert "vanishing" in run._repr_html_()
 
 
-def test_it_is_shown_in_a_line_and_as_html_that_is_whole_and_escaped(run):
+def test_its_repr_is_a_line_and_its_html_is_complete_and_escaped(run):
     line = repr(run)
     assert "\n" not in line
     assert line.endswith("<run>: completed, 21 steps, train_loss 0.5, vanishing>")
@@ -114,7 +114,7 @@ def test_it_is_shown_in_a_line_and_as_html_that_is_whole_and_escaped(run):
     assert html.count("<img") == html.count('src="data:image/png;base64,') == 1
 
 
-def test_a_broken_table_does_not_keep_a_notebook_from_showing_the_rest(run):
+def test_a_notebook_shows_the_text_of_a_run_with_a_broken_table(run):
     with (run.folder / "gradients.csv").open("a") as file:
         file.write("20,2\n")
     html = run._repr_html_()
@@ -127,7 +127,7 @@ def test_it_is_a_path_and_can_be_pickled(run):
     assert pickle.loads(pickle.dumps(run)).root_cause == "vanishing"
 
 
-def test_what_holds_no_run_is_refused(tmp_path):
+def test_a_folder_without_a_run_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(gradlab.GradlabError, match="there is no such folder"):
         gradlab.Run(tmp_path / "nowhere")
@@ -135,7 +135,7 @@ def test_what_holds_no_run_is_refused(tmp_path):
         gradlab.Run(tmp_path / "empty")
 
 
-def test_an_explanation_is_the_command_s_text(run, tmp_path):
+def test_an_explanation_equals_the_output_of_the_command(run, tmp_path):
     made = make_run(tmp_path / "one", gradient=lambda step, depth: 1e-3 ** (6 - depth))
     explanation = gradlab.explain(made)
     assert explanation.root_causes == ["vanishing"]

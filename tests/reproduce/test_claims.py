@@ -13,7 +13,7 @@ BASE = {"says": "the figure", "figure": "recorded", "arguments": {"name": "metri
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two configs of two seeds each, as Hydra leaves them."""
+    """Two configs of two seeds each, with Hydra's files."""
     found = []
     for model, seed, loss in (("gru", 0, 1.0), ("gru", 1, 3.0), ("rnn", 0, 4.0), ("rnn", 1, "nan")):
         folder = tmp_path / f"{model}{seed}"
@@ -41,7 +41,7 @@ def test_a_claim_is_measured_on_its_runs(runs, changes, value):
     assert claims.measure(Claim(**BASE | changes), runs) == value
 
 
-def test_a_claim_about_no_run_is_an_error(runs):
+def test_a_claim_that_selects_no_run_is_an_error(runs):
     with pytest.raises(GradlabError, match=r"'the figure': no run has \{'model': 'lstm'\}"):
         claims.measure(Claim(**BASE | {"runs": {"model": "lstm"}}), runs)
     with pytest.raises(GradlabError, match="gru0 has no such figure"):

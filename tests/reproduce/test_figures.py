@@ -53,5 +53,5 @@ def test_figures(folder, name, arguments, value):
     assert getattr(figures, name)(folder, **arguments) == pytest.approx(value)
 
 
-def test_a_loss_that_broke_is_not_a_number(folder):
+def test_the_loss_of_a_diverged_run_is_nan(folder):
     assert figures.recorded(folder, name="metrics.train_loss") != figures.recorded(folder, name="metrics.train_loss")

@@ -1,1 +1,1 @@
-"""The Python interface: `gradlab.run`, `sweep`, `load`, `explain` and `diff`, on which the commands stand too."""
+"""Python interface: `gradlab.run`, `sweep`, `load`, `explain` and `diff`, which the commands use too."""

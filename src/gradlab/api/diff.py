@@ -1,7 +1,7 @@
-"""Where two runs, or two sweeps, differ: in their configs, their environments, and their recorded figures.
+"""Comparison of two runs, or of two sweeps: configs, environments and recorded figures.
 
-Figures are compared by value: *identical* to the last bit, equal up to *rounding* (a relative difference within a
-tolerance), or of another *value*. Runs with other layers or steps are compared on those that both have.
+Two figures are *identical* to the last bit, equal up to *rounding* (relative difference within a tolerance), or differ
+in *value*. Runs with different layers or steps are compared on those that both have.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Difference:
-    """What `diff` returns; `str` of it is the text that ``gradlab-diff`` prints.
+    """Result of `diff`; its `str` is the output of ``gradlab-diff``.
 
     Attributes:
         same: Whether both recorded the same rows, and all figures are identical or equal up to rounding.
-        kind: The largest difference between figures: ``identical, rounding, value`` or ``nothing shared``.
+        kind: Kind of the largest difference between figures: ``identical, rounding, value`` or ``nothing shared``.
         text: The differences in words.
-        result: The same as plain objects: what `compare_runs` returns, or `compare_sweeps`.
+        result: The differences as plain objects, as returned by `compare_runs` or `compare_sweeps`.
     """
 
     same: bool
@@ -51,12 +51,12 @@ def diff(
     """Compare two runs, or two sweeps, as ``gradlab-diff`` does.
 
     Args:
-        one: A run or a sweep, or the folder of one.
-        other: Another.
+        one: A run or a sweep, or its folder.
+        other: The run or sweep to compare it with, or its folder.
         tolerance: Largest relative difference that counts as rounding; with 0, only identical figures are the same.
 
     Raises:
-        GradlabError: A folder is not there, a file is broken, or a run is compared with a sweep.
+        GradlabError: A folder does not exist, a file is broken, or a run is compared with a sweep.
     """
     from gradlab.api.calls import load
     from gradlab.api.diff_text import pair_in_words, sweeps_in_words
@@ -64,27 +64,32 @@ def diff(
 
     if not 0 <= tolerance < 1:
         raise GradlabError(f"tolerance {tolerance}: a relative difference from 0 to 1, such as 1e-6")
-    left, right = (load(each) for each in (one, other))
+    left, right = (load(item) for item in (one, other))
     if isinstance(left, Run) and isinstance(right, Run):
-        found = compare_runs(left, right, tolerance=tolerance)
-        lines = pair_in_words(found)
+        result = compare_runs(left, right, tolerance=tolerance)
+        lines = pair_in_words(result)
     elif isinstance(left, Run) or isinstance(right, Run):
         single = left if isinstance(left, Run) else right
         raise GradlabError(f"{single.folder} is a run, and the other a sweep; give two runs or two sweeps")
     else:
-        found = compare_sweeps(left, right, tolerance=tolerance)
-        lines = sweeps_in_words(found)
-    return Difference(same=found["same"], kind=found["kind"], text="\n".join(lines), result=found)
+        result = compare_sweeps(left, right, tolerance=tolerance)
+        lines = sweeps_in_words(result)
+    return Difference(same=result["same"], kind=result["kind"], text="\n".join(lines), result=result)
 
 
 def compare_runs(one: "Run", other: "Run", *, tolerance: float) -> dict[str, Any]:
     """Return the differences between two runs.
 
     Returns:
-        ``one, other`` (their folders), ``tolerance, same, kind``; ``config``, its ``decisive`` and ``other`` keys that
-        differ, and ``environment``, each a list of ``{"key", "one", "other"}``; ``outcome``, status, steps, metrics
-        and root cause side by side in the same form, equal or not; ``verdicts``, the names and steps in each; and
-        ``tables``, as `gradlab.api.diff_tables.compare_tables` returns them.
+        A dictionary with the keys
+
+        - ``one``, ``other``: the two folders;
+        - ``tolerance``, ``same``, ``kind``: as in `Difference`;
+        - ``config``: the ``decisive`` and the ``other`` keys that differ, each a list of ``{"key", "one", "other"}``;
+        - ``environment``: the keys that differ, in the same form;
+        - ``outcome``: status, steps, metrics and root cause in the same form, whether equal or not;
+        - ``verdicts``: names and steps of the verdicts of each run;
+        - ``tables``: the result of `gradlab.api.diff_tables.compare_tables`.
     """
     from gradlab.api.diff_tables import IDENTICAL, NOTHING_SHARED, ROUNDING, compare_tables, worst
 
@@ -109,8 +114,11 @@ def compare_sweeps(one: "Sweep", other: "Sweep", *, tolerance: float) -> dict[st
     """Return the differences between two sweeps, whose runs are matched by their overrides.
 
     Returns:
-        ``one, other, tolerance, same, kind`` as for runs; ``counts``, the number of pairs of each kind; ``pairs``, what
-        `compare_runs` returns of each; ``only_one, only_other``, the runs without a match.
+        A dictionary with ``one, other, tolerance, same, kind`` as for runs, ``counts`` (number of pairs of each kind),
+        ``pairs`` (the result of `compare_runs` for each) and ``only_one, only_other`` (the runs without a match).
+
+    Raises:
+        GradlabError: No run of one sweep matches a run of the other.
     """
     from gradlab.api.diff_tables import IDENTICAL, KINDS, worst
 

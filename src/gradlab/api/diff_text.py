@@ -1,52 +1,52 @@
-"""What `gradlab.api.diff` found, in words."""
+"""Text of gradlab-diff."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradlab.api.diff_tables import IDENTICAL, NOTHING_SHARED, ROUNDING, VALUE
 
-_MOST = 8  # values of a list that are printed
+_MOST = 8  # largest number of values printed of a list
 _ALWAYS = ("status", "train_loss", "eval_loss", "eval_accuracy", "root_cause")
 _ALL = {IDENTICAL: "identical to the last bit", ROUNDING: "the same up to rounding", VALUE: "other values"}
 
 
-def pair_in_words(found: Mapping[str, Any]) -> Iterator[str]:
+def pair_in_words(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines on two runs.
 
     Args:
-        found: What `gradlab.api.diff.compare_runs` returns.
+        result: The result of `gradlab.api.diff.compare_runs`.
     """
-    yield from (f"one:   {found['one']}", f"other: {found['other']}", "")
-    config = found["config"]
-    yield from _entries("config, keys that decide about the numbers:", config["decisive"])
+    yield from (f"one:   {result['one']}", f"other: {result['other']}", "")
+    config = result["config"]
+    yield from _entries("config, keys that determine the numbers:", config["decisive"])
     yield from _entries("config, other keys:", config["other"])
-    yield from _entries("environment:", found["environment"])
-    for table in found["tables"]:
-        yield from _table(table, tolerance=found["tolerance"])
+    yield from _entries("environment:", result["environment"])
+    for table in result["tables"]:
+        yield from _table(table, tolerance=result["tolerance"])
     yield ""
-    outcome = [item for item in found["outcome"] if item["key"] in _ALWAYS or item["one"] != item["other"]]
+    outcome = [item for item in result["outcome"] if item["key"] in _ALWAYS or item["one"] != item["other"]]
     width = max(len(item["key"]) for item in outcome)
     yield "outcome:"
     yield from (
         f"  {item['key']:<{width}}  {_shown(item['one']):<24} {_shown(item['other'])}".rstrip() for item in outcome
     )
-    names = [", ".join(_verdict(each) for each in found["verdicts"][side]) or "none" for side in ("one", "other")]
+    names = [", ".join(_verdict(item) for item in result["verdicts"][side]) or "none" for side in ("one", "other")]
     if names[0] == names[1]:
         yield f"verdicts, the same: {names[0]}"
     else:
         yield from (f"verdicts of one:   {names[0]}", f"verdicts of other: {names[1]}")
-    yield from ("", _conclusion(found))
+    yield from ("", _conclusion(result))
 
 
-def sweeps_in_words(found: Mapping[str, Any]) -> Iterator[str]:
+def sweeps_in_words(result: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines on two sweeps.
 
     Args:
-        found: What `gradlab.api.diff.compare_sweeps` returns.
+        result: The result of `gradlab.api.diff.compare_sweeps`.
     """
-    yield from (f"one:   {found['one']}", f"other: {found['other']}", "")
-    pairs: Sequence[Mapping[str, Any]] = found["pairs"]
-    counts = [f"{count} {_ALL.get(kind, kind)}" for kind, count in found["counts"].items() if count]
+    yield from (f"one:   {result['one']}", f"other: {result['other']}", "")
+    pairs: Sequence[Mapping[str, Any]] = result["pairs"]
+    counts = [f"{count} {_ALL.get(kind, kind)}" for kind, count in result["counts"].items() if count]
     yield f"{len(pairs)} pairs of runs with the same overrides: {', '.join(counts)}"
     for pair in pairs:
         if pair["kind"] == IDENTICAL and pair["same"]:
@@ -54,18 +54,18 @@ def sweeps_in_words(found: Mapping[str, Any]) -> Iterator[str]:
         table = max(pair["tables"], key=lambda table: table["kind"] == pair["kind"])
         yield f"  {pair['one'].rpartition('/')[2]}: {next(_table(table, tolerance=pair['tolerance']))}"
     for side in ("one", "other"):
-        if alone := found[f"only_{side}"]:
+        if alone := result[f"only_{side}"]:
             yield f"in {side} only: {len(alone)} run{'s' if len(alone) > 1 else ''}"
             yield from (f"  {run}" for run in alone[:_MOST])
-    yield from ("", _conclusion(found))
+    yield from ("", _conclusion(result))
 
 
-def _conclusion(found: Mapping[str, Any]) -> str:
-    if found["same"]:
-        return f"same numbers: {_ALL[found['kind']]}"
-    if found["kind"] in (IDENTICAL, ROUNDING):
-        return f"what both recorded is {_ALL[found['kind']]}, but one of them has more"
-    return "the numbers differ" if found["kind"] == VALUE else "they share no recorded figure"
+def _conclusion(result: Mapping[str, Any]) -> str:
+    if result["same"]:
+        return f"same numbers: {_ALL[result['kind']]}"
+    if result["kind"] in (IDENTICAL, ROUNDING):
+        return f"the shared figures are {_ALL[result['kind']]}, but one of the two has further figures"
+    return "the numbers differ" if result["kind"] == VALUE else "they share no recorded figure"
 
 
 def _entries(title: str, entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:

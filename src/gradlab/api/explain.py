@@ -1,6 +1,6 @@
-"""What was wrong with finished runs, why, and what may help, from their files alone.
+"""Explanation of runs from their files: root cause, consequences and remedies.
 
-Nothing heavy is imported at the top; torch, Hydra and matplotlib are never imported.
+torch, Hydra and matplotlib are never imported, and other slow imports are inside the functions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What `explain` returns; `str` of it is the text that ``gradlab-explain`` prints.
+    """Result of `explain`; its `str` is the output of ``gradlab-explain``.
 
     Attributes:
-        text: A page for one run; for several a paragraph for each, and how often each root cause was found.
-        runs: The same as plain objects, one for each run, as `read_one` returns them.
+        text: A page for one run; for several a paragraph for each, and the number of runs with each root cause.
+        runs: The same as plain objects, one for each run, as returned by `read_one`.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Explanation:
 
     @property
     def root_causes(self) -> list[str | None]:
-        """The root cause of each run by its name; None where nothing is wrong."""
+        """Name of the root cause of each run; None for a run without a fault."""
         return [run["root_cause"] for run in self.runs]
 
     def __str__(self) -> str:
@@ -44,69 +44,70 @@ class Explanation:
 
 
 def explain(run: "Run | Sweep | str | Path") -> Explanation:
-    """Say what was wrong with a run, why, and what may help, as ``gradlab-explain`` does.
+    """Explain the faults of a run and name remedies, as ``gradlab-explain`` does.
 
     Args:
-        run: A run or a sweep, or the folder of one.
+        run: A run or a sweep, or its folder.
 
     Raises:
-        GradlabError: The folder is not there, or the files of a run are broken.
+        GradlabError: The folder does not exist or holds no run, or no run in it can be read.
     """
-    found, broken = read([Path(run)])
-    if not found:
+    runs, broken = read([Path(run)])
+    if not runs:
         raise GradlabError("; ".join(f"{folder}: {reason}" for folder, reason in broken.items()))
-    lines = [*in_words(found), *(f"{folder}: {reason}" for folder, reason in broken.items())]
-    return Explanation("\n".join(lines), found)
+    lines = [*in_words(runs), *(f"{folder}: {reason}" for folder, reason in broken.items())]
+    return Explanation("\n".join(lines), runs)
 
 
-def in_words(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def in_words(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines that explain some runs.
 
     Args:
-        found: What `read` returns of them.
+        runs: The runs as returned by `read`.
     """
     from gradlab.api.explain_text import page, tally
 
-    if not found:
+    if not runs:
         return []
-    return list(tally(found) if len(found) > 1 else page(found[0]))
+    return list(tally(runs) if len(runs) > 1 else page(runs[0]))
 
 
 def read(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[Path, str]]:
-    """Return what is known of each run.
+    """Read the results of runs.
 
     Args:
-        folders: Runs, sweeps, or folders of them.
+        folders: Folders of runs, of sweeps, or of several of them.
 
     Returns:
-        For each run what `read_one` returns; and the runs that cannot be read, and why.
+        The result of `read_one` for each run, and run to reason for each run that cannot be read.
 
     Raises:
-        GradlabError: A folder is not there or holds no run.
+        GradlabError: A folder does not exist or holds no run.
     """
     from gradlab.artifacts.folders import require_runs
 
     runs: list[Path] = []
     for folder in folders:
         runs += require_runs(folder)
-    found, broken = [], {}
+    results, broken = [], {}
     for run in dict.fromkeys(runs):
         try:
-            found.append(read_one(run))
+            results.append(read_one(run))
         except (OSError, ValueError) as error:
             broken[run] = one_line(error)
-    return found, broken
+    return results, broken
 
 
 def read_one(folder: Path) -> dict[str, Any]:
-    """Return what is known of one run.
+    """Read the results of one run.
 
-    Verdicts in its run.json are taken as they are, because they follow the run's own thresholds. A run that was killed,
-    or is older than they, is judged now, under the default ones.
+    Verdicts in its run.json are used unchanged, because they follow the run's own thresholds. A run without them, which
+    was killed or is of an older version, is diagnosed with the default thresholds.
 
     Returns:
-        ``run, overrides, configured`` (whether its config is known), ``root_cause`` (a name, or None), and of its
-        run.json ``status, seed, steps, seconds, error, metrics, chance, verdicts, warnings, model``.
+        A dictionary with ``run`` (its folder), ``overrides``, ``configured`` (whether it has a config), ``root_cause``
+        (a name, or None), and from its run.json ``status, seed, steps, seconds, error, metrics, chance, verdicts,
+        warnings, model``.
 
     Raises:
         OSError: A file cannot be read.
@@ -136,10 +137,10 @@ def read_one(folder: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], list[str]]:
-    """Return a run's config, the option chosen of each group, and the overrides; nothing where Hydra left none.
+    """Return a run's config, the option chosen of each group, and the overrides; all empty for a run without Hydra.
 
     Raises:
-        ValueError: A file of Hydra's is broken.
+        ValueError: A file in ``.hydra`` is broken.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException

@@ -1,4 +1,4 @@
-"""The text of gradlab-explain: a page for one run, a paragraph for each of several."""
+"""Text of gradlab-explain: a page for one run, a paragraph each for several."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ from gradlab.diagnosis.verdict import root_cause
 
 WIDTH = 110
 _UNKNOWN = (
-    "There is no config, as in runs of gradlab.watch, so the parts of the net, its learning rate and the loss of "
-    "guessing are not known. The loss is compared with its first value, and no remedies are named."
+    "There is no config, as in runs of gradlab.watch, so the parts of the net, its learning rate and the loss by "
+    "chance are unknown. The loss is compared with its first value, and no remedies are named."
 )
 
 
 def page(run: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a page: what was run, the root cause, its consequences, and what else was seen.
+    """Yield the lines of a page: the run, its root cause, the consequences, and the other verdicts.
 
     Args:
-        run: What `gradlab.api.explain.read` returns of a run.
+        run: A run as returned by `gradlab.api.explain.read`.
     """
     yield from _opening(run)
     verdicts = run["verdicts"] or []
@@ -29,28 +29,28 @@ def page(run: Mapping[str, Any]) -> Iterator[str]:
     consequences = [item for item in rest if item["name"] not in ("healthy", "shallow")] if causes else []
     for item in causes:
         yield from ("", f"ROOT CAUSE: {_words(item['name'])}", *_evidence(item))
-        yield from _remedies(item, "What may help, the most promising first:")
+        yield from _remedies(item, "Remedies, the most promising first:")
     if consequences:
-        yield from ("", "CONSEQUENCES, which should go with it:")
+        yield from ("", "CONSEQUENCES, expected to disappear with the root cause:")
         for item in _once(consequences):
             yield from _indented(f"{item['sentence']} [{item['name']}]", first="  - ", rest="    ")
-    seen = [item for item in verdicts if item["name"] in FLOW and item not in causes and item not in consequences]
-    if seen:
+    flow = [item for item in verdicts if item["name"] in FLOW and item not in causes and item not in consequences]
+    if flow:
         yield from ("", "GRADIENT FLOW:")
-        yield from (f"  step {item['step']}: {item['sentence']}" for item in seen)
+        yield from (f"  step {item['step']}: {item['sentence']}" for item in flow)
     if not causes and run["status"] == "completed" and verdicts:
-        yield from ("", "gradlab found nothing wrong.")
+        yield from ("", "No fault was found.")
     if not verdicts:
-        yield from ("", "No gradient was recorded: there is nothing to judge.")
+        yield from ("", "No gradient was recorded, so there is no diagnosis.")
     if not run["configured"]:
         yield from ("", *_indented(_UNKNOWN))
 
 
 def tally(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the lines of a paragraph for each run, and how often each root cause was found.
+    """Yield the lines of a paragraph for each run, and the number of runs with each root cause.
 
     Args:
-        runs: What `gradlab.api.explain.read` returns.
+        runs: Runs as returned by `gradlab.api.explain.read`.
     """
     for run in runs:
         yield run["run"]
@@ -78,7 +78,7 @@ def _opening(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _end(run: Mapping[str, Any]) -> str:
-    """Say how a run ended, in numbers."""
+    """Return the status and the final metrics of a run in one line."""
     metrics, chance = run["metrics"] or {}, run["chance"] or {}
     parts = [run["status"] + (f" after {run['steps']} steps" if run["steps"] else "")]
     if run["error"]:
@@ -109,7 +109,7 @@ def _remedies(item: Mapping[str, Any], title: str) -> Iterator[str]:
 
 
 def _once(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leave out what says the same of another step as an earlier verdict."""
+    """Return the first verdict of each name and axis."""
     return list({(item["name"], item["over"]): item for item in reversed(items)}.values())[::-1]
 
 

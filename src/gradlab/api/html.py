@@ -1,4 +1,4 @@
-"""What a notebook shows: text and one figure, self-contained and escaped."""
+"""HTML for notebooks: text, a table and one figure, self-contained and escaped."""
 
 import base64
 import io
@@ -18,8 +18,8 @@ def block(lines: Sequence[str], *, figure: "Figure | None" = None, table: str = 
 
     Args:
         lines: Lines of text, the first in bold.
-        figure: A figure below them, as a PNG within the page.
-        table: HTML of a table between them.
+        figure: A figure to embed below them as a PNG.
+        table: HTML of a table to put between text and figure.
     """
     first, *others = (escape(line) for line in lines)
     parts = [f"<p><strong>{first}</strong></p>", *(f"<p>{line}</p>" for line in others), table]
@@ -30,14 +30,14 @@ def block(lines: Sequence[str], *, figure: "Figure | None" = None, table: str = 
 
 
 def preformatted(text: str) -> str:
-    """Return text as HTML, its line breaks kept."""
+    """Return text as HTML that keeps its line breaks."""
     return f"<pre>{escape(text)}</pre>"
 
 
 def visible(figure: "Figure") -> "Figure":
-    """Let a notebook show a figure that pyplot does not manage; without this it would print its name."""
-    shown: Any = figure
-    shown._repr_png_ = partial(png, figure)
+    """Add a ``_repr_png_`` to a figure: notebooks display only figures of pyplot by themselves."""
+    displayed: Any = figure
+    displayed._repr_png_ = partial(png, figure)
     return figure
 
 

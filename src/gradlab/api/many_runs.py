@@ -1,4 +1,4 @@
-"""A sweep's folder as a Python object: its runs, their tables, the best of them, and figures."""
+"""Folder of a sweep as a Python object: its runs, tables, best run and figures."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,20 +26,20 @@ _SHOWN_ROWS = 20
 
 
 class Sweep:
-    """The runs at any depth below a folder. `gradlab.sweep` and `gradlab.load` return it.
+    """The runs at any depth below a folder, returned by `gradlab.sweep` and `gradlab.load`.
 
-    Its tables are made from the files of the runs, like ``summary.csv``, when they are first asked for, and kept;
-    `gradlab.load` reads them again. Iterating over it yields its runs.
+    The tables are computed from the files of the runs on first use, and cached; `gradlab.load` reads the files again.
+    Iteration yields the runs.
 
     Args:
         folder: The folder of a sweep, or of several.
 
     Raises:
-        GradlabError: It is not there or holds no run.
+        GradlabError: The folder does not exist or holds no run.
 
     Attributes:
         folder: The folder.
-        runs: Its runs, ordered by the names of their folders.
+        runs: The runs, ordered by the names of their folders.
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
@@ -47,24 +47,24 @@ class Sweep:
         self.runs: Sequence[Run] = [Run(run) for run in require_runs(self.folder)]
 
     def __len__(self) -> int:
-        """The number of runs."""
+        """Return the number of runs."""
         return len(self.runs)
 
     def __iter__(self) -> Iterator[Run]:
-        """The runs, one by one."""
+        """Iterate over the runs."""
         return iter(self.runs)
 
     @cached_property
     def summary(self) -> "pd.DataFrame":
-        """The table of ``summary.csv``, one row for each run; what was measured as floats, the rest as texts.
+        """The table of ``summary.csv``, one row for each run, with measurements as floats and other columns as strings.
 
-        Runs whose files are broken have no row.
+        Runs with broken files have no row.
         """
         return self._table.table
 
     @cached_property
     def by_config(self) -> "pd.DataFrame":
-        """The table of ``summary_by_config.csv``: runs that differ in their seed only share a row, by median."""
+        """The table of ``summary_by_config.csv``, one row for each config, with medians over its seeds."""
         import pandas as pd
 
         from gradlab.sweep.summary import aggregate
@@ -77,16 +77,16 @@ class Sweep:
         return table
 
     def best(self, metric: str = "") -> Run:
-        """Return the best of the runs that completed; the first of several that are equally good.
+        """Return the best of the completed runs, or the first of several that are equally good.
 
-        One run may be best by luck: `by_config` and the figure ``ranking`` compare medians over seeds.
+        One run may be best by chance: `by_config` and the figure ``ranking`` compare medians over seeds.
 
         Args:
             metric: Column of `summary`: eval_accuracy, eval_loss, train_loss, gradient_ratio_final or
-                gradient_ratio_initial, whose best value is 1; by default the first of them that was measured.
+                gradient_ratio_initial (whose best value is 1); by default the first of them that was measured.
 
         Raises:
-            GradlabError: No completed run has a finite value of it.
+            GradlabError: No completed run has a finite value of the metric.
         """
         chosen = self._metric(metric)
         score = chosen.score(self._table.values(chosen))
@@ -94,7 +94,7 @@ class Sweep:
 
     @property
     def figures(self) -> list[str]:
-        """The names of the figures that `plot` can draw."""
+        """Names of the figures that `plot` can draw."""
         from gradlab.view.sweep_figures import figures_of
 
         return figures_of(self._table, alike=self._alike)
@@ -104,10 +104,10 @@ class Sweep:
 
         Args:
             name: One of `figures`.
-            metric: What configs are compared by, as for `best`.
+            metric: Metric by which configs are compared, as for `best`.
 
         Raises:
-            GradlabError: The sweep has no such figure or metric; the message lists those that it has.
+            GradlabError: The sweep has no such figure or metric; the message lists the available ones.
         """
         from gradlab.view.sweep_figures import figure_of
 
@@ -115,28 +115,28 @@ class Sweep:
         return html.visible(figure_of(self._table, name, metric=chosen, alike=self._alike))
 
     def explain(self) -> "Explanation":
-        """Return what was wrong with each run, and how often, as `gradlab.explain` does."""
+        """Explain the faults of all runs, as `gradlab.explain` does."""
         from gradlab.api.explain import explain
 
         return explain(self)
 
     def __fspath__(self) -> str:
-        """Its folder, wherever a path is wanted."""
+        """Return the folder, so that the sweep can be used as a path."""
         return str(self.folder)
 
     def __repr__(self) -> str:
-        """One line: the folder, and how many runs ended in which way."""
+        """Return one line with the folder and the number of runs with each status."""
         counts = Counter(run.status for run in self.runs)
         endings = ", ".join(f"{count} {status}" for status, count in counts.most_common())
         return f"<gradlab sweep {self.folder}: {len(self.runs)} runs: {endings}>"
 
     def _repr_html_(self) -> str:
-        """The table of configs and the ranking, for a notebook; it refers to nothing outside itself."""
+        """Return the table of configs and the ranking as self-contained HTML for a notebook."""
         first = repr(self).strip("<>")
         table = self.by_config
         shown = [name for name in (*self._table.keys, "n", "verdict_final") if name in table]
-        shown += [name for name in (f"{one.column}_median" for one in self._table.metrics[:1]) if name in table]
-        rows = table[shown].head(_SHOWN_ROWS).to_html(index=False, border=0)  # which escapes
+        shown += [name for name in (f"{metric.column}_median" for metric in self._table.metrics[:1]) if name in table]
+        rows = table[shown].head(_SHOWN_ROWS).to_html(index=False, border=0)  # to_html escapes the cells
         more = [f"{len(table)} configs, of which {_SHOWN_ROWS} are shown"] if len(table) > _SHOWN_ROWS else []
         name = next(iter(self.figures), None)
         return html.block([first, *more], table=rows, figure=self.plot(name) if name else None)
@@ -145,33 +145,32 @@ class Sweep:
     def _summary(self) -> "Summary":
         from gradlab.sweep.summary import collect
 
-        found = collect([run.folder for run in self.runs])
-        if not found.rows:
-            raise GradlabError(f"{self.folder}: no run in it can be read: {next(iter(found.skipped.values()))}")
-        return found
+        summary = collect([run.folder for run in self.runs])
+        if not summary.rows:
+            raise GradlabError(f"{self.folder}: no run in it can be read: {next(iter(summary.skipped.values()))}")
+        return summary
 
     @cached_property
     def _table(self) -> "Table":
         from gradlab.view.sweeps import make_sweep
 
-        found = self._summary
-        return make_sweep(found.columns, found.rows, found.runs, name=self.folder.resolve().name)
+        summary = self._summary
+        return make_sweep(summary.columns, summary.rows, summary.runs, name=self.folder.resolve().name)
 
     @property
     def _alike(self) -> bool:
-        """Whether the configs can be compared by the keys that were swept: those of a remedies sweep cannot."""
+        """Whether the configs can be compared by the swept keys, unlike those of a remedies sweep."""
         from gradlab.sweep.remedies.plan import find_plan
 
         return find_plan([run.folder for run in self.runs]) is None
 
     def _metric(self, name: str) -> "Metric":
-        known = {one.column: one for one in self._table.metrics}
-        measured = [one for one in known.values() if one.score(self._table.values(one)).max() > -inf]
-        chosen = next((one for one in measured if name in ("", one.column)), None)
+        known = {metric.column: metric for metric in self._table.metrics}
+        measured = [metric for metric in known.values() if metric.score(self._table.values(metric)).max() > -inf]
+        chosen = next((metric for metric in measured if name in ("", metric.column)), None)
         if chosen is None:
             hint = did_you_mean(closest(name, known)) if name else ""
-            names = ", ".join(one.column for one in measured) or "none"
-            raise GradlabError(
-                f"{self.folder}: no completed run has the metric {name or 'asked for'}{hint}: it has {names}"
-            )
+            names = ", ".join(metric.column for metric in measured) or "none"
+            subject = f"the metric {name}" if name else "a finite metric"
+            raise GradlabError(f"{self.folder}: no completed run has {subject}{hint or ';'} measured: {names}")
         return chosen

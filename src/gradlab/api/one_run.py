@@ -1,4 +1,4 @@
-"""A run's folder as a Python object: frames, plain objects and figures, read from its files when asked for."""
+"""Folder of a run as a Python object: frames, plain objects and figures, read from its files on first use."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One run, finished or not, whoever did it. `gradlab.run` and `gradlab.load` return it.
+    """One run, finished or not, returned by `gradlab.run` and `gradlab.load`.
 
-    Files are read when they are first asked for, and kept; `gradlab.load` reads them again. It can be pickled.
+    Files are read on first use and cached; `gradlab.load` reads them again. A run can be pickled.
 
     Args:
         folder: The run's folder.
 
     Raises:
-        GradlabError: It is not there or holds no run.
+        GradlabError: The folder does not exist or holds no run.
 
     Attributes:
         folder: The run's folder.
@@ -40,45 +40,45 @@ class Run:
 
     @cached_property
     def record(self) -> RunRecord:
-        """The content of run.json; ``{"status": "unfinished"}`` where there is none that can be read."""
+        """The content of run.json; ``{"status": "unfinished"}`` if it is missing or cannot be read."""
         return read_or_unfinished(self.folder)
 
     @property
     def status(self) -> str:
-        """``completed``, ``diverged``, ``failed``, ``interrupted``, or ``unfinished``: under way, or killed."""
+        """``completed``, ``diverged``, ``failed``, ``interrupted``, or ``unfinished`` (running or killed)."""
         return self.record["status"]
 
     @property
     def verdicts(self) -> list[VerdictRecord]:
-        """The verdicts of run.json, the initial ones first; none before the run's end."""
+        """The verdicts of run.json, the initial ones first; empty before the run's end."""
         return self.record.get("verdicts") or []
 
     @property
     def root_cause(self) -> str | None:
-        """Name of the verdict that explains the others; None where nothing is wrong, or not known yet."""
+        """Name of the verdict that explains the others; None without a fault, or before the run's end."""
         cause = root_cause(self.verdicts)
         return cause["name"] if cause else None
 
     @cached_property
     def gradients(self) -> "pd.DataFrame":
-        """gradients.csv, one row for each recorded step and layer; no rows where nothing was recorded.
+        """gradients.csv, one row for each recorded step and layer; without rows if nothing was recorded.
 
-        A cell that was not measured and one that is not a number are both NaN here.
+        A cell that was not measured and one that was measured as nan are both NaN here.
         """
-        from gradlab.probe.columns import COLUMNS  # nothing else of `probe`, and no torch
+        from gradlab.probe.columns import COLUMNS  # imports no torch
 
         return self._table("gradients.csv", COLUMNS)
 
     @cached_property
     def metrics(self) -> "pd.DataFrame":
-        """metrics.csv, one row for each recorded step; no rows where nothing was recorded."""
+        """metrics.csv, one row for each recorded step; without rows if nothing was recorded."""
         from gradlab.artifacts.tables import METRICS
 
         return self._table("metrics.csv", METRICS)
 
     @cached_property
     def timesteps(self) -> "pd.DataFrame":
-        """timesteps.csv of a recurrent model, a row for each recorded step, layer and time step; no rows of others."""
+        """timesteps.csv, one row for each recorded step, layer and time step; without rows if not recurrent."""
         from gradlab.probe.columns import HIDDEN, TIMESTEP_KEYS
 
         return self._table("timesteps.csv", TIMESTEP_KEYS + HIDDEN)
@@ -87,25 +87,25 @@ class Run:
         """Return another table of the run, such as ``neighbours`` or ``lr_range``.
 
         Args:
-            name: Its file name, with or without ``.csv``.
+            name: File name of the table, with or without ``.csv``.
 
         Raises:
-            GradlabError: The run has no such table; the message lists those that it has.
+            GradlabError: The run has no such table; the message lists the available ones.
         """
         path = self.folder / f"{name.removesuffix('.csv')}.csv"
         if not path.exists():
-            names = ", ".join(sorted(each.stem for each in self.folder.glob("*.csv"))) or "none"
+            names = ", ".join(sorted(file.stem for file in self.folder.glob("*.csv"))) or "none"
             raise GradlabError(f"{self.folder}: no table {name!r}; it has {names}")
         return self._table(path.name, ())
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The composed config as plain dictionaries, references filled in; empty for a run of `gradlab.watch`."""
+        """The composed config as plain dictionaries, with resolved references; empty for a run of `gradlab.watch`."""
         return dict(self._hydra[0])
 
     @property
     def overrides(self) -> list[str]:
-        """The overrides of its command; none for a run of `gradlab.watch`."""
+        """The overrides of the run; empty for a run of `gradlab.watch`."""
         return self._hydra[2]
 
     @cached_property
@@ -119,7 +119,7 @@ class Run:
 
     @property
     def figures(self) -> list[str]:
-        """The names of the figures that `plot` can draw from the run's files."""
+        """Names of the figures that `plot` can draw from the run's files."""
         from gradlab.view.figures import figures_of
 
         try:
@@ -136,7 +136,7 @@ class Run:
             name: One of `figures`.
 
         Raises:
-            GradlabError: The run has no figure of that name; the message lists those that it has.
+            GradlabError: The run has no figure of that name; the message lists the available ones.
         """
         from gradlab.run.draw import caption_of
         from gradlab.view.figures import figure_of
@@ -149,17 +149,17 @@ class Run:
             raise GradlabError(str(error)) from error
 
     def explain(self) -> "Explanation":
-        """Return what was wrong, why, and what may help, as `gradlab.explain` does."""
+        """Explain the faults of the run and name remedies, as `gradlab.explain` does."""
         from gradlab.api.explain import explain
 
         return explain(self)
 
     def __fspath__(self) -> str:
-        """Its folder, wherever a path is wanted."""
+        """Return the folder, so that the run can be used as a path."""
         return str(self.folder)
 
     def __repr__(self) -> str:
-        """One line: the folder, how the run ended, and what it found."""
+        """Return one line with the folder, the status, the final metrics and the root cause."""
         parts = [self.status]
         if steps := self.record.get("steps"):
             parts.append(f"{steps} step{'s' if steps > 1 else ''}")
@@ -169,7 +169,7 @@ class Run:
         return f"<gradlab run {self.folder}: {', '.join(parts)}>"
 
     def _repr_html_(self) -> str:
-        """The verdict and the gradient flow, for a notebook; it refers to nothing outside itself."""
+        """Return the verdict and the gradient flow as self-contained HTML for a notebook."""
         lines = [repr(self).strip("<>")]
         if error := self.record.get("error"):
             lines.append(str(error))
@@ -178,7 +178,7 @@ class Run:
         try:
             shown = next((name for name in ("gradient_flow", "lr_range") if name in self.figures), None)
             figure = self.plot(shown) if shown else None
-        except (GradlabError, ValueError) as error:  # a notebook still shows the rest
+        except (GradlabError, ValueError) as error:  # show the text without a figure
             figure, lines = None, [*lines, f"no figure: {error}"]
         return html.block(lines, figure=figure)
 
@@ -196,7 +196,7 @@ class Run:
 
 
 def _numbers(column: "pd.Series") -> "pd.Series":
-    """Return texts as integers, or else as floats, exactly: the parser of some pandas rounds the last digit."""
+    """Return strings as integers, or else as floats; numpy parses exactly, while some versions of pandas round."""
     import numpy as np
     import pandas as pd
 
@@ -209,5 +209,5 @@ def _numbers(column: "pd.Series") -> "pd.Series":
     return column
 
 
-_NAMES = ("layer", "role")  # which may be 0 and 2, and are texts all the same
+_NAMES = ("layer", "role")  # strings, even where they are digits such as "0"
 _SHOWN = ("train_loss", "eval_loss", "eval_accuracy")

@@ -1,4 +1,4 @@
-"""Why Hydra refuses a command line, in one line that says what would be right."""
+"""Error messages of one line, with the correction, for command lines that Hydra refuses."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -24,9 +24,9 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
     """Return in one line what is wrong with a command line.
 
     Args:
-        error: What Hydra raised.
+        error: The exception that Hydra raised.
         overrides: The overrides of the command line.
-        dirs: The folders of configs, gradlab's own first.
+        dirs: Folders of configs, gradlab's own first.
     """
     if isinstance(error.__cause__, GradlabError):
         return str(error.__cause__)
@@ -50,31 +50,31 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
 
 
 def unknown_option(group: str, option: Any, choices: Iterable[str]) -> str:
-    """Return the refusal of an option such as `activation=rleu`, with the choices."""
+    """Return the message for an unknown option such as `activation=rleu`, with the choices."""
     names = list(choices)
-    word = "null" if option is None else str(option)
-    suggestion = did_you_mean(closest(word, names))
-    return f"{group} has no option '{word}'{suggestion or ';'} choices: {', '.join(names) or 'there are none'}"
+    name = "null" if option is None else str(option)
+    suggestion = did_you_mean(closest(name, names))
+    return f"{group} has no option '{name}'{suggestion or ';'} choices: {', '.join(names) or 'there are none'}"
 
 
 def unknown_key(overrides: Iterable[Override], dirs: Sequence[Path]) -> str | None:
-    """Return the refusal of the first override whose key the config does not have, with the closest key.
+    """Return the message for the first override with an unknown key, with the closest key.
 
     Returns:
-        One line, or None where every key exists.
+        One line, or None if every key exists.
     """
-    found = groups(dirs)
+    options = groups(dirs)
     items = list(overrides)
-    config = composed([item for item in items if item.key_or_group in found], dirs)
+    config = composed([item for item in items if item.key_or_group in options], dirs)
     known = list(key_paths(config))
-    return next((line for item in items if (line := _refuse(item, config, known, found))), None)
+    return next((line for item in items if (line := _refuse(item, config, known, options))), None)
 
 
 def composed(overrides: Iterable[Override], dirs: Sequence[Path]) -> dict[str, Any]:
-    """Return the config of the chosen options alone, or the default config if they do not compose."""
+    """Return the config of the chosen options, or the default config if they do not compose, or {} if neither does."""
     choices = [item.input_line for item in overrides if item.input_line and not item.is_sweep_override()]
     for attempt in (choices, []):
-        with suppress(Exception):  # the error at hand is the one to explain
+        with suppress(Exception):  # only the original error must be explained
             cfg = compose(attempt, dirs, with_hydra=True)
             return OmegaConf.to_container(cfg)  # pyright: ignore[reportReturnType]
     return {}
@@ -95,39 +95,40 @@ def _unreadable(error: OverrideParseException) -> str:
         return (
             f"cannot read '{error.override}': no spaces around =, and quotes around anything unusual; write KEY=VALUE"
         )
-    # The rest lists the names of the parser's tokens, which mean nothing to a user.
+    # The rest of Hydra's message lists internal names of tokens.
     return f"cannot read '{error.override}': {detail.partition(' expecting {')[0]}; write KEY=VALUE"
 
 
 def _wrong_type(error: Exception, overrides: Iterable[Override]) -> str | None:
     key = getattr(error.__cause__, "full_key", None)
     values = [item.value() for item in overrides if item.key_or_group == key]
-    wanted = [allowed(item) for path, item in settings() if path == key]
-    return f"{key} must be {wanted[0]}, got {values[-1]}" if values and wanted else None
+    types = [allowed(item) for path, item in settings() if path == key]
+    return f"{key} must be {types[0]}, got {values[-1]}" if values and types else None
 
 
-def _refuse(override: Override, config: dict[str, Any], known: list[str], found: Groups) -> str | None:
+def _refuse(override: Override, config: dict[str, Any], known: list[str], options: Groups) -> str | None:
     key = override.key_or_group
     if not key:
         return f"cannot read '{override.input_line}'; write KEY=VALUE"
     if (
-        key in found
+        key in options
         and not override.is_delete()
         and not override.is_sweep_override()
         and not isinstance(override.value(), str | list)
     ):
-        return unknown_option(key, override.value(), found[key])
+        return unknown_option(key, override.value(), options[key])
     if key in known and override.is_add() and not override.is_force_add():
         return f"{key} exists already: write {(override.input_line or key).lstrip('+')}"
-    if key in known or key in found or key.startswith("hydra/"):
+    if key in known or key in options or key.startswith("hydra/"):
         return None
     node, _, name = key.rpartition(".")
     if node in known and not OmegaConf.is_dict(OmegaConf.select(OmegaConf.create(config), node)):
         return f"unknown key {key}: {node} is a single value"
     target = OmegaConf.select(OmegaConf.create(config), f"{node}._target_") if node else None
-    ours = [path for path in known if path.startswith("hydra.") == key.startswith("hydra.")]
+    candidates = [path for path in known if path.startswith("hydra.") == key.startswith("hydra.")]
+    candidates += [group.replace("/", ".") for group in options]
     siblings = [path.rpartition(".")[2] for path in known if node and path.rpartition(".")[0] == node]
     where = f": {node} ({target}) has no '{name}'" if target else ""
-    tail = did_you_mean(closest_key(key.replace("/", "."), [*ours, *(group.replace("/", ".") for group in found)]))
+    tail = did_you_mean(closest_key(key.replace("/", "."), candidates))
     tail = tail or (f"; its keys: {', '.join(siblings)}" if siblings else "; gradlab --cfg job shows every key")
     return f"unknown key {key}{where}{tail}"

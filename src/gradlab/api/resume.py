@@ -20,29 +20,29 @@ KEY = "train.resume"
 
 
 def asked(overrides: Sequence[str]) -> str | None:
-    """Return the folder that `train.resume=FOLDER` names, None where no override does.
+    """Return the folder of the override `train.resume=FOLDER`; None if there is no such override.
 
-    The text is taken unparsed: Hydra cannot read the name of a sweep's run, with its commas and equal signs.
+    The text is not parsed by Hydra, which cannot read the folder name of a sweep's run with its commas and equal signs.
     """
     values = [text.partition("=")[2].strip("'\"") for text in overrides if text.partition("=")[0].lstrip("+") == KEY]
     return (values[-1] or None) if values else None
 
 
 def resume(name: str, *, overrides: Sequence[str], dirs: Sequence[Path]) -> float | None:
-    """Resume a run.
+    """Resume an interrupted run.
 
     Args:
-        name: The run's folder, as it was given.
+        name: The run's folder.
         overrides: The overrides of the command line.
-        dirs: The folders of configs, gradlab's first.
+        dirs: Folders of configs, gradlab's first.
 
     Returns:
-        The run's objective, as `gradlab.run.execute.run` does.
+        The run's objective, as in `gradlab.run.execute.run`.
 
     Raises:
-        GradlabError: There is no run, or another config than the run's is asked for.
+        GradlabError: There is no run in the folder, or an override changes its config.
         HydraException: An override cannot be read.
-        KeyboardInterrupt: After what was recorded has been written.
+        KeyboardInterrupt: The run was interrupted again; its files are complete up to that step.
     """
     folder = Path(name)
     cfg, hydra, words = (_read(folder / ".hydra" / f"{file}.yaml") for file in ("config", "hydra", "overrides"))
@@ -56,7 +56,7 @@ def resume(name: str, *, overrides: Sequence[str], dirs: Sequence[Path]) -> floa
 
 
 def _read(path: Path) -> Any:
-    setup_globals()  # Hydra's resolvers, for what the files refer to
+    setup_globals()  # registers Hydra's resolvers, which the files refer to
     try:
         return OmegaConf.load(path)
     except (OSError, OmegaConfBaseException) as error:
@@ -65,7 +65,11 @@ def _read(path: Path) -> Any:
 
 
 def _adopt(cfg: DictConfig, words: Sequence[str], others: Sequence[str], dirs: Sequence[Path]) -> None:
-    """Write the other overrides of the command line into a run's config; they must not change its numbers."""
+    """Apply the other overrides of the command line to a run's config, in place.
+
+    Raises:
+        GradlabError: An override would change the run's numbers.
+    """
     before, after = compose(words, dirs), compose([*words, *others], dirs)
     if lines := differences(_decisive(before), _decisive(after)):
         raise GradlabError(f"{KEY} resumes a run under its own config, which has {'; '.join(lines)}")

@@ -1,4 +1,4 @@
-"""Restore what a command changes in its process: a Python session continues after it."""
+"""Restore the global state of a Python session after a command has run in it."""
 
 import logging
 import os
@@ -14,18 +14,18 @@ from hydra.core.hydra_config import HydraConfig
 
 @contextmanager
 def restored(words: Sequence[str]) -> Iterator[None]:
-    """Run a block as the process of a command line, and leave the process as it was before.
+    """Run a block with the global state of a command line, and restore the session's state afterwards.
 
     Restored are `sys.argv`, `sys.path`, the environment, Hydra's global state, the handlers and levels of `logging`,
     and torch's number of threads and random generator on the CPU.
 
     Args:
-        words: The command line, the command first.
+        words: The command line, starting with the command.
     """
     with ExitStack() as stack:
         stack.enter_context(patch.object(sys, "argv", list(words)))
         stack.enter_context(patch.object(sys, "path", list(sys.path)))
-        # Hydra prints an error in many lines, unless this is set: then it raises it.
+        # With this Hydra raises an error instead of printing it in many lines.
         stack.enter_context(patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1"}))
         stack.enter_context(_hydra())
         stack.enter_context(_logging())
@@ -35,7 +35,7 @@ def restored(words: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def _hydra() -> Iterator[None]:
-    """Give the block a Hydra that is not initialized yet, whatever the session has done with Hydra."""
+    """Run the block with uninitialized Hydra singletons, and restore those of the session."""
     version_base = getattr(hydra.version, "VersionBase", None)  # Hydra 1.4 has none
     kinds = [GlobalHydra, HydraConfig, *([version_base] if version_base else [])]
     before = {kind: vars(kind()).copy() for kind in kinds}
@@ -50,9 +50,9 @@ def _hydra() -> Iterator[None]:
 
 @contextmanager
 def _logging() -> Iterator[None]:
-    """Hide the session's handlers from `logging.config.dictConfig`, which closes all that it finds."""
-    loggers = [logging.getLogger(), *(each for each in _loggers() if isinstance(each, logging.Logger))]
-    before = [(each, each.handlers[:], each.level, each.disabled, each.propagate) for each in loggers]
+    """Hide the session's handlers from `logging.config.dictConfig`, which closes all registered handlers."""
+    loggers = [logging.getLogger(), *(item for item in _loggers() if isinstance(item, logging.Logger))]
+    before = [(item, item.handlers[:], item.level, item.disabled, item.propagate) for item in loggers]
     known = logging._handlerList[:]  # pyright: ignore[reportAttributeAccessIssue]
     named = dict(logging._handlers)  # pyright: ignore[reportAttributeAccessIssue]
     logging._handlerList.clear()  # pyright: ignore[reportAttributeAccessIssue]
@@ -74,7 +74,7 @@ def _loggers() -> list[object]:
 
 @contextmanager
 def _torch() -> Iterator[None]:
-    """Keep torch's threads and random numbers, if the session has imported torch."""
+    """Restore torch's number of threads and CPU random state, if the session has imported torch."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield

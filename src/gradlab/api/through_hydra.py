@@ -1,4 +1,4 @@
-"""A command line of gradlab given to Hydra, with every refusal as a `GradlabError` of one line."""
+"""Run a command line of gradlab through Hydra, with errors converted to `GradlabError`s of one line."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -21,20 +21,20 @@ from gradlab.config.hydra_compat import MAIN_OPTIONS
 from gradlab.config.paths import CONFIGS
 from gradlab.errors import Ending, GradlabError, one_line
 
-MERGED = ("logger",)  # groups of which several options can be taken: Hydra merges them
+MERGED = ("logger",)  # groups of which several options can be chosen, which Hydra merges
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Do one run of a command line; Hydra calls this.
+    """Do one run of a command line, as Hydra's task function.
 
     Args:
         cfg: The composed config.
 
     Returns:
-        The run's objective, as `gradlab.run.execute.run` does.
+        The run's objective, as in `gradlab.run.execute.run`.
 
     Raises:
-        GradlabError: An override has no meaning here, or the run raises it.
+        GradlabError: An override is not valid here, or the run raises the error.
     """
     from gradlab.run.execute import run
 
@@ -48,10 +48,10 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def run_alone(cfg: DictConfig) -> float | None:
-    """Do the one run of a command; Hydra calls this, and would print an exception that leaves it.
+    """Do a single run, as Hydra's task function, with exceptions wrapped so that Hydra does not print them.
 
     Raises:
-        Ending: With what `run` raises.
+        Ending: Wraps the exception of `run`.
     """
     try:
         return run(cfg)
@@ -60,16 +60,16 @@ def run_alone(cfg: DictConfig) -> float | None:
 
 
 def call_hydra(task: Callable[[DictConfig], Any], *, overrides: Sequence[str], dirs: Sequence[Path]) -> None:
-    """Compose the config and run, sweep or show it, as Hydra reads `sys.argv`.
+    """Compose the config and run, sweep or show it, according to `sys.argv`.
 
     Args:
-        task: What is called for each run.
-        overrides: The overrides in `sys.argv`, to explain what Hydra refuses.
-        dirs: The folders of configs, gradlab's first.
+        task: The function to call for each run.
+        overrides: The overrides in `sys.argv`, to explain Hydra's errors.
+        dirs: Folders of configs, gradlab's first.
 
     Raises:
         GradlabError: Hydra refuses an override.
-        SystemExit: A callback of Hydra's ends the command.
+        SystemExit: A callback ends the command.
     """
     removed = next((text for text in overrides if text.startswith("~")), None)
     if removed is not None:
@@ -86,10 +86,10 @@ def call_hydra(task: Callable[[DictConfig], Any], *, overrides: Sequence[str], d
 
 
 def config_dirs(own: str | Path | None) -> list[Path]:
-    """Return the folders of configs: gradlab's own, and the user's if there is one.
+    """Return the folders of configs: gradlab's own, and the user's if given.
 
     Raises:
-        GradlabError: The user's is not there.
+        GradlabError: The user's folder does not exist.
     """
     if own and not Path(own).is_dir():
         raise GradlabError(f"--config-dir {own}: there is no such folder")
@@ -97,24 +97,24 @@ def config_dirs(own: str | Path | None) -> list[Path]:
 
 
 def import_from_here() -> None:
-    """Let a config name modules of the working directory (``_target_: my_parts.swish``), as ``python FILE`` does."""
+    """Append the working directory to `sys.path`, so that a config can name the user's modules as targets."""
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
 
 
 def is_interrupt(error: BaseException | None) -> bool:
-    """Whether an error is Ctrl-C or follows from it: OmegaConf, interrupted halfway, raises another one."""
+    """Whether an error is Ctrl-C or caused by it: OmegaConf raises an error of its own when it is interrupted."""
     if error is None or isinstance(error, KeyboardInterrupt):
         return error is not None
     return is_interrupt(error.__cause__ if error.__suppress_context__ else error.__context__)
 
 
 def describe(error: BaseException, *, folder: Path | None) -> str:
-    """Return an error in one line; an unforeseen one with its type and the file that holds its traceback.
+    """Return an error in one line; an unexpected one with its type, and with the file that holds its traceback.
 
     Args:
         error: The error.
-        folder: The folder of the run, where there is one.
+        folder: The run's folder; None if it has none.
     """
     if isinstance(error, GradlabError):
         return str(error)

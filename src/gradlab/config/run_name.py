@@ -1,4 +1,4 @@
-"""The folder name of one run of a sweep."""
+"""Folder name of a run in a sweep."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ MAX_LENGTH = 80
 
 
 def run_name(overrides: Iterable[str]) -> str:
-    """Name a run after its overrides: sorted, safe in a path, cut at 80 characters, made unique by a hash.
+    """Return a run's folder name: its sorted overrides, path-safe and cut at 80 characters, and 6 hex digits of a hash.
 
     Args:
         overrides: The run's own overrides, such as `["model.depth=50", "activation=relu"]`.
@@ -23,5 +23,5 @@ def run_name(overrides: Iterable[str]) -> str:
     return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-# On import, because a parallel launcher's worker imports this (through the pickled task) and calls nothing else.
+# Registered on import: the worker of a parallel launcher imports this module with the pickled task, and calls nothing.
 register_resolver("run_name", run_name, replace=True)  # pyright: ignore[reportCallIssue]

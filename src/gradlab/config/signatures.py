@@ -1,7 +1,4 @@
-"""The check of a config node against the function or class that its `_target_` names.
-
-The target's own signature and annotations are the schema.
-"""
+"""Check of config nodes against the signature and annotations of their `_target_`, which serve as the schema."""
 
 import inspect
 import json
@@ -25,11 +22,11 @@ def check_node(node: Any, where: str, *, known: Iterable[str]) -> None:
 
     Args:
         node: A node as plain dictionaries and lists, without interpolations.
-        where: Its dotted key.
-        known: Every dotted key of the config, to suggest one for a key that is misplaced.
+        where: Dotted key of the node.
+        known: All dotted keys of the config, to suggest the right place of a misplaced key.
 
     Raises:
-        GradlabError: A target cannot be imported or takes no such key, or a value does not fit its annotation.
+        GradlabError: A target cannot be imported, does not take a key, or a value does not match its annotation.
     """
     if isinstance(node, list):
         for index, item in enumerate(node):
@@ -43,14 +40,18 @@ def check_node(node: Any, where: str, *, known: Iterable[str]) -> None:
 
 
 def locate(target: str, where: str) -> Callable[..., Any]:
-    """Import what a `_target_` names.
+    """Import the function or class that a `_target_` names.
+
+    Args:
+        target: Dotted path.
+        where: Dotted key of its node, for the message of an error.
 
     Raises:
-        GradlabError: There is nothing of that name, its library is not installed, its module fails to import, or it
-            cannot be called.
+        GradlabError: The name does not exist, its library is not installed, its module fails to import, or it is not
+            callable.
     """
     try:
-        found = _import(target)
+        imported = _import(target)
     except Exception as error:  # a user's module may raise anything
         missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
         if hint := install_hint(missing):
@@ -60,31 +61,31 @@ def locate(target: str, where: str) -> Callable[..., Any]:
         else:
             message = f"{where}: cannot import {target}: {type(error).__name__}: {one_line(error)}"
         raise GradlabError(message) from error
-    if not callable(found):
-        raise GradlabError(f"{where}: {target} is a {type(found).__name__}, which cannot be called")
-    return found
+    if not callable(imported):
+        raise GradlabError(f"{where}: {target} is a {type(imported).__name__}, which cannot be called")
+    return imported
 
 
 def check_value(value: Any, hint: Any, where: str) -> None:
-    """Check a plain value against a parameter's annotation; an annotation that cannot be checked accepts all.
+    """Check a plain value against a parameter's annotation; one that pydantic cannot check accepts every value.
 
     Raises:
-        GradlabError: The value does not fit.
+        GradlabError: The value does not match.
     """
     text = json.dumps(value, default=str)
     try:
-        # As JSON, because there lists fit tuples and ints fit floats, while bools still do not fit ints.
+        # Strict validation of JSON accepts lists as tuples and ints as floats, but no bools as ints.
         _adapter(hint).validate_json(text, strict=True)
     except (PydanticUserError, PydanticUndefinedAnnotation):
         return
     except ValidationError as error:
-        raise GradlabError(f"{where} must be {_wanted(error, hint)}, got {text}") from error
+        raise GradlabError(f"{where} must be {_requirement(error, hint)}, got {text}") from error
 
 
 def _adapter(hint: Any) -> TypeAdapter[Any]:
     try:
         return _known_adapter(hint)
-    except TypeError:  # an annotation that holds a list is not hashable
+    except TypeError:  # an annotation that contains a list is not hashable
         return _known_adapter.__wrapped__(hint)
 
 
@@ -112,8 +113,8 @@ def _check_call(target: str, values: dict[str, Any], where: str, *, known: Itera
             check_value(value, hints[key], path)
 
 
-def _wanted(error: ValidationError, hint: Any) -> str:
-    """Return what would fit: in pydantic's words if they are clear alone, else the annotation."""
+def _requirement(error: ValidationError, hint: Any) -> str:
+    """Return what the value must be: pydantic's messages if all are of the form "should be", else the annotation."""
     problems = [problem for problem in error.errors() if problem["type"] != "needs_python_object"]
     words = dict.fromkeys(re.sub(r"^Input should (be )?", "", problem["msg"]) for problem in problems)
     plain = problems and all(problem["msg"].startswith("Input should") for problem in problems)
@@ -121,10 +122,10 @@ def _wanted(error: ValidationError, hint: Any) -> str:
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    described = function.__init__ if isinstance(function, type) else function
+    annotated = function.__init__ if isinstance(function, type) else function
     try:
-        return typing.get_type_hints(described, include_extras=True)
-    except (NameError, TypeError, AttributeError):  # names that only a type checker sees
+        return typing.get_type_hints(annotated, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # names imported under TYPE_CHECKING only
         return {}
 
 
@@ -136,25 +137,25 @@ def _holds_target(value: Any) -> bool:
 
 def _import(target: str) -> Any:
     parts = target.split(".")
-    found: Any = import_module(parts[0])
+    value: Any = import_module(parts[0])
     for length, name in enumerate(parts[1:], start=2):
-        if not hasattr(found, name):
+        if not hasattr(value, name):
             import_module(".".join(parts[:length]))
-        found = getattr(found, name)
-    return found
+        value = getattr(value, name)
+    return value
 
 
 def _closest_target(target: str) -> str | None:
-    """Return the target with its first wrong name corrected; None where no name is close to it."""
+    """Return the target with its first wrong name corrected; None if no existing name is close to it."""
     parts = target.split(".")
     for index, name in enumerate(parts):
         prefix = parts[:index]
         try:
             _import(".".join(parts[: index + 1]))
         except ImportError:
-            found = _import(".".join(prefix)) if prefix else None
-            folders = getattr(found, "__path__", []) if prefix else [str(Path.cwd())]
+            parent = _import(".".join(prefix)) if prefix else None
+            folders = getattr(parent, "__path__", []) if prefix else [str(Path.cwd())]
             modules = [module.name for module in pkgutil.iter_modules(folders)]
-            guess = closest(name, [*modules, *(dir(found) if prefix else ("torch", "gradlab"))])
+            guess = closest(name, [*modules, *(dir(parent) if prefix else ("torch", "gradlab"))])
             return ".".join([*prefix, guess, *parts[index + 1 :]]) if guess else None
     return None

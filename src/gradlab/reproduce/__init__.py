@@ -1,1 +1,1 @@
-"""Published effects as experiments: what the runs' files show, and whether it is what was published."""
+"""Reproduction of published effects: figures measured on the runs of an experiment against published figures."""

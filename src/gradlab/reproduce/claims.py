@@ -1,4 +1,4 @@
-"""Expected figures: read from the YAML beside a recipe, measured on its runs, and judged."""
+"""Published figures of an experiment: read from YAML, measured on its runs, and compared."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,29 +14,30 @@ from gradlab.errors import GradlabError
 from gradlab.reproduce import figures
 from gradlab.run.row import read_overrides, read_value, text
 
-SUFFIX = ".expected.yml"  # not .yaml: Hydra and the help take those for experiments
+SUFFIX = ".expected.yml"  # not .yaml, because Hydra and the help list every .yaml as an experiment
 WITHIN, OUTSIDE, UNSEEN = "within", "OUTSIDE", "not seen at this scale"
 OVER: dict[str, Callable[[Sequence[float]], float]] = {"median": median, "mean": mean, "min": min, "max": max}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One figure that was published, or follows from theory, and how to measure it.
+    """One figure that was published or follows from theory, and how to measure it.
 
     Attributes:
-        says: What it says, in words.
+        says: The claim in words.
         figure: Name of a function of `gradlab.reproduce.figures`.
-        arguments: Its arguments beside the run.
-        runs: The values of config keys by which its runs are chosen; all runs where there are none.
-        against: Where given, the figure is divided by that of the runs so chosen.
-        over: How several runs (seeds) make one figure: median, mean, min or max.
-        expected: The figure.
-        tolerance: How far the measured one may lie from it.
-        at_least: Its lower bound, where no figure but a bound is published.
-        at_most: Its upper bound.
-        source: Where it comes from.
-        quick: Whether it is measured under ``--quick`` too.
-        unseen: Why the effect is not to be expected at this scale; empty where it is.
+        arguments: Arguments of the function besides the run.
+        runs: Values of config keys that select the runs; empty selects all.
+        against: Values of config keys that select the reference runs, by whose figure this one is divided; None for no
+            division.
+        over: Aggregation over the selected runs: median, mean, min or max.
+        expected: The expected figure; None if only bounds are known.
+        tolerance: Largest difference between the measured and the expected figure.
+        at_least: Lower bound, used if ``expected`` is None.
+        at_most: Upper bound, used if ``expected`` is None.
+        source: Publication or derivation of the expected figure.
+        quick: Whether it is also measured under ``--quick``.
+        unseen: Why the effect does not show at this scale; empty if it does.
     """
 
     says: str
@@ -55,7 +56,7 @@ class Claim:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The lowest and the highest figure that agree."""
+        """The lowest and the highest figure that agree with the claim."""
         if self.expected is not None:
             return self.expected - self.tolerance, self.expected + self.tolerance
         return -inf if self.at_least is None else self.at_least, inf if self.at_most is None else self.at_most
@@ -63,16 +64,16 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What an experiment must show.
+    """Expected results of an experiment.
 
     Attributes:
-        name: The experiment.
+        name: Name of the experiment.
         source: The publication.
-        effect: What it found, in a line.
-        quick: Overrides that make it small enough for ``--quick``; None where it is left out there.
-        needs: What must be there to run it that most machines lack, such as a data set; empty for nothing.
-        memory: GiB of memory that it takes, where that is much.
-        claims: The figures.
+        effect: The published effect, in a line.
+        quick: Overrides that make the experiment small enough for ``--quick``; None leaves it out there.
+        needs: Requirement that most machines do not meet, such as a data set; empty for none.
+        memory: Required memory in GiB; 0 if it is small.
+        claims: The expected figures.
     """
 
     name: str
@@ -88,60 +89,64 @@ def read(path: Path) -> Expectation:
     """Read an experiment's expected figures.
 
     Raises:
-        GradlabError: A key is unknown or missing, a figure cannot be measured, or nothing is expected of it.
+        OSError: The file cannot be read.
+        GradlabError: A key is unknown or missing, a figure cannot be measured, or a claim has no bounds.
     """
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     name = path.name.removesuffix(SUFFIX)
     try:
         claims = [Claim(**claim) for claim in content.pop("claims")]
-        found = Expectation(name=name, claims=claims, **content)
+        expectation = Expectation(name=name, claims=claims, **content)
         for claim in claims:
             inspect.signature(getattr(figures, claim.figure)).bind(Path(), **claim.arguments)
             OVER[claim.over]
     except (TypeError, AttributeError, KeyError) as error:
         raise GradlabError(f"{path}: {error}") from error
-    if vague := [claim.says for claim in claims if not any(map(isfinite, claim.interval))]:
-        raise GradlabError(f"{path}: {vague[0]!r} needs expected and tolerance, at_least or at_most")
-    return found
+    if unbounded := [claim.says for claim in claims if not any(map(isfinite, claim.interval))]:
+        raise GradlabError(f"{path}: {unbounded[0]!r} needs expected and tolerance, at_least or at_most")
+    return expectation
 
 
 def read_all(folder: Path) -> dict[str, Expectation]:
-    """Read the expected figures of every experiment of a folder that has some, by its name."""
-    found = [read(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
-    return {expectation.name: expectation for expectation in found}
+    """Return experiment name to expected figures, for every ``*.expected.yml`` in a folder.
+
+    Raises:
+        GradlabError: A file is not valid.
+    """
+    expectations = [read(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return {expectation.name: expectation for expectation in expectations}
 
 
 def measure(claim: Claim, runs: Sequence[Path]) -> float:
-    """Return a claim's figure, from the files of an experiment's runs.
+    """Return a claim's figure, measured on the files of an experiment's runs.
 
     Raises:
-        GradlabError: No run is meant by it, or one lacks the figure.
+        GradlabError: The claim selects no run, or a run lacks the figure.
     """
-    here = _pooled(claim, runs, claim.runs)
-    return here if claim.against is None else here / _pooled(claim, runs, claim.against)
+    figure = _pooled(claim, runs, claim.runs)
+    return figure if claim.against is None else figure / _pooled(claim, runs, claim.against)
 
 
 def judge(claim: Claim, measured: float) -> str:
-    """Return whether a measured figure agrees with a claim: ``WITHIN``, ``OUTSIDE`` or ``UNSEEN``."""
+    """Return ``WITHIN`` if a measured figure agrees with a claim, else ``UNSEEN`` or ``OUTSIDE``."""
     low, high = claim.interval
     if low <= measured <= high:
         return WITHIN
     return UNSEEN if claim.unseen else OUTSIDE
 
 
-def _pooled(claim: Claim, runs: Sequence[Path], wanted: Mapping[str, Any]) -> float:
-    chosen = [run for run in runs if _fits(run, wanted)]
+def _pooled(claim: Claim, runs: Sequence[Path], settings: Mapping[str, Any]) -> float:
+    chosen = [run for run in runs if _matches(run, settings)]
     if not chosen:
-        raise GradlabError(f"{claim.says!r}: no run has {dict(wanted)}")
+        raise GradlabError(f"{claim.says!r}: no run has {dict(settings)}")
     try:
         values = [getattr(figures, claim.figure)(run, **claim.arguments) for run in chosen]
     except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
         raise GradlabError(f"{claim.says!r}: {chosen[0].name} has no such figure: {error}") from error
-    return float(
-        OVER[claim.over]([inf if isnan(value) else value for value in values])
-    )  # nan: the loss of a net that broke
+    finite_or_inf = [inf if isnan(value) else value for value in values]  # the loss of a diverged run is nan
+    return float(OVER[claim.over](finite_or_inf))
 
 
-def _fits(run: Path, wanted: Mapping[str, Any]) -> bool:
-    own = {key: text(value) for key, value in read_overrides(run)}
-    return all(own.get(key, read_value(run, key)) == text(value) for key, value in wanted.items())
+def _matches(run: Path, settings: Mapping[str, Any]) -> bool:
+    overrides = {key: text(value) for key, value in read_overrides(run)}
+    return all(overrides.get(key, read_value(run, key)) == text(value) for key, value in settings.items())

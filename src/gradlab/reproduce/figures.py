@@ -1,7 +1,7 @@
-"""What can be read off a finished run: each function takes a run's folder and returns one number, out of its files.
+"""Figures of a finished run: each function takes the run's folder and returns one number from its files.
 
-Layers are the hidden ones on the main path, at one recorded step. A gradient's growth is counted on its way back: above
-1 it explodes, below 1 it vanishes.
+Layers are the hidden layers on the main path, at one recorded step. Growth is measured in the backward direction: a
+gradient explodes above 1 and vanishes below 1.
 """
 
 from math import exp, inf, nan
@@ -19,16 +19,16 @@ def recorded(run: Path, *, name: str) -> float:
 
     Args:
         run: The run's folder.
-        name: Its dotted path, such as ``metrics.eval_accuracy``.
+        name: Dotted path of the number, such as ``metrics.eval_accuracy``.
     """
-    found: Any = load_run(run)
+    value: Any = load_run(run)
     for part in name.split("."):
-        found = found[part]
-    return float(found)
+        value = value[part]
+    return float(value)
 
 
 def diverged(run: Path) -> float:
-    """Return 1 where the run ended at a loss that is not finite, else 0."""
+    """Return 1 if the run ended with a loss that is not finite, else 0."""
     return float(load_run(run)["status"] == "diverged")
 
 
@@ -48,40 +48,40 @@ def final(run: Path, *, column: str, over: int = 1) -> float:
 
 
 def steps_until(run: Path, *, column: str, below: float) -> float:
-    """Return the first step at which a column of metrics.csv is below a value; infinite where it never is."""
+    """Return the first step at which a column of metrics.csv is below a value; inf if there is none."""
     values = _metric(run, column)
     under = values.index[values < below]
     return float(under[0]) if len(under) else inf
 
 
 def at_layer(run: Path, *, column: str, layer: int, step: int = 0) -> float:
-    """Return a column of gradients.csv at one layer, which counts from 1 at the input and from -1 at the end."""
+    """Return a column of gradients.csv at one layer, counted from 1 at the input, or from -1 at the last hidden one."""
     return float(_layers(run, column, step).iloc[layer - 1 if layer > 0 else layer])
 
 
 def growth(run: Path, *, column: str, first: int = 1, last: int | None = None, step: int = 0) -> float:
     """Return the factor per layer by which a norm in gradients.csv grows from the last layer to the first.
 
-    That is exp of minus the slope of its logarithm against depth, by least squares.
+    That is exp(-slope) of the norm's logarithm against depth, by least squares.
 
     Args:
         run: The run's folder.
-        column: The norm.
-        first: The first layer that counts.
-        last: The last layer that counts; None for the last there is.
+        column: Column of the norm.
+        first: First layer of the fit.
+        last: Last layer of the fit; None for the last hidden layer.
         step: The recorded step.
     """
     return _growth(_layers(run, column, step).loc[first:last])
 
 
 def first_over_last(run: Path, *, column: str, step: int = 0) -> float:
-    """Return a column of gradients.csv at the first layer over that at the last."""
+    """Return the value of a column of gradients.csv at the first layer, divided by that at the last."""
     values = _layers(run, column, step)
     return float(values.iloc[0] / values.iloc[-1])
 
 
 def unevenness(run: Path, *, column: str, step: int = 0) -> float:
-    """Return by how much the largest value of a column of gradients.csv exceeds the smallest: max / min - 1."""
+    """Return max / min - 1 of a column of gradients.csv over the layers."""
     values = _layers(run, column, step)
     return float(values.max() / values.min() - 1)
 
@@ -91,17 +91,17 @@ def time_growth(run: Path, *, column: str, first: int = 0, last: int | None = No
 
     Args:
         run: The run's folder.
-        column: The norm.
-        first: The first time step that counts.
-        last: The last time step that counts; None for the last there is.
-        step: The recorded step of the training.
+        column: Column of the norm.
+        first: First time step of the fit.
+        last: Last time step of the fit; None for the last one.
+        step: The recorded training step.
     """
     table = pd.read_csv(run / "timesteps.csv").query("step == @step and depth_index == 1")
     return _growth(table.set_index("time")[column].loc[first:last])
 
 
 def likeness(run: Path, *, layer: int = 1, lag: int = 1, step: int = 0) -> float:
-    """Return how alike the gradients of neighbouring inputs are at a layer: the cosine in neighbours.csv."""
+    """Return the cosine between the gradients of neighbouring inputs at a layer, from neighbours.csv."""
     table = pd.read_csv(run / "neighbours.csv").query("step == @step and lag == @lag")
     return float(table.set_index("depth_index").grad_cosine[layer])
 
@@ -112,13 +112,13 @@ def _metric(run: Path, column: str) -> pd.Series:
 
 
 def _layers(run: Path, column: str, step: int) -> pd.Series:
-    """Return a column of gradients.csv at one step by depth, the head left out."""
+    """Return a column of gradients.csv at one step by depth, without the head."""
     table = pd.read_csv(run / "gradients.csv").query("step == @step and role == 'main'")
     return table.set_index("depth_index")[column].iloc[:-1].dropna()
 
 
 def _growth(norms: pd.Series) -> float:
-    """Return exp of minus the slope of the log of norms against their index; nan where one has underflowed."""
+    """Return exp(-slope) of the log of norms against their index; nan if a norm has underflowed to 0."""
     if not (norms > 0).all():
         return nan
     return exp(-np.polyfit(norms.index, np.log(norms), 1)[0])

@@ -1,4 +1,4 @@
-"""What experiments were run on."""
+"""Description of the machine: processor, memory, versions."""
 
 import datetime
 import os
@@ -12,19 +12,22 @@ _GIB = 2**30
 
 
 def describe_machine(runs: Iterable[Path]) -> dict[str, str]:
-    """Return the date, and the machine and versions of some runs; those of the first run that recorded them.
+    """Return the date, and the machine and versions from the first run that recorded them.
 
     Args:
-        runs: Their folders.
+        runs: Folders of the runs.
+
+    Returns:
+        ``date``, and ``machine`` and ``versions`` if a run has an environment.
     """
-    found = {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
+    facts = {"date": datetime.datetime.now(datetime.UTC).date().isoformat()}
     for run in runs:
         if environment := (read_run(run) or {}).get("environment"):
             threads = f"{environment['threads']} thread{'s' if environment['threads'] > 1 else ''}"
-            found["machine"] = f"{processor()}, {os.cpu_count()} cores, {threads} on {environment['device']}"
-            found["versions"] = ", ".join(f"{name} {environment[name]}" for name in ("gradlab", "torch", "python"))
+            facts["machine"] = f"{processor()}, {os.cpu_count()} cores, {threads} on {environment['device']}"
+            facts["versions"] = ", ".join(f"{name} {environment[name]}" for name in ("gradlab", "torch", "python"))
             break
-    return found
+    return facts
 
 
 def processor() -> str:
@@ -33,12 +36,12 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 def free_memory() -> float:
-    """Return the free memory in GiB; infinite where the system does not say."""
+    """Return the free memory in GiB; inf if the system does not report it."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / _GIB
     except (AttributeError, OSError, ValueError):

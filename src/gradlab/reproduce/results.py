@@ -1,4 +1,4 @@
-"""The page that says how the experiments came out: docs/results.md."""
+"""Page of the experiments' results, docs/results.md."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from gradlab.reproduce.claims import UNSEEN, Claim, Expectation
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One claim beside what was measured.
+    """One claim and its measured figure.
 
     Attributes:
         claim: The claim.
-        measured: Its figure.
-        verdict: Whether they agree, as `gradlab.reproduce.claims.judge` says it.
+        measured: The measured figure.
+        verdict: Whether they agree, as returned by `gradlab.reproduce.claims.judge`.
     """
 
     claim: Claim
@@ -26,16 +26,16 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """How one experiment came out.
+    """Result of one experiment.
 
     Attributes:
-        expectation: What was expected.
-        command: The command that runs it.
-        outcomes: Its figures; none where it was not run.
-        runs: Number of its runs.
-        seconds: How long they took together, as their run.json say.
-        skipped: What it would have needed to be run; empty where it was.
-        failed: Why it has no figures though it was run; empty where it has.
+        expectation: The expected results.
+        command: The command that runs the experiment.
+        outcomes: The claims with their measured figures; empty if the experiment was not run.
+        runs: Number of runs.
+        seconds: Total duration of the runs, from their run.json.
+        skipped: Requirement that was not met, so that the experiment was not run; empty if it was.
+        failed: Why the figures could not be measured; empty if they could.
     """
 
     expectation: Expectation
@@ -51,9 +51,9 @@ def page(results: Sequence[Result], *, title: str, machine: Mapping[str, str]) -
     """Return the page in Markdown.
 
     Args:
-        results: The experiments.
-        title: What was run, in words.
-        machine: What it was run on, by name.
+        results: Results of the experiments.
+        title: The first sentence of the page.
+        machine: Facts about the machine, by name.
     """
     outcomes = [outcome for result in results for outcome in result.outcomes]
     verdicts = [outcome.verdict for outcome in outcomes]
@@ -68,7 +68,7 @@ def page(results: Sequence[Result], *, title: str, machine: Mapping[str, str]) -
 
 
 def as_plain(result: Result) -> dict[str, Any]:
-    """Return a result as plain objects, for JSON."""
+    """Return a result as plain objects for JSON."""
     source = result.expectation
     return {
         "name": source.name,
@@ -113,7 +113,7 @@ def expected(claim: Claim) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number with as many digits as a reader wants."""
+    """Return a number as text with 5 digits, or 2 if it is very small or large; inf is ``never``."""
     return "never" if value == float("inf") else short(value, digits=5 if 0.001 <= abs(value) < 1e5 else 2)
 
 
