@@ -1,10 +1,10 @@
-"""What looking costs: a training step with the probe against the bare loop, and against what people use.
+"""Cost of recording: a training step with the probe against the bare loop, and with other tools against it.
 
-Prints, for each network and optimizer, the median over interleaved rounds of (looked-at step) / (bare step), every step
-looked at: the D columns, all columns, other tools, and the least that such hooks can cost. The A/A row is the bare loop
-again: the noise of a figure. The last row is a hundred steps at the default interval. In a round every arm does a few
-steps in a row, as in training, in another order each time; the processor time of this process is measured, so that
-other programs matter less. A tool that is not installed is left out:
+Prints, for each network and optimizer, the median over interleaved rounds of (recorded step) / (bare step), where every
+step is recorded: with the D columns, with all columns, by other tools, and by the cheapest hooks possible. The A/A row
+repeats the bare loop and shows the noise. The last row measures a hundred steps at the default interval. In a round
+each variant runs a few steps in a row, as in training, in an order that changes every round. Processor time is
+measured, so that other programs matter less. Tools that are not installed are left out:
 
     uv run --with lightning python scripts/bench_probe.py [--rounds 60]
 """
@@ -35,7 +35,7 @@ INTERVAL = 100  # steps of the default interval measured together: ten recorded,
 
 
 def network(depth: int, width: int) -> MLP:
-    """Return a plain relu network, the same each time."""
+    """Return a plain relu network with fixed weights."""
     torch.manual_seed(0)
     return MLP(
         input_shape=(width,), outputs=10, depth=depth, width=width, bias=True, block_depth=1,
@@ -44,8 +44,10 @@ def network(depth: int, width: int) -> MLP:
     )  # fmt: skip
 
 
-def arm(shape: tuple[int, int, int], optimizer: str, look: Callable[[MLP], bench_looks.Look]) -> Callable[[], None]:
-    """Return a training step of one copy of the network, with its own way of being looked at."""
+def make_step(
+    shape: tuple[int, int, int], optimizer: str, look: Callable[[MLP], bench_looks.Look]
+) -> Callable[[], None]:
+    """Return a training step of one copy of the network, recorded by one tool."""
     depth, width, batch = shape
     model = network(depth, width)
     looking = look(model)
@@ -71,23 +73,23 @@ def seconds(step: Callable[[], None], *, steps: int) -> float:
     return time.process_time() - started
 
 
-def ratios(arms: Mapping[str, Callable[[], None]], *, rounds: int, steps: int) -> dict[str, float]:
-    """Return each arm's median cost over the first one's of the same round; every arm runs once a round."""
-    names = list(arms)
+def ratios(variants: Mapping[str, Callable[[], None]], *, rounds: int, steps: int) -> dict[str, float]:
+    """Return the median cost of each variant, divided by that of the first one in the same round."""
+    names = list(variants)
     reference = names[0]
-    for step in arms.values():
+    for step in variants.values():
         seconds(step, steps=steps)
-    found: dict[str, list[float]] = {name: [] for name in arms}
+    costs: dict[str, list[float]] = {name: [] for name in variants}
     for turn in range(rounds):
         names = names[::-1] if turn % 2 else names[1:] + names[:1]
-        took = {name: seconds(arms[name], steps=steps) for name in names}
+        took = {name: seconds(variants[name], steps=steps) for name in names}
         for name, value in took.items():
-            found[name].append(value / took[reference])
-    return {name: statistics.median(values) for name, values in found.items()}
+            costs[name].append(value / took[reference])
+    return {name: statistics.median(values) for name, values in costs.items()}
 
 
 def installed(looks: Mapping[str, Callable[[MLP], bench_looks.Look]]) -> dict[str, Callable[[MLP], bench_looks.Look]]:
-    """Return the tools that are there, and say which are not."""
+    """Return the installed tools, and print which are missing."""
     there = {}
     for name, look in looks.items():
         try:
@@ -100,17 +102,18 @@ def installed(looks: Mapping[str, Callable[[MLP], bench_looks.Look]]) -> dict[st
 
 
 def measure(shape: tuple[int, int, int], optimizer: str, theirs: Mapping[str, Any], *, rounds: int) -> dict[str, float]:
-    """Return what each way of looking costs, by its name."""
+    """Return the cost of each tool, by its name."""
 
-    # Each comparison has its own bare arm: all arms train alike, and small numbers that are slow come to all at once.
+    # Each comparison has its own bare loop, so that all networks are equally far in training: denormals are slow.
     def against_bare(looks: Mapping[str, Any], *, rounds: int, steps: int = IN_A_ROW) -> dict[str, float]:
-        arms = {name: arm(shape, optimizer, look) for name, look in {"bare": bench_looks.bare, **looks}.items()}
-        return ratios(arms, rounds=rounds, steps=steps)
+        tools = {"bare": bench_looks.bare, **looks}
+        steps_of = {name: make_step(shape, optimizer, look) for name, look in tools.items()}
+        return ratios(steps_of, rounds=rounds, steps=steps)
 
     found = against_bare(bench_looks.OURS, rounds=rounds)
     default = {"gradlab, every=10": partial(bench_looks.probe, every=10, full_every=10)}
     found |= against_bare(default, rounds=max(5, rounds // 6), steps=INTERVAL)
-    for name, look in theirs.items():  # one by one: a slow one spoils the caches of the others
+    for name, look in theirs.items():  # one by one, because a slow tool would spoil the caches of the others
         found |= against_bare({name: look}, rounds=max(5, rounds // 4))
     return found
 

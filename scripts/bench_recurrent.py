@@ -1,9 +1,9 @@
-"""What looking through time costs: a training step of a recurrent net against torch's own module, trained bare.
+"""Cost of recording over time: a training step of a recurrent net against that of torch's own module.
 
 Prints, for each cell, the median over interleaved rounds of (step) / (step of torch's module with a linear head): a
-step that is not recorded, a recorded one with the D columns, and one with all columns. A/A is the bare step again,
-measured right after the others: what memory they leave behind counts there too. The processor time of this process is
-measured, so that other programs do not matter.
+step that is not recorded, one recorded with the D columns, and one with all columns. A/A repeats the bare step right
+after the others, so it includes the effect of the memory that they leave behind. Processor time is measured, so that
+other programs matter less.
 
     uv run python scripts/bench_recurrent.py [--rounds 30]
 """
@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 
 def network(kind: str) -> Recurrent:
-    """Return a plain recurrent net of one layer, the same each time."""
+    """Return a plain recurrent net of one layer, with fixed weights."""
     torch.manual_seed(0)
     build, _, own = KINDS[kind]
     return build(
@@ -42,7 +42,7 @@ def network(kind: str) -> Recurrent:
     )  # fmt: skip
 
 
-def arms(kind: str) -> dict[str, Callable[[], None]]:
+def variants(kind: str) -> dict[str, Callable[[], None]]:
     """Return one training step each: recorded in full, D columns only, not recorded, and torch's module twice."""
     model, inputs, targets = network(kind), torch.rand(BATCH, LENGTH, FEATURES), torch.rand(BATCH, 1)
     own, head = KINDS[kind][1](FEATURES, WIDTH, batch_first=True), nn.Linear(WIDTH, 1)  # pyright: ignore[reportCallIssue]
@@ -91,7 +91,7 @@ def main() -> None:
     print(f"T {LENGTH}, batch {BATCH}, width {WIDTH}, Adam")
     print(f"{'cell':8}{'bare, ms':>10}{'A/A':>8}{'not recorded':>14}{'D':>8}{'all':>8}")
     for kind in KINDS:
-        steps = arms(kind)
+        steps = variants(kind)
         seconds: dict[str, list[float]] = {name: [] for name in steps}
         for number in range(rounds + 1):
             for name, step in steps.items():

@@ -1,8 +1,8 @@
-"""What `gradlab.watch` costs in somebody's own loop: watched steps against bare ones.
+"""Cost of `gradlab.watch` in a user's loop: watched steps against bare ones.
 
-Prints, for each network, the median over interleaved rounds of the CPU seconds of (watched step) / (bare step): steps
-that are recorded, and those that are recorded in full. Of a hundred steps with ``every=10`` nine are of the first kind
-and one of the second; the last column is what that makes of all hundred. The A/A column shows the noise of a figure.
+Prints, for each network, the median over interleaved rounds of the CPU seconds of (watched step) / (bare step), for
+recorded steps and for steps recorded in full. Of a hundred steps with ``every=10`` nine are of the first kind and one
+of the second; the last column is their mean over all hundred. The A/A column shows the noise.
 
     uv run python scripts/bench_watch.py [--rounds 40]
 """
@@ -41,8 +41,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
-class Arm:
-    """A network in training, with or without somebody who watches every step."""
+class Variant:
+    """A network in training, with or without a watcher that records every step."""
 
     def __init__(self, make: Callable[[], nn.Module], shape: tuple[int, ...], *, full_every: int = 0) -> None:
         torch.manual_seed(0)
@@ -74,8 +74,8 @@ def main() -> None:
     print(f"torch {torch.__version__}, Python {platform.python_version()}, one thread, {rounds} rounds")
     print(f"{'network':36}{'ms / step':>10}{'A/A':>8}{'recorded':>10}{'in full':>9}{'every=10':>10}")
     for name, (make, shape) in NETWORKS.items():
-        arms = [Arm(make, shape, full_every=full_every) for full_every in (0, 0, 10**9, 1)]
-        found = [[each.seconds() for each in arms] for _ in range(rounds)]
+        variants = [Variant(make, shape, full_every=full_every) for full_every in (0, 0, 10**9, 1)]
+        found = [[variant.seconds() for variant in variants] for _ in range(rounds)]
         same, recorded, full = (statistics.median(row[place] / row[0] for row in found) for place in (1, 2, 3))
         step = 1000 * statistics.median(row[0] for row in found)
         whole = 1 + 0.09 * (recorded - 1) + 0.01 * (full - 1)

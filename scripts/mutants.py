@@ -1,7 +1,7 @@
-"""Make small mistakes in a copy of the source, one at a time, and check that the tests notice each.
+"""Mutation tests: make one small mistake at a time in a copy of the source, and check that a test fails.
 
-The mistakes are in ``mutants.toml`` beside this script: a file, a text in it, what takes its place, and the tests that
-must then fail. The working tree is never changed. The exit code is 1 if a mistake survives.
+``mutants.toml`` beside this script lists for each mistake a file, a text in it, its replacement, and the tests of which
+one must fail. The working tree is never changed. The exit code is 1 if a mutant survives.
 
     uv run python scripts/mutants.py             # all of them, some minutes
     uv run python scripts/mutants.py agc flow    # those whose name contains one of these words
@@ -32,13 +32,13 @@ sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", *sys.argv[2:]]))
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """A mistake.
+    """One mistake.
 
     Attributes:
-        name: What is wrong.
+        name: Name of the mistake.
         file: Path below ``src/gradlab``.
-        old: Text that stands exactly once in the file.
-        new: What takes its place.
+        old: Text that occurs exactly once in the file.
+        new: Its replacement.
         tests: Test files, or single tests, at least one of which must fail.
     """
 
@@ -74,7 +74,7 @@ def check_mutants(mutants: Sequence[Mutant], root: Path) -> None:
 
 @contextmanager
 def copied(root: Path) -> Iterator[Path]:
-    """Give a copy of what the tests need, for as long as it is used."""
+    """Yield a temporary copy of the files that the tests need."""
     with tempfile.TemporaryDirectory(prefix="gradlab-mutants-") as name:
         copy = Path(name).resolve()
         for folder in ("src", "tests", "configs", "scripts", "docs"):
@@ -86,7 +86,7 @@ def copied(root: Path) -> Iterator[Path]:
 
 @contextmanager
 def planted(mutant: Mutant, copy: Path) -> Iterator[None]:
-    """Have a mistake in the copy, for as long as it is tested."""
+    """Apply a mistake to the copy inside the block."""
     path = copy / "src" / "gradlab" / mutant.file
     sound = path.read_text(encoding="utf-8")
     path.write_text(sound.replace(mutant.old, mutant.new), encoding="utf-8")
@@ -100,12 +100,12 @@ def run_tests(copy: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[s
     """Run tests of the copy against the copy's source, up to the first that fails.
 
     Raises:
-        SystemExit: They could not be run, which says nothing of the mistake.
+        SystemExit: The tests could not be run, so there is no result.
     """
-    # no bytecode: it is told apart by size and second, which a short mistake may share with the sound file
-    surroundings = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    # No bytecode: Python checks it by size and time in seconds, which a mutant may share with the original file.
+    environment = os.environ | {"PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", _PYTEST, str(copy), *tests]
-    done = subprocess.run(command, cwd=copy, env=surroundings, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1) or "is not in the copy" in done.stderr:
         raise SystemExit(f"{' '.join(tests)} could not be run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done

@@ -91,7 +91,7 @@ def row(strategy: str, overrides: Sequence[str], record: dict[str, Any]) -> str:
 
 
 def replaced(base: Sequence[str], overrides: Sequence[str]) -> list[str]:
-    """Return the overrides of ``base`` that ``overrides`` does not set anew, then ``overrides``."""
+    """Return ``base`` without the keys that ``overrides`` sets, then ``overrides``."""
     keys = {text.partition("=")[0] for text in overrides}
     return [*(text for text in base if text.partition("=")[0] not in keys), *overrides]
 

@@ -76,7 +76,7 @@ def test_an_experiment_leaves_its_runs_figures_and_result(command, tmp_path):
 def test_a_figure_that_is_not_as_expected_is_exit_code_3(command, tmp_path, monkeypatch):
     expected = claims.read_all(RECIPES)["vanishing_sigmoid"]
     wrong = claims.Claim(says="steps", figure="recorded", arguments={"name": "steps"}, expected=7, source="made up")
-    other = claims.Expectation(name=expected.name, source="nobody", effect="none", quick=_SMALL, claims=[wrong])
+    other = claims.Expectation(name=expected.name, source="made up", effect="none", quick=_SMALL, claims=[wrong])
     monkeypatch.setattr(claims, "read_all", lambda folder: {expected.name: other})
     code, out, _ = command("vanishing_sigmoid", "--quick", "--to", tmp_path)
     assert code == 3

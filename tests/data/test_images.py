@@ -110,12 +110,12 @@ def test_crops_are_windows_of_the_padded_image_and_half_are_mirrored():
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
-def test_missing_files_are_told_by_folder_and_flag(tmp_path, name):
+def test_missing_files_are_reported_with_folder_and_flag(tmp_path, name):
     with pytest.raises(ValueError, match=rf"are missing in {tmp_path}; .*data.download=true"):
         getattr(images, name)(root=str(tmp_path))
 
 
-def test_a_failed_download_is_told_in_one_line(tmp_path, monkeypatch):
+def test_a_failed_download_is_reported_in_one_line(tmp_path, monkeypatch):
     def refuse(*args, **options):
         raise RuntimeError("Error downloading\n  train-images")
 

@@ -165,6 +165,6 @@ def test_mnist_is_read_row_by_row_or_in_one_order_for_all(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [sequential_mnist, permuted_mnist])
-def test_missing_files_are_told_by_folder_and_flag(tmp_path, kind):
+def test_missing_files_are_reported_with_folder_and_flag(tmp_path, kind):
     with pytest.raises(ValueError, match=rf"are missing in {tmp_path}; .*data.download=true"):
         kind(root=str(tmp_path))

@@ -119,13 +119,13 @@ def test_the_split_follows_its_own_seed(csv):
         ({"x": [f"w{i}" for i in range(150)], "t": range(150)}, {}, "column 'x' has 150 distinct words, too many"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_told_in_one_line(csv, columns, options, message):
+def test_unusable_columns_are_reported_in_one_line(csv, columns, options, message):
     with pytest.raises(ValueError, match=message) as caught:
         table(**{"path": csv(**columns), "target": "t"} | options)
     assert "\n" not in str(caught.value)
 
 
-def test_files_that_are_not_there_or_no_tables_are_told_in_one_line(tmp_path):
+def test_missing_files_and_files_that_are_no_tables_are_reported_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="path: there is no file"):
         table(path=str(tmp_path / "a.csv"), target="t")
     (tmp_path / "b.csv").write_text("")

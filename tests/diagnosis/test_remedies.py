@@ -1,4 +1,4 @@
-"""Remedies: what is offered for a config can be run on it, is not on already, and is told in whole sentences."""
+"""Remedies: those offered for a config can be run on it, are not in it already, and have reasons in whole sentences."""
 
 from functools import cache
 

@@ -27,7 +27,7 @@ def records(folder: Path) -> dict[str, dict]:
     return {path.parent.name: json.loads(path.read_text()) for path in (folder / "s").glob("*/run.json")}
 
 
-def test_runs_of_one_shape_are_one_group_and_the_others_run_alone_and_are_told(tmp_path):
+def test_runs_of_one_shape_are_fused_and_the_others_run_alone_and_are_reported(tmp_path):
     runs = ("seed=0,1", "train.accumulate=1,2")
     done = sweep(tmp_path, *runs, "model.depth=3", "model.block_depth=0,1")
     assert done.returncode == 1  # model.block_depth=0 fails, alone, as under any launcher

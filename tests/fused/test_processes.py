@@ -29,7 +29,7 @@ def test_modules_of_our_own_targets_are_imported_ahead():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
-def test_processes_start_deaf_to_ctrl_c_and_with_one_thread_unless_told(monkeypatch):
+def test_processes_start_with_sigint_blocked_and_with_one_thread_by_default(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     with _one_thread(), _sigint_blocked():

@@ -12,18 +12,18 @@ SMALL = ("model.depth=3", "model.width=16", "train.steps=30", "train.eval_every=
 
 
 class Notebook:
-    """Remembers what it is told, or fails at a step."""
+    """A logger that records the logged values, or fails at a step."""
 
     open = None
 
     def __init__(self, *, folder, config, start, fails_at=-1):
-        self.told, self.ended, self.config, self.start, self.fails_at = {}, None, config, start, fails_at
+        self.logged, self.ended, self.config, self.start, self.fails_at = {}, None, config, start, fails_at
         Notebook.open = self
 
     def log(self, step, values):
         if step == self.fails_at:
             raise ConnectionError("the server\nis gone")
-        self.told[step] = dict(values)
+        self.logged[step] = dict(values)
 
     def finish(self, record, figures):
         self.ended = (record, [path.name for path in figures])
@@ -39,16 +39,16 @@ def no_logger_yet(monkeypatch):
     monkeypatch.setattr(Notebook, "open", None)
 
 
-def test_a_logger_is_told_what_the_tables_say(run):
+def test_a_logger_gets_the_values_of_the_tables(run):
     done = run(*SMALL, logged(), "figures=true", "train.steps=10")
     book = Notebook.open
-    assert sorted(book.told) == list(done.metrics.step)
+    assert sorted(book.logged) == list(done.metrics.step)
     for _, row in done.metrics.iterrows():
-        told = book.told[int(row.step)]
-        assert told == {**told, **row.drop("step").dropna().to_dict()}
+        values = book.logged[int(row.step)]
+        assert values == {**values, **row.drop("step").dropna().to_dict()}
         for _, layer in done.gradients[done.gradients.step == row.step].iterrows():
             name = f"gradient_norm/{layer.depth_index:02d}_{layer.layer}"
-            assert told[name] == layer.preactivation_grad_norm
+            assert values[name] == layer.preactivation_grad_norm
     record, figures = book.ended
     assert record["status"] == "completed"
     assert "gradient_flow.png" in figures

@@ -43,7 +43,7 @@ def test_the_database_holds_the_numbers_of_the_tables(run, store):
     assert "figures/gradient_flow.png" in files
 
 
-def test_a_run_that_goes_on_is_told_each_step_once(tmp_path, store):
+def test_a_resumed_run_logs_each_step_once(tmp_path, store):
     from gradlab.loggers.mlflow import MLflow
 
     config, runs = store

@@ -147,7 +147,7 @@ def test_the_fingerprint_follows_the_target_and_its_source(run, module):
         (("train.batch_size=1",), "batch_norm needs at least 2 samples"),
     ],
 )
-def test_what_does_not_fit_is_told_in_one_line(run, module, overrides, message):
+def test_a_module_that_does_not_fit_is_reported_in_one_line(run, module, overrides, message):
     with pytest.raises(GradlabError) as caught:
         own(run, *overrides)
     assert message in str(caught.value)
@@ -165,7 +165,7 @@ def test_an_option_of_a_group_that_it_does_not_use_is_a_warning(run, module):
     assert warning == "activation=tanh has no effect: model=custom does not use it"
 
 
-def test_a_model_that_fails_or_gives_another_type_is_told_by_its_inputs():
+def test_a_model_that_fails_or_returns_another_type_is_reported_with_its_inputs():
     inputs = torch.randn(5, 4)
     with pytest.raises(ValueError, match=r"cannot take inputs \[2, 4\]: RuntimeError: .*mat1 and mat2"):
         check_outputs(nn.Linear(3, 2), inputs, outputs=2, each_step=False)

@@ -213,7 +213,7 @@ def test_weights_are_measured_whatever_drew_them():
 
 def test_predicting_leaves_no_trace(monkeypatch):
     loop = assemble(compose_config("model.depth=4", "model.width=16"))
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("a GPU is seeded anew"))
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("a GPU is seeded again"))
     before = torch.get_rng_state(), {name: value.clone() for name, value in loop.model.state_dict().items()}
     epoch = loop.batches.epoch
     predict(loop.model, peek(loop.batches))

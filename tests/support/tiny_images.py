@@ -32,7 +32,7 @@ def write_mnist(root, name="MNIST"):
 
 
 def write_cifar10(root, monkeypatch):
-    """Pickled dictionaries of channels-first rows; torchvision is told the checksums of these ones."""
+    """Pickled dictionaries of channels-first rows; torchvision is patched to expect their checksums."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True)
 

@@ -68,7 +68,7 @@ def sort_by(page, name):
     next(head for head in heads if head.text.startswith(name)).click()
 
 
-def test_it_asks_nobody_for_anything(driver, sweep):
+def test_it_makes_no_requests(driver, sweep):
     driver.get_log("performance")
     driver.get((sweep / "report.html").as_uri())
     messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
