@@ -1,7 +1,7 @@
-"""The labelled configs of bench_diagnosis.py: which fault each has, if any, and how that is known.
+"""Labelled configs of bench_diagnosis.py: the fault of each, if any, and the evidence for the label.
 
-Every faulty config is a sound one with one thing broken. Labels and reasons were written before the rules saw a run;
-`HELD_OUT` has other widths, depths, data and optimizers, and no threshold was chosen on it.
+Every faulty config is a sound one with one change. The labels were written before the rules were run on them.
+`HELD_OUT` has other widths, depths, data and optimizers, and was not used to choose thresholds.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Case:
     """One config.
 
     Attributes:
-        overrides: The config, as on a command line.
-        causes: Root causes that are right; none for a sound config. Two where they are two names for one thing.
-        reason: How that is known: ``theory``, ``construction`` (what was broken) or ``outcome`` (of the training).
+        overrides: Overrides of the config.
+        causes: Correct root causes, empty for a sound config; two if both names describe the fault.
+        reason: Evidence for the label: ``theory``, ``construction`` (the change) or ``outcome`` (of the training).
     """
 
     overrides: str
@@ -29,7 +29,7 @@ class Case:
 
 
 def biased(layer: nn.Module, *, activation: nn.Module, bias: float) -> None:
-    """Initialize like He et al. 2015, with a bias far off."""
+    """Initialize like He et al. 2015, with a large bias."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # pyright: ignore[reportArgumentType]
     nn.init.constant_(layer.bias, bias)  # pyright: ignore[reportArgumentType]
 
@@ -46,7 +46,7 @@ def broken_digits(*, unit: float = float("nan")) -> Dataset:
 
 
 def shuffled_digits(*, seed: int = 0) -> Dataset:
-    """Digits whose labels have been shuffled: there is nothing to learn but each sample by heart."""
+    """Digits with shuffled labels, which can only be memorized."""
     data = digits()
     order = torch.randperm(len(data.train_targets), generator=torch.Generator().manual_seed(seed))
     return Dataset(
@@ -128,7 +128,7 @@ CASES = [
         "model.depth=60 activation=tanh initializer=mean_field initializer.weight_variance=3 train=init",
     ),
     *_cases(
-        "exploding exploding_activations", "construction",  # forward and back the same matrix
+        "exploding exploding_activations", "construction",  # forward and backward pass have the same matrix
         f"model=rnn {_ADDING}=40 activation=identity recurrent_initializer.gain=1.3 clipping=none train.steps=100",
     ),
     *_cases(
@@ -138,7 +138,7 @@ CASES = [
         "model.depth=80 model.width=64 normalization=batch_norm optimizer=sgd train.steps=100",
     ),
     *_cases(
-        "exploding_activations", "theory",  # each block adds as much variance as it gets
+        "exploding_activations", "theory",  # each block doubles the variance
         "model.depth=60 residual=identity train.steps=100",
         "model.depth=60 residual=identity train=init",
     ),

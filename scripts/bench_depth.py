@@ -1,9 +1,9 @@
-"""What depth costs: seconds and peak memory of a recorded step against the number of layers, which should be linear.
+"""Cost of depth: seconds and peak memory of a recorded step against the number of layers, which should be linear.
 
-Each figure is taken in a fresh process: a bare step and one with all D columns (processor time, the median of a few, on
-one thread), and how far building and training the network raised the peak of the process's resident memory above that
-of a network of two layers. The exponents are those of a power law fitted to the depths from 1000 on: a few hundred
-layers are lost among the pages that the process has anyway.
+Each figure is measured in a fresh process with one thread. Times are the median processor seconds of a bare step and of
+one with all D columns. Memory is the increase of the peak resident memory over that of a network of two layers. The
+exponents are those of a power law fitted to the depths from 1000 on, because the memory of a few hundred layers is too
+small to measure.
 
     uv run python scripts/bench_depth.py [--depths 10,100,1000,3000,10000]
 """
@@ -50,12 +50,12 @@ NETWORKS: dict[str, Callable[[int], tuple[Network, Tensor]]] = {"mlp": mlp, "cnn
 
 
 def resident() -> int:
-    """Return the peak of the process's resident memory so far, bytes."""
+    """Return the peak resident memory of the process so far, in bytes."""
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def train(kind: str, depth: int, *, recorded: bool) -> float:
-    """Return the processor seconds of a training step, the median of a few."""
+    """Return the median processor seconds of a few training steps."""
     torch.manual_seed(0)
     model, inputs = NETWORKS[kind](depth)
     targets = torch.randint(10, inputs.shape[:1])
@@ -76,22 +76,22 @@ def train(kind: str, depth: int, *, recorded: bool) -> float:
 
 
 def measure(kind: str, depth: int, *, recorded: bool) -> dict[str, float]:
-    """Return the seconds of a step, and how far the network's training raised this process's peak, bytes."""
+    """Return the seconds of a step, and the increase of the process's peak memory by the training, in bytes."""
     torch.set_num_threads(1)
-    train(kind, 2, recorded=recorded)  # libraries wake up
+    train(kind, 2, recorded=recorded)  # warm up the libraries
     before = resident()
     return {"seconds": train(kind, depth, recorded=recorded), "bytes": resident() - before}
 
 
 def apart(kind: str, depth: int, *, recorded: bool) -> dict[str, float]:
-    """Return what `measure` finds in a fresh process."""
+    """Return the result of `measure` in a fresh process."""
     task = json.dumps({"kind": kind, "depth": depth, "recorded": recorded})
     command = [sys.executable, __file__, "--task", task]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def exponent(depths: list[int], values: list[float]) -> float:
-    """Return p of the law ``value = c * depth^p`` that fits best in logarithms."""
+    """Return the exponent p of ``value = c * depth^p``, fitted by least squares in logarithms."""
     return float(np.polyfit(np.log(depths), np.log(values), 1)[0])
 
 

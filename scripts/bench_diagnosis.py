@@ -1,10 +1,10 @@
-"""Judge the diagnosis on labelled configs: what it found, missed and wrongly flagged, and the root causes it named.
+"""Evaluate the diagnosis on labelled configs: faults found, missed and wrongly flagged, and root causes.
 
     uv run python scripts/bench_diagnosis.py [--held-out] [--seeds 0 1 2] [--only TEXT] [--keep DIR]
 
-Each config is trained for real, in this process. What a label claims of a training is checked against its outcome,
-by `bears_out`; a run that belies its label tells nothing of the diagnosis, and is listed and left out. The exit code is
-1 where a faulty run is missed, a healthy one flagged, or more than 3% of the root causes are wrong.
+Each config is trained in this process, and `bears_out` checks its label against the outcome. A run that contradicts its
+label is listed and left out. The exit code is 1 if a faulty run is missed, a healthy one is flagged, or more than 3% of
+the root causes are wrong.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from gradlab.config.paths import CONFIGS
 from gradlab.run.execute import execute
 
 ASKED = 0.97  # share of the faulty runs whose root cause is named
-LEARNS, FAILS = 0.6, 0.4  # share of the way from guessing to perfect on the test set, at least and at most
+LEARNS, FAILS = 0.6, 0.4  # bounds on the test set: 0 is chance, 1 is perfect
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def judge(case: Case, record: dict[str, Any]) -> str:
-    """Return ``right, missed, false flag, wrong cause`` or, of a run that belies its label, ``not borne out``.
+    """Return ``right, missed, false flag, wrong cause``, or ``not borne out`` for a run that contradicts its label.
 
     Args:
         case: A labelled config.
@@ -63,15 +63,15 @@ def judge(case: Case, record: dict[str, Any]) -> str:
 
 
 def bears_out(case: Case, record: dict[str, Any]) -> bool:
-    """Whether training ended as a config's label says: well without a fault, badly with one.
+    """Whether the training succeeded for a config without a fault, and failed for one with a fault.
 
-    How well is measured on the test set, which the diagnosis does not look at. Untrained nets have no outcome.
+    Success is measured on the test set, which the diagnosis does not use. For untrained nets there is no outcome.
     """
     metrics = record["metrics"]
     if metrics["eval_loss"] is None or "nan" in str(metrics["eval_loss"]):
         return bool(case.causes) or metrics["eval_loss"] is None
     chance, accuracy = float(record["chance"]["loss"]), metrics["eval_accuracy"]
-    if accuracy is None or "copy_memory" in case.overrides:  # where blanks alone make most answers right
+    if accuracy is None or "copy_memory" in case.overrides:  # its blanks alone give a high accuracy
         reached = 1 - float(metrics["eval_loss"]) / chance
     else:
         reached = (accuracy - 0.1) / 0.9
@@ -81,7 +81,7 @@ def bears_out(case: Case, record: dict[str, Any]) -> bool:
 
 
 def described(record: dict[str, Any]) -> str:
-    """Say in a line how a run ended and what was said of it."""
+    """Return a run's outcome and its diagnosis in one line."""
     metrics = record["metrics"]
     named = [verdict["name"].upper() if verdict["root_cause"] else verdict["name"] for verdict in record["verdicts"]]
     end = f"{record['status']}, train loss {metrics['train_loss']}, accuracy {metrics['eval_accuracy']}"
@@ -101,7 +101,7 @@ def _records(
 
 
 def run(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Do a run as the command line would, in silence, without figures and checkpoint, and return its run.json."""
+    """Do a run without output, figures and checkpoint, and return its run.json."""
     quiet = ("figures=false", "train.checkpoint=false")
     with initialize_config_dir(str(CONFIGS), **INITIALIZE_OPTIONS), redirect_stdout(StringIO()):
         cfg = compose("config", overrides=[*overrides, *quiet], return_hydra_config=True)
@@ -113,7 +113,7 @@ def run(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
 
 
 def _print(tally: dict[str, Counter[str]], *, seconds: float, configs: int) -> bool:
-    """Print the tally, and return whether no fault was missed or made up and root causes are as right as asked."""
+    """Print the tally, and return whether no fault was missed or wrongly flagged and enough root causes are right."""
     columns = ("right", "missed", "false flag", "wrong cause", "not borne out")
     print(f"\n| root cause | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
     for cause, counts in tally.items():

@@ -1,11 +1,10 @@
-"""Whole sweeps under the fused, the serial and the parallel launcher: wall time.
+"""Wall time of whole sweeps under the fused, the serial and the parallel launcher.
 
     uv run python scripts/bench_fused.py [--only mlp20] [--repeats 1] [--share 8]
 
-Every sweep is a process of its own, with one thread, from the command line to the report. The launchers take turns. A
-serial sweep of 256 runs takes minutes and costs the same for each run: it is done with every ``--share``-th of the
-seeds; what a process costs before its first run is measured by a sweep of one tiny run and taken off before the rest
-is scaled up, and added again.
+Every sweep is a process of its own with one thread, from the command line to the report. The launchers take turns. A
+serial sweep of 256 runs takes minutes, and its cost is proportional to the number of runs, so it is measured with every
+``--share``-th seed and scaled up. The startup time of a process is measured by a sweep of one tiny run, and not scaled.
 """
 
 import argparse
@@ -38,7 +37,7 @@ def seconds(launcher: str, seeds: int, rates: int, overrides: tuple[str, ...]) -
 
 
 def main() -> None:
-    """Print a table of wall times, and what the fused launcher is faster by."""
+    """Print a table of wall times and of the fused launcher's speedup."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", choices=SWEEPS, nargs="*", default=list(SWEEPS))
     parser.add_argument("--repeats", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Ways of looking at a training step, for bench_probe.py: gradlab's, what people use, and the least it can cost."""
+"""Tools that record a training step, for bench_probe.py: gradlab's probe, other libraries, and the cheapest hooks."""
 
 import importlib
 import tempfile
@@ -27,12 +27,12 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What somebody who looks does in a training step, beside what his hooks do.
+    """Calls of a tool in a training step, besides its hooks.
 
     Attributes:
-        start: Before the forward pass.
-        after_backward: Between backward pass and update.
-        end: After the update.
+        start: Called before the forward pass.
+        after_backward: Called between the backward pass and the update.
+        end: Called after the update.
     """
 
     start: Callable[[], None] = _nothing
@@ -41,16 +41,16 @@ class Look:
 
 
 def bare(model: MLP) -> Look:
-    """Do not look."""
+    """Record nothing."""
     return Look()
 
 
 def probe(model: MLP, *, every: int, full_every: int) -> Look:
-    """Look as gradlab does, and write the rows to a CSV every 50 recorded steps, as a run does."""
+    """Record with gradlab's probe, and write the rows to a CSV every 50 recorded steps, as a run does."""
     looking = Probe(model, last=10**9, every=every, full_every=full_every)
     table = Table(Path(tempfile.mkdtemp()) / "gradients.csv", COLUMNS)
     waiting: list[Row] = []
-    counter = iter(range(1, 10**9))  # from 1: step 0 would be recorded in full
+    counter = iter(range(1, 10**9))  # from 1, because step 0 would be recorded in full
 
     def after_backward() -> None:
         looking.after_backward()
@@ -67,7 +67,7 @@ def probe(model: MLP, *, every: int, full_every: int) -> Look:
 
 
 def floor(model: MLP) -> Look:
-    """Take the D columns of a relu MLP with the shortest hooks and one pass over each tensor: no range, no pooling."""
+    """Record the D columns of a relu MLP with the cheapest hooks: one pass over each tensor, no range checks."""
     points: list[Any] = list(model.points())
     ones = np.ones(1 << 20, np.float32)
     found: list[Any] = []
@@ -105,7 +105,7 @@ def floor(model: MLP) -> Look:
 
 
 def two_norms(model: MLP) -> Look:
-    """Take the norms of z and dL/dz, and nothing else."""
+    """Record the norms of z and dL/dz only."""
     found: list[float] = []
 
     def norm(x: Tensor) -> None:
@@ -139,13 +139,13 @@ def naive(model: MLP) -> Look:
 
 
 def lightning_grad_norm(model: MLP) -> Look:
-    """Call Lightning's ``grad_norm`` and look at what it returns, as its logger does."""
+    """Call Lightning's ``grad_norm`` and read its values, as its logger does."""
     grad_norm = importlib.import_module("lightning.pytorch.utilities").grad_norm
     return Look(after_backward=lambda: ({k: float(v) for k, v in grad_norm(model, 2).items()}, None)[1])
 
 
 def optimizer_monitor(model: MLP) -> Look:
-    """Take the norms of all gradients as composer's OptimizerMonitor does (its loop, since composer pins torch)."""
+    """Record the norms of all gradients in a copy of the loop of OptimizerMonitor, as composer pins torch."""
 
     def batch_end() -> None:
         norms: dict[str, Any] = {}
@@ -160,7 +160,7 @@ def optimizer_monitor(model: MLP) -> Look:
 
 
 def wandb_watch(model: MLP, *, log: str) -> Look:
-    """Let wandb make its histograms at every step, offline."""
+    """Record wandb's histograms at every step, offline."""
     wandb = importlib.import_module("wandb")
     settings = wandb.Settings(console="off", silent=True)
     run = wandb.init(mode="offline", dir=tempfile.mkdtemp(), settings=settings, reinit="finish_previous")

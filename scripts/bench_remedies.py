@@ -1,11 +1,11 @@
-"""Do a remedies sweep twice, with other seeds, and compare: do the tiers agree, and does it beat chance?
+"""Run a remedies sweep twice with different seeds, and compare the tiers with each other and with random pairs.
 
     uv run python scripts/bench_remedies.py activation=sigmoid model.depth=30
     uv run python scripts/bench_remedies.py model=rnn data=adding data.length=60 --to DIR
-    uv run python scripts/bench_remedies.py --to DIR --read          # compare what DIR holds already
+    uv run python scripts/bench_remedies.py --to DIR --read          # compare the sweeps in DIR
 
-Prints Kendall's tau-b between the tiers of both (of all remedies and pairs that are in both; those that did not
-complete share a tier behind the others), wall-clock and processor seconds, and the place of the random pairs.
+Prints Kendall's tau-b between the tiers of all remedies and pairs that are in both sweeps, wall-clock and processor
+seconds, and the rank of the random pairs. Trials that did not complete share the last tier.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from scipy.stats import kendalltau
 from gradlab.sweep.remedies.outcomes import Outcome, read_outcomes
 from gradlab.sweep.remedies.plan import read_plan
 
-SEEDS = (0, 1000)  # each sweep takes three from here on
+SEEDS = (0, 1000)  # first of three consecutive seeds of each sweep
 
 
 def main() -> None:
-    """Do both sweeps, or read them, and print what they agree on."""
+    """Run or read both sweeps, and print their agreement."""
     parser = argparse.ArgumentParser(description="Compare two remedies sweeps with other seeds.")
     parser.add_argument("overrides", nargs="*", help="of the config to mend")
     parser.add_argument("--to", type=Path, help="where the sweeps go; a temporary folder by default")
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def run(overrides: Sequence[str], seed: int, folder: Path) -> None:
-    """Do one sweep by the command line, and print what it took."""
+    """Run one sweep by the command line, and print its wall-clock and processor seconds."""
     words = ["gradlab.cli", "-m", "hydra/sweeper=remedies", *overrides, f"seed={seed}", f"hydra.sweep.dir={folder}"]
     began, spent = time.monotonic(), processor_seconds()
     subprocess.run([sys.executable, "-m", *words], stdout=subprocess.DEVNULL, check=False)
@@ -55,7 +55,7 @@ def processor_seconds() -> float:
 
 
 def compare(sweeps: Sequence[Sequence[Outcome]]) -> None:
-    """Print how far two sweeps agree, and where the random pairs stand in each."""
+    """Print the agreement of two sweeps, and the rank of the random pairs in each."""
     found = [places(outcomes) for outcomes in sweeps]
     common = sorted(set(found[0]) & set(found[1]))
     tau, _ = kendalltau(*([one[name] for name in common] for one in found))
@@ -68,7 +68,7 @@ def compare(sweeps: Sequence[Sequence[Outcome]]) -> None:
 
 
 def places(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """Return the tier of each remedy, pair and the config as it is, by name."""
+    """Return name to tier of each remedy, of each pair and of the unchanged config."""
     last = 1 + max((one.tier or 0 for one in outcomes), default=0)
     return {
         one.trial.name: one.tier or last for one in outcomes if one.trial.kind != "random" and not one.trial.refused

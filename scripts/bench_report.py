@@ -1,8 +1,8 @@
-"""What gradlab-report costs: seconds, memory and size of the report over many runs, faked in a temporary folder.
+"""Cost of gradlab-report: seconds, memory and size of the report over many made-up runs in a temporary folder.
 
     uv run python scripts/bench_report.py [--runs 1000] [--layers 20] [--recorded 61]
 
-Each faked run has the files of a real one: gradients.csv with all its columns, metrics.csv, run.json and .hydra.
+Each made-up run has the files of a real one: gradients.csv with all its columns, metrics.csv, run.json and .hydra.
 """
 
 import argparse
@@ -25,7 +25,7 @@ INITIALIZERS = ("default", "xavier_normal", "kaiming_normal", "orthogonal")
 
 
 def fake_run(run: Path, overrides: list[str], *, layers: int, recorded: int, noise: random.Random) -> None:
-    """Write the files of a run, as large as a real one's and with a gradient that shrinks with depth."""
+    """Write the files of a run, of realistic size and with a gradient that shrinks with depth."""
     (run / ".hydra").mkdir(parents=True)
     (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides), encoding="utf-8")
     choices = {"activation": "relu", "initializer": "kaiming_normal"}
@@ -62,7 +62,7 @@ def fake_sweep(folder: Path, *, runs: int, layers: int, recorded: int) -> None:
 
 
 def main() -> None:
-    """Fake a sweep, report on it, and print what that took."""
+    """Write a made-up sweep, report on it, and print the cost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--layers", type=int, default=20, help="hidden layers of the deepest third")

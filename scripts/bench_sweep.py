@@ -1,9 +1,9 @@
-"""What a run of a sweep costs beside its training: composing, building, writing; and drawing, once for all of them.
+"""Overhead of a run in a sweep besides its training: composing, building, writing, and its share of the drawing.
 
     uv run python scripts/bench_sweep.py [--runs 12]
 
-Does a sweep of smoke runs in this process through the command line, with a clock around each part; medians over the
-runs after the first, which also pays for imports.
+Runs a sweep of small runs in this process by the command line, with a clock around each part. Prints medians over all
+runs but the first, which includes the imports.
 """
 
 import argparse
@@ -44,7 +44,7 @@ PARTS: dict[str, list[tuple[Any, str]]] = {
 
 
 def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
-    """Return the function with a clock around it."""
+    """Wrap a function with a clock."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         began = time.perf_counter()
@@ -57,7 +57,7 @@ def timed(function: Callable[..., Any], part: str) -> Callable[..., Any]:
 
 
 def run_with_marks(cfg: Any, **kwargs: Any) -> float | None:
-    """Do a run, and note when it began and ended: between two runs Hydra composes."""
+    """Do a run, and record its start and end, between which and the next run Hydra composes."""
     SPENT["begun"].append(time.perf_counter())
     marks = {part: len(SPENT[part]) for part in PARTS}
     value = EXECUTE(cfg, **kwargs)
@@ -71,7 +71,7 @@ EXECUTE = run
 
 
 def main() -> None:
-    """Do the sweep and print medians."""
+    """Run the sweep and print medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # pyright: ignore[reportOptionalMemberAccess]
     parser.add_argument("--runs", type=int, default=12)
     number = parser.parse_args().runs

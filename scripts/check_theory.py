@@ -1,4 +1,4 @@
-"""Does theory predict what gradlab measures? Random networks at initialization, in a table, with the share that agrees.
+"""Comparison of theory and measurement on random networks at initialization, as a table and the share that agrees.
 
 uv run python scripts/check_theory.py --configs 60 --seed 1
 """
@@ -20,7 +20,7 @@ from gradlab.config import schema
 from gradlab.config.paths import CONFIGS
 from gradlab.run.execute import execute
 
-# Where a draw leaves float32's range there is nothing to compare: float64 everywhere.
+# float64 everywhere, because figures outside float32's range could not be compared.
 FIXED = ("train=init", "figures=false", "train.checkpoint=false", "train.dtype=float64", "data=gaussian")
 ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "selu", "elu", "gelu", "silu", "softplus", "softsign", "erf",
                "hardtanh", "mish", "celu", "identity")  # fmt: skip
@@ -49,7 +49,7 @@ def draw(
 
 
 def measure(overrides: list[str], folder: Path) -> dict[str, Any] | str:
-    """Do a run and return what its run.json says of theory."""
+    """Do a run and return ``theory`` of its run.json."""
     schema.register()
     with initialize_config_dir(config_dir=str(CONFIGS), version_base="1.3"):
         cfg = compose("config", overrides=[*FIXED, *overrides])
@@ -59,7 +59,7 @@ def measure(overrides: list[str], folder: Path) -> dict[str, Any] | str:
 
 
 def line(theory: dict[str, Any] | str) -> tuple[str, str]:
-    """Return the outcome in a word, and the figures of a line of the table."""
+    """Return the outcome as a word, and the figures of a line of the table."""
     if isinstance(theory, str):
         return "none", theory
     word = {True: "agrees", False: "MISS", None: "unjudged"}[theory["agreement"]]

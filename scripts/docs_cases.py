@@ -1,6 +1,6 @@
-"""The runs shown on the verdict pages of the documentation; `docs_figures.py` does them.
+"""Examples of the verdict pages of the documentation, which `docs_figures.py` runs.
 
-A command that starts with ``python`` runs a script whose text stands on the page itself, in a block after the line
+A command that starts with ``python`` runs a script, whose text is on the page in a block after the line
 ``<!-- file: NAME -->``. All others are overrides of ``gradlab``.
 """
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One verdict's run.
+    """Example run of one verdict.
 
     Attributes:
         command: Overrides of ``gradlab``, or a call of a script of the page.
         figure: The figure that shows the verdict.
-        best: How many of the remedies that gradlab names are tried, the first ones.
-        also: Further overrides to try, each as it would stand on a command line.
-        repaired: The call of the script with its fault mended.
+        best: Number of remedies to try, from the most promising on.
+        also: Further sets of overrides to try, each in the form of a command line.
+        repaired: Call of the script without its fault; empty for overrides.
     """
 
     command: str

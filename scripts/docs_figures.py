@@ -1,4 +1,4 @@
-"""Do the runs shown on the verdict pages, and write what they print, their figure and what remedies did to them.
+"""Run the examples of the verdict pages, and write their output, their figure and the effect of the remedies.
 
     uv run python scripts/docs_figures.py [NAME ...]
 
@@ -42,7 +42,7 @@ FILE = re.compile(r"<!-- file: (?P<name>\S+) -->\n```python\n(?P<text>.*?)```\n"
 
 
 def main() -> None:
-    """Do the runs named on the command line, or all."""
+    """Run the examples named on the command line, or all."""
     schema.register()
     wrong = [name for name in sys.argv[1:] or CASES if not write_page(name)]
     sys.exit(f"without their verdict: {', '.join(wrong)}" if wrong else 0)
@@ -77,11 +77,11 @@ def write_page(name: str) -> bool:
 
 
 def run(command: str, folder: Path) -> tuple[str, dict[str, Any]]:
-    """Do a run and return what it printed and its run.json.
+    """Do a run, and return its output and its run.json.
 
     Args:
-        command: As in `Case.command`.
-        folder: Where its files go; a script is run two folders above, and writes there by itself.
+        command: Command as in `Case.command`.
+        folder: The run's folder; a script runs two folders above, and writes to it by itself.
     """
     folder.mkdir(parents=True)
     printed = StringIO()
@@ -108,10 +108,10 @@ def run(command: str, folder: Path) -> tuple[str, dict[str, Any]]:
 
 @contextmanager
 def logged(stream: TextIO) -> Iterator[None]:
-    """Send what gradlab logs to a stream, as Hydra sends it to the terminal.
+    """Send gradlab's log to a stream inside the block, as Hydra sends it to the terminal.
 
     Args:
-        stream: Where the lines go.
+        stream: The stream.
     """
     handler, log = logging.StreamHandler(stream), logging.getLogger("gradlab")
     log.addHandler(handler)
@@ -123,15 +123,15 @@ def logged(stream: TextIO) -> Iterator[None]:
 
 
 def console(command: str, printed: str, record: Mapping[str, Any], folder: Path, *, name: str, whole: bool) -> str:
-    """Return a run as it looks in a terminal: from its first verdict on, and the rest of the explanation if asked for.
+    """Return a run's terminal session in Markdown, from its first verdict on.
 
     Args:
-        command: As in `Case.command`.
-        printed: What it printed.
-        record: Its run.json.
-        folder: Its folder.
-        name: The verdict that the page is about.
-        whole: Whether `gradlab-explain` has to be asked because another verdict is the root cause.
+        command: Command as in `Case.command`.
+        printed: The run's output.
+        record: The run's run.json.
+        folder: The run's folder.
+        name: The verdict of the page.
+        whole: Whether to add the output of `gradlab-explain`, because another verdict is the root cause.
     """
     script = command.startswith("python ")
     lines = printed.rstrip().split("\n")
@@ -163,13 +163,13 @@ def _sections(said: str) -> list[str]:
 
 
 def attempts(case: Case, name: str, record: Mapping[str, Any], scratch: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return what was tried against a fault, and the run.json of each try.
+    """Return the label of each remedy that was tried, and the run.json of its run.
 
     Args:
-        case: The run.
-        name: Its verdict.
-        record: Its run.json.
-        scratch: Where the runs go.
+        case: The example.
+        name: The verdict of the page.
+        record: The example's run.json.
+        scratch: Folder for the runs.
     """
     if case.repaired:
         folder = scratch / "outputs" / f"{name}_repaired"
@@ -218,7 +218,7 @@ def save_figure(figure: Any, path: Path) -> None:
 
     Args:
         figure: The figure.
-        path: Where it goes.
+        path: File to write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = BytesIO()

@@ -1,4 +1,4 @@
-"""Print what the results of a test run may depend on: processor, threads, and the versions of the libraries."""
+"""Print the processor, the number of threads and the versions of the libraries, on which test results may depend."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ LIBRARIES = ("gradlab", "torch", "torchvision", "hydra-core", "omegaconf", "nump
 
 
 def processor() -> str:
-    """Return the processor's name, as Linux gives it where there is one."""
+    """Return the processor's name, from Linux if available."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8").splitlines():
@@ -21,7 +21,7 @@ def processor() -> str:
 
 
 def installed(library: str) -> str:
-    """Return the version of a library, or that it is not there."""
+    """Return the version of a library, or ``not installed``."""
     try:
         return version(library)
     except PackageNotFoundError:

@@ -2,7 +2,7 @@
 
     uv run python scripts/remedy_table.py
 
-Every number comes from a real run, done in a temporary folder; the rows are printed as they come.
+Every number comes from a real run in a temporary folder. Each row is printed once its run has ended.
 """
 
 import json
@@ -79,9 +79,9 @@ def row(strategy: str, overrides: Sequence[str], record: dict[str, Any]) -> str:
     """Return the Markdown row of one strategy.
 
     Args:
-        strategy: What it is, in words.
-        overrides: How it is chosen.
-        record: Content of its run.json.
+        strategy: The strategy in words.
+        overrides: Overrides that choose it.
+        record: Content of the run's run.json.
     """
     metrics = record["metrics"]
     ratios = [f"{float(metrics[f'gradient_ratio_{when}']):.2g}" for when in ("initial", "final")]
@@ -97,7 +97,7 @@ def replaced(base: Sequence[str], overrides: Sequence[str]) -> list[str]:
 
 
 def run(overrides: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Do a run as the command line would, without figures and checkpoint, and return its run.json."""
+    """Do a run without figures and checkpoint, and return its run.json."""
     with initialize_config_dir(str(CONFIGS), **INITIALIZE_OPTIONS):
         cfg = compose("config", overrides=[*overrides, "figures=false", "train.checkpoint=false"])
     execute(cfg, folder, choices={}, brief=True)
