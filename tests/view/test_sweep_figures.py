@@ -138,6 +138,34 @@ def test_curves_are_quartiles_over_the_seeds_that_got_there(tmp_path):
     assert quartiles[:, 1].tolist() == [2.5, 3.5, np.inf]
 
 
+def write_accuracies(sweep, rows):
+    for folder, values in zip(sweep.folders, rows, strict=True):
+        lines = [f"{step},{value}" for step, value in values.items()]
+        (folder / "metrics.csv").write_text("\n".join(["step,eval_accuracy", *lines, ""]))
+
+
+def test_a_seed_that_diverged_stays_where_it_ended(tmp_path):
+    sweep = read(tmp_path, product_of(seed=range(3)), status=lambda number: "diverged" if number == 1 else "completed")
+    write_accuracies(
+        sweep, [{0: 0.1, 300: 0.7, 400: 0.8}, {0: 0.1, 300: 0.75, 320: 0.08}, {0: 0.1, 300: 0.9, 400: 0.9}]
+    )
+    steps, quartiles = curves._curve(sweep, np.arange(3), "eval_accuracy")
+    assert steps.tolist() == [0, 300, 400], "at 320 the other seeds were not evaluated"
+    assert quartiles[1].tolist() == [0.1, 0.75, 0.8], "the median does not rise because the worst seed ended"
+    (line,) = curves.read_curves(sweep, ACCURACY).lines
+    assert line.name == "all runs (1 of 3 diverged)"
+    assert "ends at" not in curves.headline(curves.read_curves(sweep, ACCURACY))
+
+
+def test_a_loss_that_diverged_is_the_worst_for_good(tmp_path):
+    sweep = read(tmp_path, product_of(seed=range(3)), status=lambda number: ("diverged", "failed", "completed")[number])
+    for folder, text in zip(sweep.folders, ("0,2\n10,9\n", "0,2\n", "0,4\n10,2\n20,1\n"), strict=True):
+        (folder / "metrics.csv").write_text(f"step,train_loss\n{text}")
+    steps, quartiles = curves._curve(sweep, np.arange(3), "train_loss")
+    assert steps.tolist() == [0, 10, 20], "the seed that failed does not end the line"
+    assert quartiles.tolist() == [[2.5, 3.75, np.inf], [3, 5.5, np.inf], [3.5, 7.25, np.inf]]
+
+
 def test_the_ratio_figure_shows_float32s_end_where_ratios_come_near_it(tmp_path):
     shape = {"hidden": lambda number: 5 + 15 * number}
     near = read(tmp_path / "near", product_of(depth=(5, 20)), ratio=lambda number: 10.0 ** (-40 * number), **shape)

@@ -1,6 +1,7 @@
 """Learning curves of the configs of a sweep, with the spread of their seeds."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from gradlab.view.format import condition
 from gradlab.view.sweeps import Metric, Sweep
 
 _MOST = 8  # curves that a reader can follow
-_SERIES = {"eval_accuracy": "test accuracy", "eval_loss": "test loss", "train_loss": "training loss"}
+_ACCURACY = "eval_accuracy"
+_SERIES = {_ACCURACY: "test accuracy", "eval_loss": "test loss", "train_loss": "training loss"}
 
 
 class Curve(NamedTuple):
@@ -47,6 +49,28 @@ class Curves:
     left_out: int
 
 
+class _Seed(NamedTuple):
+    """A measure of one run.
+
+    Attributes:
+        values: Step to value.
+        diverged: Whether the run diverged.
+        whole: Whether its value at all steps is known, because it completed or diverged.
+        last: Its last recorded step.
+        end: The value after the last step of a run that diverged.
+    """
+
+    values: Mapping[float, float]
+    diverged: bool
+    whole: bool
+    last: float
+    end: float
+
+    def at(self, step: float) -> float:
+        """Return the value at a step; the value at the end for steps after the run diverged."""
+        return self.values.get(step, self.end)
+
+
 def read_curves(sweep: Sweep, metric: Metric) -> Curves | None:
     """Return what `learning_curves` draws; None where no config has two steps on record.
 
@@ -59,7 +83,9 @@ def read_curves(sweep: Sweep, metric: Metric) -> Curves | None:
     drawn = _drawn(sweep, metric)
     names = [metric.column, *_SERIES] if metric.column in _SERIES else list(_SERIES)
     for name in dict.fromkeys(names):
-        curves = [Curve(label, sweep.typical(rows, metric), *_curve(sweep, rows, name)) for label, rows in drawn]
+        curves = [
+            Curve(_name(sweep, *one), sweep.typical(one[1], metric), *_curve(sweep, one[1], name)) for one in drawn
+        ]
         curves = [curve for curve in curves if len(curve.steps) > 1]
         if curves:
             return Curves(name, curves, len(sweep.configs()) - len(drawn))
@@ -83,23 +109,50 @@ def _drawn(sweep: Sweep, metric: Metric) -> list[tuple[str, NDArray[np.int64]]]:
     return order if len(order) <= _MOST else [*order[:half], *order[-half:]]
 
 
+def _name(sweep: Sweep, label: str, rows: NDArray[np.int64]) -> str:
+    """Return a config's label, with the number of its seeds that did not complete."""
+    counts = Counter(sweep.table["status"].iloc[rows])
+    bad = [f"{count} of {len(rows)} {status}" for status, count in counts.items() if status != "completed"]
+    return f"{label} ({', '.join(bad)})" if bad else label
+
+
 def _curve(sweep: Sweep, rows: NDArray[np.int64], name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return steps, shape (S,), and quartiles over the seeds that got that far, shape (3, S)."""
-    found: dict[float, list[float]] = {}
-    for row in rows:
-        try:
-            metrics = read_metrics(sweep.folders[row], ("step", name))
-        except (OSError, ValueError):
-            continue
-        there = ~np.ma.getmaskarray(metrics[name])
-        for step, value in zip(metrics["step"].data[there].tolist(), metrics[name].data[there].tolist(), strict=True):
-            found.setdefault(step, []).append(value)
-    steps = np.array(sorted(found))
-    # A seed that diverged is infinitely bad, not absent.
-    clean = [np.nan_to_num(found[step], nan=np.inf, posinf=np.inf) for step in steps.tolist()]
+    """Return steps, shape (S,), and quartiles over the seeds, shape (3, S), at the steps where all have a value.
+
+    A seed that diverged keeps its value at the end for all later steps: a loss is infinite, an accuracy is that of the
+    diverged net. So a line neither falls where one seed alone was evaluated nor rises where the worst seed ended. Seeds
+    that were interrupted or failed are left out where others completed or diverged: their value at the end is unknown.
+    """
+    seeds = [seed for row in rows if (seed := _seed(sweep, int(row), name)) is not None]
+    seeds = [seed for seed in seeds if seed.whole] or seeds
+    if not seeds:
+        return np.empty(0), np.empty((3, 0))
+    steps = [step for step in sorted({step for seed in seeds for step in seed.values}) if all(map(_has(step), seeds))]
+    values = np.array([[seed.at(step) for seed in seeds] for step in steps]).reshape(len(steps), len(seeds))
     with np.errstate(invalid="ignore"):  # between inf and inf
-        quartiles = np.array([np.quantile(values, (0.25, 0.5, 0.75)) for values in clean])
-    return steps, np.nan_to_num(quartiles, nan=np.inf, posinf=np.inf).T.reshape(3, len(steps))
+        quartiles = np.quantile(np.nan_to_num(values, nan=np.inf, posinf=np.inf), (0.25, 0.5, 0.75), axis=1)
+    return np.array(steps), np.nan_to_num(quartiles, nan=np.inf, posinf=np.inf)
+
+
+def _has(step: float) -> Callable[[_Seed], bool]:
+    return lambda seed: step in seed.values or (seed.diverged and step > seed.last)
+
+
+def _seed(sweep: Sweep, row: int, name: str) -> _Seed | None:
+    """Return one run's values of a column; None if its table cannot be read or holds no value."""
+    try:
+        metrics = read_metrics(sweep.folders[row], ("step", name))
+    except (OSError, ValueError):
+        return None
+    there = ~np.ma.getmaskarray(metrics[name])
+    values = dict(zip(metrics["step"].data[there].tolist(), metrics[name].data[there].tolist(), strict=True))
+    status = sweep.table["status"].iloc[row]
+    if not values:
+        return None
+    end = values[max(values)] if name == _ACCURACY else np.inf
+    return _Seed(
+        values, status == "diverged", status in ("completed", "diverged"), float(metrics["step"].data[-1]), end
+    )
 
 
 def headline(curves: Curves) -> str:
@@ -140,7 +193,7 @@ def learning_curves(sweep: Sweep, curves: Curves) -> style.Sheet:
             middle,
             scale,
             color=color,
-            label=line.name if len(line.name) <= 36 else f"{line.name[:35]}…",
+            label=line.name if len(line.name) <= 40 else f"{line.name[:39]}…",
         )
         heights = lanes.positions(middle, log=log).tolist()
         for step, height, value in zip(line.steps.tolist(), heights, middle.tolist(), strict=True):
