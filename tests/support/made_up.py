@@ -55,7 +55,7 @@ def make_sweep(
     made = []
     for number, texts in enumerate(overrides):
         run = make_run(folder / f"run{number}", hidden=hidden(number), **shape)
-        write_config(run, texts)
+        write_config(run, texts, job=number)
         seed = next((int(text[5:]) for text in texts if text.startswith("seed=")), 0)
         name = "vanishing" if ratio(number) < 0.01 else "healthy"
         metrics = {"train_loss": 0.4, "eval_loss": 0.5, "eval_accuracy": accuracy(number)}
@@ -72,11 +72,12 @@ def make_sweep(
     return made
 
 
-def write_config(run: Path, overrides: Sequence[str]) -> None:
-    """Write what Hydra keeps of a run."""
+def write_config(run: Path, overrides: Sequence[str], *, job: int = 0) -> None:
+    """Write what Hydra keeps of a run, with its number in the sweep."""
     (run / ".hydra").mkdir(parents=True)
     # JSON is YAML
     (run / ".hydra" / "overrides.yaml").write_text(json.dumps(list(overrides)))
     config = {"figures": True, "model": {"depth": 10, "width": 128}, "activation": {"_target_": "torch.nn.ReLU"}}
     (run / ".hydra" / "config.yaml").write_text(json.dumps(config))
-    (run / ".hydra" / "hydra.yaml").write_text(json.dumps({"hydra": {"runtime": {"choices": {"activation": "relu"}}}}))
+    hydra = f"hydra:\n  job:\n    name: gradlab\n    num: {job}\n  runtime:\n    choices:\n      activation: relu\n"
+    (run / ".hydra" / "hydra.yaml").write_text(hydra)

@@ -55,7 +55,20 @@ def test_the_effects_of_made_up_runs_are_recovered(tmp_path):
         assert one.seeds == 6
     alone = found["alone", "batch_norm", ""]
     assert alone.against == "none"
-    assert alone.sentence == f"batch_norm alone: +{alone.effect:.3g} decades [{alone.low:.3g}, {alone.high:.3g}]"
+    numbers = f"+{alone.effect:.3g} decades [{alone.low:.3g}, {alone.high:.3g}]"
+    assert alone.sentence == f"batch_norm instead of none (with residual none): {numbers}"
+
+
+def test_the_reference_is_the_first_value_of_the_command_whatever_the_folders_names(tmp_path):
+    grid = product(("sigmoid", "relu"), (5, 20), range(2))
+    cells = [{"activation": name, "model.depth": depth, "seed": seed} for name, depth, seed in grid]
+    ratios = [1e-3, 1e-3, 1e-9, 1e-9, 1.0, 1.0, 1.0, 1.0]
+    _, runs = read(tmp_path, cells, ratios)
+    shuffled = summarize(tmp_path, sorted(runs, key=lambda run: run.name, reverse=True))
+    assert [row["job"] for row in shuffled.rows] == [str(number) for number in range(8)]
+    found = gradient(find_effects(read_sweep(tmp_path / SUMMARY, shuffled.runs, name="made up")))
+    assert found["alone", "relu", ""].sentence == "relu instead of sigmoid (with depth 5): +3 decades [3, 3]"
+    assert found["alone", "20", ""].sentence == "depth 20 instead of 5 (with sigmoid): -6 decades [-6, -6]"
 
 
 def test_a_grid_that_is_not_full_has_no_effects(tmp_path):
@@ -72,6 +85,8 @@ def test_a_run_that_did_not_complete_is_left_out(tmp_path):
     sweep, _ = made(tmp_path, status=lambda number: "diverged" if number == 0 else "completed")
     losses = [one for one in find_effects(sweep) if one.response == "loss" and one.kind == "pair"]
     assert [one.seeds for one in losses] == [5]
+    said = [one.sentence.partition("]")[2] for one in find_effects(sweep) if one.response == "loss"]
+    assert said == [", 5 of 6 seeds", ", 11 of 12 comparisons", "", ", 11 of 12 comparisons", ", 5 of 6 seeds"]
 
 
 def test_effects_are_in_a_table_and_in_the_report(tmp_path):
@@ -98,7 +113,7 @@ def test_one_seed_has_no_interval(tmp_path):
     (one,) = gradient(find_effects(sweep)).values()
     assert (one.effect, one.seeds) == (-2.0, 1)
     assert np.isnan(one.low)
-    assert one.sentence == "tanh alone: -2 decades"
+    assert one.sentence == "tanh instead of relu: -2 decades"
 
 
 def test_the_cost_grows_no_faster_than_the_number_of_runs(tmp_path):

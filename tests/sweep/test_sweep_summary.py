@@ -10,6 +10,7 @@ from subprocess import Popen
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from tests.support.counting import python_calls
 from tests.support.made_up import make_sweep, write_config
 
@@ -48,6 +49,17 @@ def test_a_row_describes_the_run(tmp_path):
         "1.0",
         "0.1",
     )
+
+
+def test_a_row_has_the_number_that_hydra_gave_the_run(tmp_path):
+    """With a hydra.yaml as Hydra writes it."""
+    hydra = tmp_path / ".hydra"
+    hydra.mkdir()
+    content = {"mode": "MULTIRUN", "job": {"name": "gradlab", "config": {"x": {"num": 9}}, "id": "12", "num": 12}}
+    OmegaConf.save(OmegaConf.create({"hydra": content}), hydra / "hydra.yaml")
+    assert read_row(tmp_path, name="r")["job"] == "12"
+    (hydra / "hydra.yaml").write_text("hydra:\n  job:\n    name: gradlab\n  other:\n    num: 3\n")
+    assert read_row(tmp_path, name="r")["job"] == ""
 
 
 def test_verdicts_over_time_have_columns_of_their_own(tmp_path):

@@ -131,7 +131,9 @@ def test_a_run_opens_with_its_flow_and_pages_on(page):
 
 def test_the_keyboard_opens_a_run(page):
     button = page.find_element("css selector", "#table tbody button")
-    assert button.get_attribute("aria-label").startswith("open run ")
+    best = max((number * 7 % 12, number) for number in range(12) if number != 5)[1]
+    assert button.text == f"#{best}", "the number that the console printed"
+    assert button.get_attribute("aria-label").startswith(f"open run #{best}: ")
     button.send_keys("\ue007")  # Enter
     assert page.find_element("id", "dialog").is_displayed()
 

@@ -1,5 +1,6 @@
 """Row of one run in the summary of a sweep: overrides, status, and initial, final and best values."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from math import isfinite
@@ -21,7 +22,10 @@ MEASURED = (
     "seconds", *_BEST, *(f"best_{name}" for name in _BEST),
     *(f"{figure}_{when}" for figure in ("gradient_ratio", "decades_per_layer") for when in ("initial", "final")),
 )  # fmt: skip
-RESULTS = ("seed", "status", "hidden_layers", "steps", *MEASURED, "verdict_initial", "verdict_final", "error")
+RESULTS = ("seed", "job", "status", "hidden_layers", "steps", *MEASURED, "verdict_initial", "verdict_final", "error")
+
+# Parsing the whole file takes fifty times as long, and a sweep may have thousands.
+_JOB = re.compile(r"^  job:\n(?:    .*\n)*?    num: (\d+)$", re.MULTILINE)
 
 
 def read_row(run: Path, *, name: str) -> dict[str, str]:
@@ -43,6 +47,7 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
     record = read_run(run) or {"status": UNFINISHED, "error": UNREADABLE}
     cells: dict[str, Any] = overrides | {"run": name, "seed": record.get("seed", seed), "status": record.get("status")}
     cells |= {name: record.get(name) for name in ("steps", "seconds", "hidden_layers", "error")}
+    cells["job"] = read_job(run)
     cells |= dict(record.get("metrics") or {}) | _best(run)
     if search := record.get("lr_range"):
         cells["lr_suggested"] = search.get("suggestion")
@@ -86,6 +91,15 @@ def read_value(run: Path, key: str) -> str:
     except (OSError, ValueError, KeyError):
         return ""
     return text(value)
+
+
+def read_job(run: Path) -> int | None:
+    """Return the number that Hydra gave a run in its sweep and prints as ``#3``; None if there is none on record."""
+    try:
+        found = _JOB.search((run / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return int(found[1]) if found else None
 
 
 def text(value: Any) -> str:

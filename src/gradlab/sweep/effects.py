@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradlab.artifacts.atomic import replacing
-from gradlab.view.format import short
+from gradlab.view.format import label, short
 from gradlab.view.sweeps import Sweep
 
 FILE = "effects.csv"
@@ -30,11 +30,11 @@ class Effect:
         response: ``gradient``: number of decades by which the gradient ratio at step 0 comes nearer to 1, so that
             larger is better. ``loss``: change of the final test loss, or of the training loss if there is no test
             loss.
-        kind: ``alone``: with the other keys at their first values. ``average``: mean over all values of the other
+        kind: ``alone``: with the other keys at their reference values. ``average``: mean over all values of the other
             keys. ``pair``: interaction of two overrides, beyond the sum of their effects, averaged likewise.
         key: The override's key.
         value: The override's value.
-        against: The reference value: ``none`` if it was swept, else the first value.
+        against: The reference value: ``none`` if it was swept, else the first value in the command.
         other_key: Key of the second override of a pair.
         other_value: Value of the second override.
         other_against: Reference value of the second override.
@@ -115,12 +115,15 @@ def _levels(cells: pd.Series) -> list[str]:
 
 def _singles(response: str, grid: NDArray[np.float64], levels: Mapping[str, Sequence[str]]) -> Iterator[Effect]:
     for axis, (key, values) in enumerate(levels.items()):
+        others = label({other: choices[0] for other, choices in levels.items() if other != key})
         for place, value in enumerate(values[1:], start=1):
             change = np.take(grid, place, axis) - np.take(grid, 0, axis)
-            kinds = {"alone": change[(0,) * (change.ndim - 1)]}
-            kinds |= {"average": _over_the_others(change)} if len(levels) > 1 else {}
-            for kind, by_seed in kinds.items():
-                yield from _effect(by_seed, response=response, kind=kind, key=key, value=value, against=values[0])
+            subject = f"{label({key: value})} instead of {values[0]}"
+            names = {"response": response, "key": key, "value": value, "against": values[0]}
+            alone = change[(0,) * (change.ndim - 1)]
+            yield from _effect(alone, f"{subject} (with {others})" if others else subject, kind="alone", **names)
+            if others:
+                yield from _effect(change, f"{subject}, on average", kind="average", **names)
 
 
 def _pairs(response: str, grid: NDArray[np.float64], levels: Mapping[str, Sequence[str]]) -> Iterator[Effect]:
@@ -130,8 +133,9 @@ def _pairs(response: str, grid: NDArray[np.float64], levels: Mapping[str, Sequen
             for spot, choice in enumerate(others[1:], start=1):
                 # np.take has removed the axis of the first key
                 beyond = np.take(change, spot, second - 1) - np.take(change, 0, second - 1)
+                subject = f"{label({key: value})} with {label({other: choice})}, beyond the sum of both"
                 yield from _effect(
-                    _over_the_others(beyond), response=response, kind="pair", key=key, value=value, against=values[0],
+                    beyond, subject, response=response, kind="pair", key=key, value=value, against=values[0],
                     other_key=other, other_value=choice, other_against=others[0],
                 )  # fmt: skip
 
@@ -152,13 +156,22 @@ def _over_the_others(change: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def _effect(by_seed: NDArray[np.float64], **names: str) -> Iterator[Effect]:
-    """Yield the effect, if it was measured for at least one seed."""
+def _effect(change: NDArray[np.float64], subject: str, **names: str) -> Iterator[Effect]:
+    """Yield the effect, if it was measured for at least one seed.
+
+    Args:
+        change: Differences, of shape (values of each other key, ..., seeds).
+        subject: What is compared, in words.
+        **names: The effect's other fields.
+    """
+    by_seed = _over_the_others(change)
     finite = by_seed[np.isfinite(by_seed)]
     if not finite.size:
         return
     effect, (low, high) = float(finite.mean()), _interval(finite)
-    sentence = _sentence(effect, low, high, names)
+    measured, what = int(np.isfinite(change).sum()), "seeds" if change.ndim == 1 else "comparisons"
+    left_out = f", {measured} of {change.size} {what}" if measured < change.size else ""
+    sentence = f"{subject}: {_numbers(effect, low, high, names['response'])}{left_out}"
     yield Effect(effect=effect, low=low, high=high, seeds=finite.size, sentence=sentence, **names)
 
 
@@ -172,16 +185,7 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(values.mean()) - half, float(values.mean()) + half
 
 
-def _sentence(effect: float, low: float, high: float, names: Mapping[str, str]) -> str:
-    subject = _choice(names["key"], names["value"])
-    if names["kind"] == "pair":
-        subject = f"{subject} with {_choice(names['other_key'], names['other_value'])}, beyond the sum of both"
-    else:
-        subject = f"{subject} {'alone' if names['kind'] == 'alone' else 'on average'}"
+def _numbers(effect: float, low: float, high: float, response: str) -> str:
     span = "" if low != low else f" [{short(low)}, {short(high)}]"
-    response = "" if names["response"] == "gradient" else "loss "
-    return f"{subject}: {response}{'+' if effect >= 0 else ''}{short(effect)}{_UNITS[names['response']]}{span}"
-
-
-def _choice(key: str, value: str) -> str:
-    return value if value and not value[0].isdigit() and "." not in key else f"{key}={value}"
+    name = "" if response == "gradient" else "loss "
+    return f"{name}{'+' if effect >= 0 else ''}{short(effect)}{_UNITS[response]}{span}"

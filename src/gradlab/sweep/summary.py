@@ -59,7 +59,8 @@ def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
 def collect(runs: Sequence[Path]) -> Summary:
     """Return the content of ``summary.csv`` from the files of the runs; nothing is written.
 
-    A key that only some runs override is looked up in the configs of the others.
+    A key that only some runs override is looked up in the configs of the others. The rows of a sweep are in the order
+    of its command where every run has a job number of its own, else in the given order.
 
     Args:
         runs: Folders of the runs. Runs of several sweeps are named by sweep and run, and get a column ``sweep``.
@@ -75,11 +76,27 @@ def collect(runs: Sequence[Path]) -> Summary:
             read.append((run, {"run": ""} | sweep | read_row(run, name=place.as_posix())))
         except ValueError as error:
             skipped[run] = str(error)
+    read = _in_order(read)
     columns = _columns(row for _, row in read)
     for run, row in read:
         row |= {key: read_value(run, key) for key in override_keys(columns) if key not in row}
     rows = [row for _, row in read]
     return Summary(columns=columns, rows=rows, runs=[run for run, _ in read], skipped=skipped)
+
+
+def _in_order(read: Sequence[tuple[Path, dict[str, str]]]) -> list[tuple[Path, dict[str, str]]]:
+    """Return the rows of each sweep by job number, if its runs have distinct ones.
+
+    Of a sweep that was given twice, the runs of the second command are numbered from 0 again.
+    """
+    sweeps: dict[Path, list[tuple[Path, dict[str, str]]]] = {}
+    for run, row in read:
+        sweeps.setdefault(run.resolve().parent, []).append((run, row))
+    for rows in sweeps.values():
+        jobs = {row["job"] for _, row in rows}
+        if "" not in jobs and len(jobs) == len(rows):
+            rows.sort(key=lambda item: int(item[1]["job"]))
+    return [item for rows in sweeps.values() for item in rows]
 
 
 def add_run(folder: Path, run: Path) -> None:

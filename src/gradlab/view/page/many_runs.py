@@ -104,7 +104,7 @@ def write_sweep_page(
 def _data(sweep: Sweep, runs: Sequence[Mapping[str, Any]], *, metric: Metric | None) -> dict[str, Any]:
     """Return what the script works on."""
     table = sweep.table
-    always = ("run", "seed", "status", "error")
+    always = ("run", "seed", "job", "status", "error")
     empty = [column for column in table.columns if (table[column].isna() | (table[column] == "")).all()]
     columns = [column for column in table.columns if column in always or column not in empty]
     metrics = sorted(sweep.metrics, key=lambda one: one != metric)

@@ -1,5 +1,8 @@
 // The table of runs: sorted by a click on a column, filtered by words and conditions.
 let order = data.rows.map((_, row) => row), sorting = {name: data.metrics[0]?.column ?? null, down: data.metrics[0]?.better === "high"};
+// Hydra's number of the run, which the console printed; none where two runs have the same, as in a sweep that was given twice.
+const jobs = data.rows.map(row => row[column.job] ?? null), numbered = new Set(jobs).size === jobs.length && !jobs.includes(null);
+const number = row => numbered ? `#${jobs[row]}` : "";
 const words = data.rows.map(row => row.filter(value => value !== null).join(" ").toLowerCase());
 const numeric = name => data.rows.some(row => typeof row[column[name]] === "number") && !data.rows.some(row => typeof row[column[name]] === "string");
 
@@ -41,8 +44,8 @@ function drawTable() {
   });
   table.tHead.replaceChildren(make("tr", {}, make("th", {scope: "col"}, "run"), ...heads));
   table.tBodies[0].replaceChildren(...order.map(row => {
-    const open = make("button", {type: "button", title: String(cell(row, "run"))}, `#${row + 1}`);
-    open.setAttribute("aria-label", `open run ${row + 1}: ${titled(row)}`);
+    const open = make("button", {type: "button", title: String(cell(row, "run"))}, number(row) || "open");
+    open.setAttribute("aria-label", `open run ${number(row)}: ${titled(row)}`.replace(" :", ":"));
     const cells = names.map(name => {
       const made = make("td", {className: numeric(name) ? "number" : ""}, show(cell(row, name)));
       if (name.startsWith("verdict_") && cell(row, name)) made.prepend(make("span", {className: `dot ${cell(row, name)}`}));
