@@ -234,3 +234,35 @@ def test_what_is_too_narrow_to_tell_is_no_agreement(run):
     assert found["tolerance"] > max(WIDEST, abs(found["prediction"]["log_growth"]), abs(found["difference"]))
     assert found["agreement"] is None
     assert "network too small to decide" in in_words(found)[1]
+
+
+SHAPES = (
+    "model.depth=1",
+    "model.depth=2",
+    "model.depth=5 model.stages=1",
+    "model.depth=6 model.stages=5",
+    "model.depth=5 model.block_depth=2 model.stages=2 model.shortcut=projection",
+    "model.kernel_size=1",
+)
+ZEROS = (
+    "initializer=zeros",
+    "residual=fixup",
+    "residual=rezero",
+    "residual=stochastic_depth residual.survival=1",
+    "residual=stochastic_depth residual.survival=1 residual.per_sample=true",
+)
+
+
+@pytest.mark.parametrize("option", ZEROS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_weights_of_zero_and_blocks_that_are_never_dropped_have_an_answer_at_any_shape_of_a_cnn(shape, option):
+    """Zero taps summed to a number in place of a map, and a drop per sample was asked of no sample."""
+    found = foretell("model=cnn", "model.width=4", *shape.split(), *option.split())
+    assert isinstance(found, str) or len(found.log_gradients) == len(list(found.places))
+
+
+def test_a_block_that_is_never_dropped_is_predicted_like_one_that_cannot_be():
+    kind = ("residual=stochastic_depth", "residual.survival=1", "residual.per_sample=true")
+    found, plain = foretell(*kind), foretell("residual=pre_activation")
+    assert found.log_gradients == plain.log_gradients
+    assert min(found.log_gradients) != max(found.log_gradients)

@@ -115,7 +115,7 @@ class StochasticDepth(PreActivation):
 
     def weigh(self, branch: Tensor) -> Tensor:
         """Return b F(x), one draw of b for the batch or, ``per_sample``, for each sample."""
-        if not self.training:
+        if not self.training or self.survival == 1:  # nothing is drawn for a block that is never dropped
             return self.survival * branch
         shape = (branch.shape[0] if self.per_sample else 1,) + (1,) * (branch.dim() - 1)
         return torch.empty(shape, device=branch.device, dtype=branch.dtype).bernoulli_(self.survival) * branch

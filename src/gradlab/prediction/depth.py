@@ -112,7 +112,7 @@ def _scale(block: Any) -> float | None:
         raise NoPredictionError(f"residual blocks of type {type(block).__name__} are not covered")
     if not isinstance(block.shortcut, nn.Identity):
         raise NoPredictionError("skips that change the shape of the map are not covered")
-    return float(block.weigh(torch.ones(())).detach())
+    return float(block.weigh(torch.ones(1, 1)).detach())  # as for a batch [n, features]
 
 
 def _squares(model: Model, inputs: Tensor) -> tuple[Array, float]:

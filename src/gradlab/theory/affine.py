@@ -44,10 +44,11 @@ class Affine:
             return self.taps[0, 0] * squares[..., :: self.stride[0], :: self.stride[1]]
         padded = np.pad(squares, _widths(squares, self.taps), mode="wrap" if self.padding == "circular" else "constant")
         rows, columns = squares.shape[-2:]
-        whole = sum(
-            tap * padded[..., i : i + rows, j : j + columns] for (i, j), tap in np.ndenumerate(self.taps) if tap > 0
-        )
-        return np.asarray(whole)[..., :: self.stride[0], :: self.stride[1]]
+        whole = np.zeros_like(squares, dtype=float)  # what remains of the sum if every tap is 0
+        for (i, j), tap in np.ndenumerate(self.taps):
+            if tap > 0:
+                whole += tap * padded[..., i : i + rows, j : j + columns]
+        return whole[..., :: self.stride[0], :: self.stride[1]]
 
     def back(self, squares: Array, shape: tuple[int, ...]) -> Array:
         """Return E||dL/dh||^2 at each input position, given E||dL/dz||^2 at each output position.
