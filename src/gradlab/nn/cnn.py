@@ -18,6 +18,7 @@ from gradlab.nn.layers import (
     trait,
 )
 from gradlab.nn.network import Network
+from gradlab.nn.normalization import check_single_pixels
 from gradlab.nn.shortcuts import ZeroPad, projection
 
 
@@ -50,8 +51,8 @@ class CNN(Network):
         residual: Factory of the residual blocks.
 
     Raises:
-        ValueError: If the inputs are not images, a size is below 1, ``kernel_size`` is even, or circular padding is
-            wider than the last map.
+        ValueError: If the inputs are not images, a size is below 1, ``kernel_size`` is even, circular padding is wider
+            than the last map, or a normalization would see single numbers.
     """
 
     def __init__(
@@ -150,6 +151,8 @@ class CNN(Network):
             block_depth=block_depth,
             signal=partial(signal_before, order, activation, (features[-1], kernel_size, kernel_size)),
         )
+        if input_shape[1:] == (1, 1):  # smaller maps of larger images belong to later stages, with more channels
+            check_single_pixels(self)
 
     def summary(self, x: Tensor) -> Tensor:
         """Return the mean of each channel [n, c] of maps [n, c, h, w]."""

@@ -39,7 +39,12 @@ def layer_norm(
     """Normalize each sample over all its features and positions (Ba et al. 2016).
 
     For a map [n, features, ...] it is group normalization with one group; on [n, features] the two are equal.
+
+    Raises:
+        ValueError: If a sample has one number only, which normalized is always 0.
     """
+    if features == 1 and isinstance(affine, nn.Linear):
+        raise ValueError("normalization=layer_norm needs a width of at least 2: one number normalized is always 0")
     module = nn.LayerNorm(features, eps=eps, elementwise_affine=learned)
     return affine, module if isinstance(affine, nn.Linear) else nn.GroupNorm(1, features, eps=eps, affine=learned)
 
@@ -50,10 +55,16 @@ def group_norm(
     """Normalize each sample over groups of its features (Wu & He 2018).
 
     Raises:
-        ValueError: If ``groups`` does not divide ``features``.
+        ValueError: If ``groups`` does not divide ``features``, or a group has one number only, which normalized is
+            always 0.
     """
     if features % groups:
         raise ValueError(f"groups={groups} must divide the number of features, {features}")
+    if features == groups and isinstance(affine, nn.Linear):
+        raise ValueError(
+            f"normalization.groups={groups} of {features} features hold one number each, which normalized is always 0; "
+            "use fewer groups"
+        )
     return affine, nn.GroupNorm(groups, features, eps=eps, affine=learned)
 
 
@@ -73,6 +84,20 @@ def weight_norm(affine: nn.Module, features: int) -> tuple[nn.Module, nn.Module]
     if not weight.detach().flatten(1).norm(dim=1).all():
         raise ValueError("weight_norm needs a nonzero weight in every unit; this initializer sets a whole row to 0")
     return nn.utils.parametrizations.weight_norm(affine), nn.Identity()
+
+
+def check_single_pixels(model: nn.Module) -> None:
+    """Refuse a network over images of one pixel that normalizes single numbers, which gives 0 whatever the input.
+
+    Raises:
+        ValueError: If the groups of a `group_norm` or `layer_norm` have one channel each.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels:
+            raise ValueError(
+                f"normalization over {module.num_groups} groups of {module.num_channels} channels of one pixel sees "
+                "single numbers, which normalized are always 0; use larger images or fewer groups"
+            )
 
 
 class ChannelsLast(nn.Module):
