@@ -9,6 +9,7 @@ from tests.support.running import Run, compose_config
 
 from gradlab.errors import GradlabError
 from gradlab.optim.clipping import owner
+from gradlab.probe.discovery import find_points, layer_names
 from gradlab.run import checkpoint
 from gradlab.run.assemble import assemble
 from gradlab.run.execute import execute
@@ -225,3 +226,41 @@ def test_patterns_name_layers_modules_or_parameters():
     assert chosen({"layers": ["stem.affine"]}) == {"stem.affine.weight", "stem.affine.bias"}
     assert chosen({"layers": "*.bias"}) == {name for name in names.values() if name.endswith("bias")}
     assert chosen({"depth": [5, 5]}) == {"head.weight", "head.bias"}
+
+
+RECURRENT = {
+    "rnn": ("model=rnn", "model.depth=2"),
+    "lstm": ("model=lstm", "model.depth=2", "residual=identity"),
+    "gru": ("model=gru", "model.depth=2", "normalization=layer_norm"),
+}
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_the_layers_and_depths_of_gradients_csv_can_be_frozen_in_recurrent_nets_too(run, kind):
+    """Their matrices are parameters of torch's module, not of the module by which they are recorded."""
+    rules = "[{layers: stem.input, until: 2}, {layers: 'blocks.*.recurrent', until: 4}, {depth: [2, 3], from: 4}]"
+    done = run(*RECURRENT[kind], "model.width=4", "data=adding", "data.length=5", "train.steps=6", "probe.every=1",
+               "train.eval_every=0", f"train.freeze={rules}")  # fmt: skip
+    every = set(done.gradients.layer)
+    (second,) = (name for name in every if name.startswith("blocks") and name.endswith(".recurrent"))
+    deep = {name for name, depth in zip(done.gradients.layer, done.gradients.depth_index, strict=True) if depth > 1}
+    stay = {0: {"stem.input", second}, 1: {"stem.input", second}, 2: {second}, 3: {second}, 4: deep, 5: deep}
+    assert {step: every - layers for step, layers in moved(done).items()} == stay
+
+
+NAMED = [
+    ("residual=highway", "model.auxiliary_every=1"),
+    ("model=cnn", "residual=identity", "model.shortcut=projection"),
+    ("normalization=weight_norm",),
+    ("model=lstm", "data=adding"),
+]
+
+
+def test_every_layer_of_gradients_csv_can_be_frozen_by_its_name():
+    """In foreign networks too, whose attention and recurrent layers have matrices without a module of their own."""
+    networks = [assemble(compose_config("model.width=4", "model.depth=3", *kind)).model for kind in NAMED]
+    networks += [torch.nn.LSTM(2, 3, num_layers=2, proj_size=1), torch.nn.MultiheadAttention(4, 2)]
+    for model in networks:
+        for name in layer_names(model, find_points(model)).values():
+            (rule,) = read_freeze([{"layers": name}])
+            assert rule.chosen(model), name

@@ -1,6 +1,6 @@
 """Find the weight layers of a model that has no method ``points()``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -28,6 +28,13 @@ def find_points(model: nn.Module) -> list[Point]:
     if not points:
         raise ValueError(f"{type(model).__name__} has no weight layer (Linear, Conv, Embedding, recurrent, attention)")
     return points
+
+
+def layer_names(model: nn.Module, points: Sequence[Point]) -> dict[Point, str]:
+    """Return each layer's name: its module's qualified name, then the weight's name unless that is ``weight``."""
+    modules = {module: name for name, module in model.named_modules()}
+    suffixes = {point: "" if point.weight == "weight" else point.weight for point in points}
+    return {p: ".".join(filter(None, (modules[p.affine], suffixes[p]))) or type(p.affine).__name__ for p in points}
 
 
 def _points(module: nn.Module) -> Iterator[Point]:

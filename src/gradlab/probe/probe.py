@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradlab.interfaces import Point
 from gradlab.probe import gauge_device as device_gauge
 from gradlab.probe import gauge_host as host_gauge
 from gradlab.probe import timesteps
 from gradlab.probe.catcher import Switch
-from gradlab.probe.discovery import find_points
+from gradlab.probe.discovery import find_points, layer_names
 from gradlab.probe.gauge import Gauge
 from gradlab.probe.layer import LayerProbe
 from gradlab.probe.numbering import Numbering
@@ -88,7 +87,7 @@ class Probe:
         for layer in self._layers:
             layer.stop()
         self._numbering = Numbering(points)
-        names = _names(self._model, points)
+        names = layer_names(self._model, points)
         chosen = [p for p in points if any(fnmatchcase(names[p], pattern) for pattern in self._patterns)]
         if not chosen:
             known = ", ".join(names[p] for p in points[:5])
@@ -274,13 +273,6 @@ class Probe:
     def _called(self) -> Sequence[LayerProbe]:
         """Return the layers that were called in this step."""
         return [layer for layer in self._layers if layer.called] if self.recording else []
-
-
-def _names(model: nn.Module, points: Sequence[Point]) -> dict[Point, str]:
-    """Return each layer's name: its module's qualified name, then the weight's name unless that is ``weight``."""
-    modules = {module: name for name, module in model.named_modules()}
-    suffixes = {point: "" if point.weight == "weight" else point.weight for point in points}
-    return {p: ".".join(filter(None, (modules[p.affine], suffixes[p]))) or type(p.affine).__name__ for p in points}
 
 
 def _on_host(rows: list[Row]) -> list[Row]:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from gradlab.probe.discovery import find_points, layer_names
 from gradlab.probe.probe import Probe
 from gradlab.train.freeze import Freeze
 
@@ -51,7 +52,7 @@ class Structure:
             self._check_growth()
         for rule in freeze if not grow else ():
             if not rule.chosen(model):
-                known = ", ".join(dict.fromkeys(name.rpartition(".")[0] for name, _ in model.named_parameters()))
+                known = ", ".join(layer_names(model, find_points(model)).values())
                 raise ValueError(f"freeze: {list(rule.layers) or rule.depth} matches no layer; there are {known}")
 
     def grows(self, step: int) -> bool:
