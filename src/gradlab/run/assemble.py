@@ -14,7 +14,7 @@ from gradlab.optim.parameters import parameter_groups
 from gradlab.probe.probe import Probe
 from gradlab.train.freeze import Freeze, read_freeze
 from gradlab.train.loop import Loop
-from gradlab.train.precision import Precision
+from gradlab.train.precision import Precision, check_support
 from gradlab.train.rng import seed_all
 from gradlab.train.structure import Structure
 from gradlab.train.task import TASKS
@@ -52,9 +52,8 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     sizes = {name: size for name, size in sizes.items() if build.takes(cfg.model, name)}
     model = build.build(cfg.model, "model", **sizes).to(device, dtype)
     _check_outputs_per_step(cfg, model, data)
-    recurrent = any(isinstance(module, torch.nn.RNNBase) for module in model.modules())
-    if cfg.train.autocast == "fp16" and device.type == "cpu" and recurrent:
-        raise GradlabError("train.autocast=fp16: torch has no float16 recurrent nets on a CPU; use bf16")
+    with build.blame("train", keys=("autocast",)):
+        check_support(model, device, _SHORT[cfg.train.autocast])
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, data, seed=cfg.seed)
     factory = build.build(cfg.optimizer, "optimizer")

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
+
+from gradlab.errors import one_line
 
 
 class Precision:
@@ -73,3 +75,27 @@ class Precision:
 
     def _factor(self) -> Tensor:
         return self._scaler.scale(self._one).double()
+
+
+def check_support(model: nn.Module, device: torch.device, dtype: torch.dtype | None) -> None:
+    """Try each kind of recurrent layer of a model once, because not every CPU has torch's kernels for short numbers.
+
+    Args:
+        model: The network.
+        device: Its device.
+        dtype: Short number type; None for none.
+
+    Raises:
+        ValueError: A kind of layer does not run here in this number type.
+    """
+    recurrent = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
+    if dtype is torch.float16 and device.type == "cpu" and recurrent:
+        raise ValueError("autocast=fp16: torch has no float16 recurrent nets on a CPU; use bf16")
+    for kind in dict.fromkeys(type(module) for module in recurrent) if dtype is not None else ():
+        try:
+            with torch.random.fork_rng(), torch.autocast(device.type, dtype=dtype):
+                kind(1, 1, device=device)(torch.zeros(1, 1, 1, device=device))[0].sum().backward()
+        except RuntimeError as error:
+            what = f"{kind.__name__} in {str(dtype).removeprefix('torch.')} for this {device.type}"
+            reason = one_line(error)[:70]
+            raise ValueError(f"autocast: torch has no {what}; use train.autocast=none ({reason})") from error
