@@ -17,9 +17,13 @@ from gradlab.artifacts.atomic import write_json
 from gradlab.artifacts.fingerprint import compute_fingerprint, foreign_sources
 from gradlab.artifacts.record import read_run
 from gradlab.artifacts.tables import METRICS, Table
-from gradlab.errors import GradlabError
+from gradlab.errors import GradlabError, short
 from gradlab.run.assemble import assemble
 from gradlab.run.execute import execute
+from gradlab.view.digest import Detail, digest
+from gradlab.view.figures import figure_of
+from gradlab.view.layer_table import layer_table
+from gradlab.view.overlay import read_flow
 
 SMALL = ("model.depth=3", "model.width=16", "train.steps=20", "train.eval_every=10")
 
@@ -70,7 +74,23 @@ def test_a_diverged_run_is_a_result(run):
 @pytest.mark.parametrize("residual", ["rezero", "skip_init", "fixup", "highway"])
 def test_a_skip_that_carries_the_gradient_is_healthy(run, residual):
     done = run("train=init", f"residual={residual}", "model.depth=20", "model.width=32")
-    assert json.loads((done.folder / "run.json").read_text())["verdicts"][0]["name"] == "healthy"
+    record = json.loads((done.folder / "run.json").read_text())
+    verdict, ratio = record["verdicts"][0], record["metrics"]["gradient_ratio_initial"]
+    assert verdict["name"] == "healthy"
+    ends = done.hidden().activation_grad_norm
+    assert ratio == pytest.approx(ends.iloc[0] / ends.iloc[-1]), "the measure of the verdict, and finite"
+    share = short(ratio, digits=2)
+    assert f"layer 1 receives {share} of layer 20's gradient (dL/dh, x " in verdict["sentence"]
+    shown = dict(zip(("norm", "share"), list(layer_table(done.folder).columns)[3:5], strict=True))
+    assert shown["norm"].header == "dL/dh norm"
+    assert short(float(next(iter(shown["share"].cells))), digits=2) == share
+    flow = figure_of(done.folder, "gradient_flow", caption="c")
+    assert f"layer 1 is {share} " in " ".join(flow.texts[0].get_text().split())
+    assert flow.axes[0].get_ylabel() == "L2 norm of dL/dh over the batch"
+    overlaid = read_flow([done.folder])
+    assert overlaid is not None
+    assert (overlaid.of, short(float(overlaid.first[0]), digits=2)) == ("dL/dh", share)
+    assert digest(done.folder, detail=Detail())["layers"]["of"] == "dL/dh"
 
 
 def test_a_net_that_breaks_in_its_last_update_has_diverged(run):

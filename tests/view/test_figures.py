@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from gradlab.artifacts.read import read_layers, read_metrics
+from gradlab.artifacts.read import DZ, read_layers, read_metrics
 from gradlab.errors import GradlabError
 from gradlab.view import flow, heatmap, order, training
 from gradlab.view.figures import draw_run, figure_of, figures_of
 from gradlab.view.style import integer_ticks
 
 ALL = ["gradient_flow", "gradient_heatmap", "loss", "update_ratio"]
-FLOW = (flow.FORWARD, flow.BACKWARD, training.UPDATE)
+FLOW = (flow.FORWARD, DZ, training.UPDATE)
 LOSS = ("step", "train_loss", "eval_loss", "eval_accuracy", "lr")
 
 

@@ -218,6 +218,19 @@ def test_two_runs_are_overlaid_in_one_figure_with_values_to_point_at(tmp_path):
     assert colors == [line.get_color() for line in drawn.get_lines() if not line.get_label().startswith("_")]
 
 
+@pytest.mark.parametrize(
+    ("norms", "expected"),
+    [
+        ([0.0, 0.0, 0.0], [0, 0, 0]),
+        ([4.0, 2.0, 0.0], [2, 1, 0]),
+        ([0.0, 2.0, np.inf], [0, 1, np.inf]),
+        ([np.nan, 2.0, 4.0], [np.nan, 0.5, 1]),
+    ],
+)
+def test_a_zero_is_exactly_0_whatever_it_is_relative_to(norms, expected):
+    np.testing.assert_array_equal(overlay._relative(np.ma.MaskedArray(norms)), expected)
+
+
 def test_of_many_runs_the_best_and_the_worst_are_overlaid(tmp_path):
     sweep = read(tmp_path, product_of(a=range(9), seed=(0, 1, 2)), accuracy=lambda number: number / 27, steps=(0, 10))
     assert overlay.chosen_rows(sweep, ACCURACY) == [25, 1], "the median of each one's seeds"

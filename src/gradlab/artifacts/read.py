@@ -6,7 +6,7 @@ Empty cells (not measured at this step) are masked. ``nan`` and ``inf`` (measure
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from gradlab.artifacts.record import read_run
 Metrics = Mapping[str, np.ma.MaskedArray]
 Cells = dict[str, Any]
 _WORDS, _WHOLE_NUMBERS = {"layer", "role"}, {"step", "depth_index", "time"}
+
+
+DZ, DH = "preactivation_grad_norm", "activation_grad_norm"
+GRADIENTS = {DZ: "dL/dz", DH: "dL/dh"}  # what these columns hold the norm of
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class Layers:
     names: Sequence[str]
     head: bool
     columns: dict[str, np.ma.MaskedArray]
+
+    @property
+    def gradient(self) -> str:
+        """The column of `gradient_column`, whichever of the two was read."""
+        return DH if DH in self.columns else DZ
 
     @property
     def hidden(self) -> int:
@@ -141,6 +150,28 @@ def read_metrics(run_dir: Path, columns: Sequence[str], *, name: str = "metrics.
     if not (run_dir / name).exists():
         return {column: numbers(()) for column in columns}
     return {column: numbers(cells) for column, cells in read_columns(run_dir / name, columns).items()}
+
+
+def gradient_column(run_dir: Path) -> str:
+    """Return the column of the gradient that reaches a layer: dL/dz, or dL/dh in a net whose skips bypass z.
+
+    A branch whose weights start at zero passes no gradient, but its skip does, which only dL/dh includes.
+
+    Args:
+        run_dir: The run's folder.
+
+    Raises:
+        OSError: There is no ``gradients.csv``.
+    """
+    with (run_dir / "gradients.csv").open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if not {"role", "skip_grad_norm"} <= {*header}:
+            return DZ
+        role, skip, first = header.index("role"), header.index("skip_grad_norm"), next(rows, [])
+        step = takewhile(lambda row: row[:1] == first[:1], chain([first], rows))
+        skips = any(len(row) == len(header) and row[role] == "main" and row[skip] for row in step)
+    return DH if skips else DZ
 
 
 def read_layers(run_dir: Path, columns: Sequence[str], *, steps: int | None = None) -> Layers:

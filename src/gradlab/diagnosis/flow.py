@@ -85,6 +85,7 @@ def diagnose_flow(
     *,
     smallest: float = FLOAT32_SMALLEST,
     axis: Axis = DEPTH,
+    of: str = "",
 ) -> Verdict:
     """Return a verdict on whether the gradient reaches the first hidden layer, or time step.
 
@@ -94,13 +95,14 @@ def diagnose_flow(
         thresholds: Ratios below and above which the gradient vanishes or explodes.
         smallest: Smallest normal number of the gradients' type; zeros next to gradients near it mean underflow.
         axis: Depth or time.
+        of: What the norms are of, such as ``dL/dh``, to be named in the sentence; by default it is not named.
     """
-    verdict = _diagnose(depths, norms, thresholds, smallest=smallest, axis=axis)
+    verdict = _diagnose(depths, norms, thresholds, smallest=smallest, axis=axis, of=of)
     return replace(verdict, sentence=axis.title + verdict.sentence)
 
 
 def _diagnose(
-    depths: Sequence[int], norms: Sequence[float], thresholds: Thresholds, *, smallest: float, axis: Axis
+    depths: Sequence[int], norms: Sequence[float], thresholds: Thresholds, *, smallest: float, axis: Axis, of: str
 ) -> Verdict:
     if len(norms) < 2:
         return Verdict(name="shallow", sentence=f"fewer than two {axis.every}s were recorded: nothing to compare")
@@ -120,7 +122,7 @@ def _diagnose(
     factor = 10**-flow.decades_per_layer
     tail = f"; exactly zero in {_places(zeros, axis)}" if zeros else ""
     share = f"{axis.place} {depths[0]} receives {short(flow.ratio)} of {axis.place} {depths[-1]}'s gradient"
-    flat = f"{share} (x {factor:.3g} per {axis.place}){tail}"
+    flat = f"{share} ({of and f'{of}, '}x {factor:.3g} per {axis.place}){tail}"
     if flow.ratio < thresholds.vanishing_ratio:
         return Verdict(name="vanishing", sentence=f"gradients vanish: {flat}")
     if flow.ratio > thresholds.exploding_ratio:

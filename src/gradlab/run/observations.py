@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradlab.artifacts.read import Cells, read_first_and_last
+from gradlab.artifacts.read import DH, DZ, Cells, read_first_and_last
 from gradlab.artifacts.record import RunRecord
 from gradlab.diagnosis.flow import DEPTH, TIME, Axis, measure_flow
 
@@ -93,7 +93,7 @@ def _at_one_step(
     whole = bool(main) and (inner[0]["depth_index"], inner[-1]["depth_index"]) == (1, hidden)
     # A branch whose weights start at zero passes no gradient, but its skip does, which only dL/dh includes.
     skips = any(row["skip_grad_norm"] is not None for row in main)
-    column = "activation_grad_norm" if skips else "preactivation_grad_norm"
+    column = DH if skips else DZ
     yield Observation(
         when=when,
         axis=DEPTH,
@@ -120,7 +120,7 @@ def _at_one_step(
 
 def _measure(item: Observation, ratio: str, decades: str) -> dict[str, Any]:
     """Return the ratio, None unless both ends were recorded, and the slope, None for fewer than two places."""
-    flow = measure_flow(item.places, item.norms)
+    flow = measure_flow(item.places, item.received)
     slope = flow if len(item.places) > 1 else None
     return {
         ratio: flow.ratio if item.whole else None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.artifacts.read import numbers, read_columns, read_layers, read_metrics
+from gradlab.artifacts.read import DH, GRADIENTS, numbers, read_columns, read_layers, read_metrics
 from gradlab.artifacts.record import RunRecord
 from gradlab.diagnosis.causes import diagnose
 from gradlab.diagnosis.config_facts import read_setting
@@ -143,7 +143,8 @@ def described(
 
 
 def _diagnose(item: Observation, limits: Thresholds, *, smallest: float) -> Verdict:
-    verdict = diagnose_flow(item.places, item.received, limits, smallest=smallest, axis=item.axis)
+    of = GRADIENTS[DH] if item.column == DH else ""
+    verdict = diagnose_flow(item.places, item.received, limits, smallest=smallest, axis=item.axis, of=of)
     return detailed(
         verdict, item.places, item.received, limits, axis=item.axis, step=item.step or 0, column=item.column
     )

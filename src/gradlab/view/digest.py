@@ -8,10 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from gradlab.artifacts.read import Layers, numbers, read_columns, read_layers, read_metrics, spread_out
+from gradlab.artifacts.read import (
+    GRADIENTS,
+    Layers,
+    gradient_column,
+    numbers,
+    read_columns,
+    read_layers,
+    read_metrics,
+    spread_out,
+)  # fmt: skip
 from gradlab.artifacts.record import read_run
 from gradlab.view import neighbours, range_test, timesteps
-from gradlab.view.flow import BACKWARD, FORWARD, last_norm, observed
+from gradlab.view.flow import FORWARD, last_norm, observed
 from gradlab.view.format import short
 from gradlab.view.order import name_of, order_layers, shorten
 from gradlab.view.theory import read_line
@@ -54,9 +63,10 @@ def digest(run_dir: Path, *, detail: Detail) -> dict[str, Any]:
         detail: How much to keep.
 
     Returns:
-        ``layers``: depths, and a line per step for ``forward`` and ``backward``, with names of the layers of a user's
-        own model; ``curves`` against the step and what ``chance`` gives; of recurrent nets ``times``; and if everything
-        is kept ``updates``, ``rates`` and ``likeness``. What was not recorded is left out.
+        ``layers``: depths, a line per step for ``forward`` and ``backward``, what is drawn ``of`` the gradient, and
+        names of the layers of a user's own model; ``curves`` against the step and what ``chance`` gives; of recurrent
+        nets ``times``; and if everything is kept ``updates``, ``rates`` and ``likeness``. What was not recorded is left
+        out.
 
     Raises:
         ValueError: A table is broken.
@@ -87,7 +97,7 @@ def _curves(run_dir: Path, detail: Detail) -> dict[str, Any]:
 
 
 def _layers(run_dir: Path, detail: Detail) -> dict[str, Any]:
-    layers = observed(read_layers(run_dir, (FORWARD, BACKWARD), steps=detail.lines))
+    layers = observed(read_layers(run_dir, (FORWARD, gradient_column(run_dir)), steps=detail.lines))
     if not layers.steps.size:
         return {}
     order = order_layers(layers)
@@ -95,7 +105,7 @@ def _layers(run_dir: Path, detail: Detail) -> dict[str, Any]:
     rows = [*order.rows[places].tolist(), *([layers.hidden] if layers.head else [])]
     lines: dict[str, Any] = {
         side: [[decades(value) for value in row] for row in layers.columns[column][:, rows].tolist()]
-        for side, column in (("forward", FORWARD), ("backward", BACKWARD))
+        for side, column in (("forward", FORWARD), ("backward", layers.gradient))
     }
     x = [*order.x[places].tolist(), *([float(layers.depths[-1])] if layers.head else [])]
     if order.named:
@@ -104,7 +114,15 @@ def _layers(run_dir: Path, detail: Detail) -> dict[str, Any]:
     else:
         x = [int(place) for place in x]
         lines |= _theory(run_dir, layers, rows)
-    return {"layers": {"steps": layers.steps.tolist(), "x": x, "head": layers.head, **lines}}
+    return {
+        "layers": {
+            "steps": layers.steps.tolist(),
+            "x": x,
+            "head": layers.head,
+            "of": GRADIENTS[layers.gradient],
+            **lines,
+        }
+    }
 
 
 def _more(run_dir: Path, detail: Detail) -> dict[str, Any]:
@@ -142,7 +160,7 @@ def _more(run_dir: Path, detail: Detail) -> dict[str, Any]:
 
 def _theory(run_dir: Path, layers: Layers, kept: Sequence[int]) -> dict[str, Any]:
     """Return the predicted line at the layers that are kept, None at the head; nothing where there is none."""
-    line, last = read_line(run_dir, BACKWARD), last_norm(layers)
+    line, last = read_line(run_dir, layers.gradient), last_norm(layers)
     if line is None or last is None:
         return {}
     heights = dict(zip(line.depths.tolist(), line.at(last).tolist(), strict=True))

@@ -97,11 +97,12 @@ def _drawings(run_dir: Path, *, caption: str) -> dict[str, Callable[[], style.Sh
             return drawings
     record = read_run(run_dir) or {}
     depth, time = verdict.of_flow(record, over="depth"), verdict.of_flow(record, over="time")
-    layers = read.read_layers(run_dir, (flow.FORWARD, flow.BACKWARD, training.UPDATE))
+    gradient = read.gradient_column(run_dir)
+    layers = read.read_layers(run_dir, (flow.FORWARD, gradient, training.UPDATE))
     metrics = read.read_metrics(run_dir, _METRICS)
     # Over a single layer there is no way to follow: for a recurrent net of one layer, time is that way.
     if layers.steps.size and (layers.hidden > 1 or not (run_dir / timesteps.FILE).exists()):
-        line = theory.read_line(run_dir, flow.BACKWARD)
+        line = theory.read_line(run_dir, gradient)
         drawings["gradient_flow"] = lambda: flow.gradient_flow(layers, caption=caption, theory=line, verdict=depth)
         if layers.steps.size > 1:
             drawings["gradient_heatmap"] = lambda: heatmap.gradient_heatmap(layers, caption=caption, verdict=depth)

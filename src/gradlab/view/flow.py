@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
-from gradlab.artifacts.read import Layers, spread_out
+from gradlab.artifacts.read import GRADIENTS, Layers, spread_out
 from gradlab.view import lanes, style
 from gradlab.view.format import condition, quotient
 from gradlab.view.order import Order, name_of, order_layers
 from gradlab.view.theory import Line, draw_line
 from gradlab.view.verdict import Opening
 
-FORWARD, BACKWARD = "activation_std", "preactivation_grad_norm"
+FORWARD = "activation_std"
 _MOST_LINES = 5
 _NONE = Opening()
 
@@ -22,7 +22,7 @@ def gradient_flow(layers: Layers, *, caption: str, theory: Line | None = None, v
     """Draw the gradient that reaches each layer, and the spread of the layer's output, against depth at a few steps.
 
     Args:
-        layers: A run's layers with ``activation_std`` and ``preactivation_grad_norm``; at least one step and layer.
+        layers: A run's layers with ``activation_std`` and the column of `gradient_column`; at least one step and layer.
         caption: The configuration that was run.
         theory: What theory predicts of the gradient at step 0.
         verdict: How the title begins.
@@ -32,12 +32,12 @@ def gradient_flow(layers: Layers, *, caption: str, theory: Line | None = None, v
     floor = 1.15 if order.named else 0.55
     sheet = style.sheet(verdict.title(headline(layers)), caption=caption, height=3.4 + floor, color=verdict.color)
     panels = (
-        (0.95, 3.75, BACKWARD, "Backward: the gradient that reaches a layer", "L2 norm of dL/dz over the batch"),
+        (0.95, 3.75, layers.gradient, "Backward: the gradient that reaches a layer", norm_of(layers)),
         (5.60, 2.30, FORWARD, "Forward: the spread of its output", "standard deviation of h"),
     )
     for left, width, column, title, label in panels:
         axes = sheet.axes(left, floor, width, 3.05, name=label)
-        _panel(axes, layers, order, layers.columns[column], theory=theory if column == BACKWARD else None)
+        _panel(axes, layers, order, layers.columns[column], theory=None if column == FORWARD else theory)
         axes.set_title(title)
     upper, aside = sheet.figure.axes
     handles, labels = upper.get_legend_handles_labels()
@@ -48,7 +48,7 @@ def gradient_flow(layers: Layers, *, caption: str, theory: Line | None = None, v
 
 def observed(layers: Layers) -> Layers:
     """Leave out the layers whose signal was not measured, such as those inside torch's own recurrent kernels."""
-    seen = layers.columns[FORWARD].count(axis=0) + layers.columns[BACKWARD].count(axis=0) > 0
+    seen = layers.columns[FORWARD].count(axis=0) + layers.columns[layers.gradient].count(axis=0) > 0
     if not seen.any():
         return layers
     return replace(
@@ -60,10 +60,15 @@ def observed(layers: Layers) -> Layers:
     )
 
 
+def norm_of(layers: Layers) -> str:
+    """Return what is drawn of the gradient, as the name of an axis."""
+    return f"L2 norm of {GRADIENTS[layers.gradient]} over the batch"
+
+
 def headline(layers: Layers) -> str:
     """Say how much of the last hidden layer's gradient reaches the first, at the first and the last step."""
     rows = spread_out(len(layers.steps), 2)
-    gradients = layers.columns[BACKWARD][rows]
+    gradients = layers.columns[layers.gradient][rows]
     steps = layers.steps[rows].tolist()
     if layers.hidden < 2:
         name = f"{name_of(layers, 0)}, the only hidden one," if layers.hidden else "the head, the only layer measured,"
@@ -86,7 +91,7 @@ def last_norm(layers: Layers) -> float | None:
     """Return the last hidden layer's gradient norm at step 0, None where it is unknown, zero or not finite."""
     if not layers.hidden or not layers.steps.size or layers.steps[0] != 0:
         return None
-    norm = layers.columns[BACKWARD][0, layers.hidden - 1]
+    norm = layers.columns[layers.gradient][0, layers.hidden - 1]
     return float(norm) if norm is not np.ma.masked and 0 < float(norm) < np.inf else None
 
 

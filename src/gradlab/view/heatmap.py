@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from gradlab.artifacts.read import Layers, spread_out
 from gradlab.view import flow, lanes, style
-from gradlab.view.flow import BACKWARD
 from gradlab.view.format import power_of_ten, short
 from gradlab.view.order import order_layers
 from gradlab.view.verdict import Opening
@@ -28,12 +27,12 @@ def gradient_heatmap(layers: Layers, *, caption: str, verdict: Opening = _NONE) 
     """Draw log10 of each layer's gradient norm against the steps, the head in a row of its own above.
 
     Args:
-        layers: A run's layers with ``preactivation_grad_norm``; at least one step and layer.
+        layers: A run's layers with the column of `gradient_column`; at least one step and layer.
         caption: The configuration that was run.
         verdict: How the title begins.
     """
     layers = flow.observed(layers)
-    values = layers.columns[BACKWARD]
+    values = layers.columns[layers.gradient]
     sheet = style.sheet(verdict.title(headline(layers)), caption=caption, height=3.8, color=verdict.color)
     scale = lanes.fit(values)
     order = order_layers(layers)
@@ -59,7 +58,7 @@ def gradient_heatmap(layers: Layers, *, caption: str, verdict: Opening = _NONE) 
     rows[-1].set_xlabel("optimizer step")
 
     if not scale.empty:
-        bar(sheet, scale, "L2 norm of dL/dz over the batch")
+        bar(sheet, scale, flow.norm_of(layers))
     legend(rows[-1], values, scale)
     return sheet
 
@@ -96,7 +95,7 @@ def bar(sheet: style.Sheet, scale: lanes.Lanes, name: str) -> None:
 
 def headline(layers: Layers) -> str:
     """Say how many decades the hidden layers' gradients span at the first and the last step, and what is off."""
-    values = layers.columns[BACKWARD]
+    values = layers.columns[layers.gradient]
     if layers.hidden < 2:
         return flow.headline(layers)
     spans = []

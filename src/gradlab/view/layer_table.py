@@ -6,11 +6,11 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from gradlab.artifacts.read import Layers, read_layers, spread_out
+from gradlab.artifacts.read import DZ, GRADIENTS, Layers, gradient_column, read_layers, spread_out
 from gradlab.view.format import quotient, short
 
 _ROWS = 7
-_FORWARD, _BACKWARD, _UPDATE = "activation_std", "preactivation_grad_norm", "update_ratio"
+_FORWARD, _UPDATE = "activation_std", "update_ratio"
 
 
 def layer_table(run_dir: Path) -> Table:
@@ -25,13 +25,14 @@ def layer_table(run_dir: Path) -> Table:
         FileNotFoundError: There is no such table.
         ValueError: It lacks a column, or a row is broken.
     """
-    layers = read_layers(run_dir, (_FORWARD, _BACKWARD, _UPDATE))
+    layers = read_layers(run_dir, (_FORWARD, gradient_column(run_dir), _UPDATE))
     step = f"Layers at step {layers.steps[-1]}" if layers.steps.size else "No layers were recorded"
     table = Table(title=step, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("depth", justify="right")
     table.add_column("layer", no_wrap=True)
     whole = f"/ layer {layers.depths[layers.hidden - 1]}" if layers.hidden else "/ last hidden"
-    for name in ("activation std", "gradient norm", whole, "update ratio"):
+    norm = "gradient norm" if layers.gradient == DZ else f"{GRADIENTS[layers.gradient]} norm"
+    for name in ("activation std", norm, whole, "update ratio"):
         table.add_column(name, justify="right")
     if layers.steps.size:
         for layer in _chosen(layers):
@@ -47,8 +48,8 @@ def _chosen(layers: Layers) -> list[int]:
 
 def _row(layers: Layers, layer: int) -> list[str]:
     """Return one layer's cells."""
-    spread, gradient, update = (_last(layers, column, layer) for column in (_FORWARD, _BACKWARD, _UPDATE))
-    whole = _last(layers, _BACKWARD, layers.hidden - 1) if layers.hidden else None
+    spread, gradient, update = (_last(layers, column, layer) for column in (_FORWARD, layers.gradient, _UPDATE))
+    whole = _last(layers, layers.gradient, layers.hidden - 1) if layers.hidden else None
     share = "" if gradient is None or whole is None else quotient(gradient, whole)
     numbers = ["" if value is None else short(value) for value in (spread, gradient)]
     return [

@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from gradlab.artifacts.read import read_layers
+from gradlab.artifacts.read import GRADIENTS, gradient_column, read_layers
 from gradlab.view import curves, lanes, style, timesteps
-from gradlab.view.flow import BACKWARD
 from gradlab.view.format import condition
 from gradlab.view.sweeps import Metric, Sweep
 from gradlab.view.verdict import in_words
@@ -30,11 +29,13 @@ class Flow:
         places: Layers, or time steps, rising, shape (N,).
         first: The norms at the first recorded step, over that at the last place, shape (N,).
         last: The same at the last recorded step.
+        of: What the norms are of: ``dL/dz`` or, of a net with skips, ``dL/dh``; empty over time.
     """
 
     places: NDArray[np.int64]
     first: np.ma.MaskedArray
     last: np.ma.MaskedArray
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def draw_lines(lines: Sequence[Line], *, title: str, caption: str, over: str, le
     panels = (("first", "at the first step"), ("last", "at the last step"))[: 1 if same else 2]
     width = 2 * _WIDTH + _GAP if same else _WIDTH
     for place, (moment, heading) in enumerate(panels):
-        axes = sheet.axes(left + place * (width + _GAP), 0.55, width, _HEIGHT, name="" if place else _name(over))
+        axes = sheet.axes(left + place * (width + _GAP), 0.55, width, _HEIGHT, name="" if place else _name(lines, over))
         for line in lines:
             values = getattr(line.flow, moment)
             lanes.draw(axes, line.flow.places.astype(float), values, scale, color=line.color, width=line.width)
@@ -170,11 +171,13 @@ def read_flow(runs: Sequence[Path]) -> Flow | None:
     if not same:
         return None
     first, last = (np.ma.median(np.ma.stack([_relative(way[1][end]) for way in same]), axis=0) for end in (0, -1))
-    return Flow(same[0][0], first, last)
+    return Flow(same[0][0], first, last, same[0][2])
 
 
-def _name(over: str) -> str:
-    return f"gradient norm / that of the last {_place(over)}"
+def _name(lines: Sequence[Line], over: str) -> str:
+    of = sorted({line.flow.of for line in lines} - {""}, reverse=True)
+    norm = f"norm of {', with skips '.join(of)}" if of else "gradient norm"
+    return f"{norm} / that of the last {_place(over)}"
 
 
 def _place(over: str) -> str:
@@ -207,17 +210,23 @@ def _end(flow: Flow) -> float:
     return -1.0 if value is np.ma.masked or not np.isfinite(value) else float(value)
 
 
-def _way(run: Path) -> tuple[NDArray[np.int64], np.ma.MaskedArray] | None:
-    """Return the places of one run and the norms there at its recorded steps, shape (S, N)."""
+def _way(run: Path) -> tuple[NDArray[np.int64], np.ma.MaskedArray, str] | None:
+    """Return the places of one run, the norms there at its recorded steps, shape (S, N), and what they are of."""
     if (run / timesteps.FILE).exists():
         times = timesteps.read_times(run)
-        return (times.times, times.grads[times.remembering]) if times.steps.size else None
-    layers = read_layers(run, (BACKWARD,), steps=2)
-    inner = layers.columns[BACKWARD][:, : layers.hidden]
-    return (layers.depths[: layers.hidden], inner) if inner.size else None
+        return (times.times, times.grads[times.remembering], "") if times.steps.size else None
+    layers = read_layers(run, (gradient_column(run),), steps=2)
+    inner = layers.columns[layers.gradient][:, : layers.hidden]
+    return (layers.depths[: layers.hidden], inner, GRADIENTS[layers.gradient]) if inner.size else None
 
 
 def _relative(norms: np.ma.MaskedArray) -> np.ma.MaskedArray:
-    with np.errstate(all="ignore"):
-        plain = norms.filled(np.nan)
-        return np.ma.MaskedArray(plain / plain[-1], mask=np.ma.getmaskarray(norms))
+    """Return the norms over that of the last place whose norm is positive and finite.
+
+    Over a norm of 0 or inf a zero would show as not finite, and what is finite as zero.
+    """
+    plain = norms.filled(np.nan)
+    usable = np.flatnonzero(np.isfinite(plain) & (plain > 0))
+    with np.errstate(over="ignore"):
+        quotients = plain / plain[usable[-1]] if usable.size else plain
+    return np.ma.MaskedArray(quotients, mask=np.ma.getmaskarray(norms))

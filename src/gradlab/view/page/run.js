@@ -35,7 +35,7 @@ function charts(flow, {big = false} = {}) {
   const found = [], add = (options, main = false) => found.push(mount({...options, height: main && big ? 400 : 290}));
   const overTime = flow.times && {lines: flow.times.steps.map((step, i) => ({name: `step ${step}`, x: flow.times.x, y: flow.times.backward[i]})), xName: "time step", log: true};
   const depth = flow.layers && flow.layers.x.length > (flow.layers.head ? 2 : 1);
-  const backward = () => add({title: "Gradient norm (dL/dz) against depth", yName: "norm over the batch", ...overLayers(flow.layers, "backward")}, true);
+  const backward = () => add({title: `Gradient norm (${flow.layers.of}) against depth`, yName: "norm over the batch", ...overLayers(flow.layers, "backward")}, true);
   if (depth) backward();
   if (overTime) add({title: "Gradient norm (dL/dh) against time", yName: "norm over the batch", ...overTime}, !depth);
   if (flow.layers && !depth && !overTime) backward();
