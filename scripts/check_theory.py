@@ -64,7 +64,7 @@ def line(theory: dict[str, Any] | str) -> tuple[str, str]:
         return "none", theory
     word = {True: "agrees", False: "MISS", None: "unjudged"}[theory["agreement"]]
     measured = theory["measurement"] or {"log_growth": float("nan")}
-    figures = (theory["prediction"]["log_growth"], measured["log_growth"], theory["difference"], theory["tolerance"])
+    figures = (theory["prediction"]["log_growth"], measured["log_growth"], theory["difference"], theory["limit"])
     return word, "".join("     none" if figure is None else f"{figure:9.4f}" for figure in figures)
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     numbers = random.Random(options.seed)
     began, misses = time.monotonic(), []
     counts: Counter[str] = Counter()
-    print("outcome  predicted measured difference tolerance  (growth of ln ||dL/dz||^2 for one layer back)")
+    print("outcome  predicted measured difference     limit  (growth of ln ||dL/dz||^2 for one layer back)")
     with tempfile.TemporaryDirectory() as folder:
         for number in range(options.configs):
             overrides = draw(numbers)

@@ -9,7 +9,9 @@ from tests.support.theory import RELU, SIGMOID, TANH, linear, phi_of
 from torch import nn
 
 from gradlab.theory.mean_field import tolerance
-from gradlab.theory.profile import Network, profile, size_growth
+from gradlab.theory.network import Network
+from gradlab.theory.profile import profile
+from gradlab.theory.step import size_growth
 
 ONE = np.ones((1, 1, 1))
 

@@ -7,7 +7,8 @@ from torch import nn
 
 from gradlab.theory.forecast import growth
 from gradlab.theory.mean_field import tolerance
-from gradlab.theory.profile import Network, profile
+from gradlab.theory.network import Network
+from gradlab.theory.profile import profile
 from gradlab.theory.sensitivity import length_sensitivity
 
 DEPTH = 8

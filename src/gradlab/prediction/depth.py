@@ -15,11 +15,14 @@ from gradlab.prediction.activation import phi_of
 from gradlab.prediction.norm import normalization_of
 from gradlab.prediction.reasons import NoPredictionError
 from gradlab.prediction.weights import affine_of
-from gradlab.theory.forecast import Forecast, deep, growth, random_walk
+from gradlab.theory.finite import FEWEST
+from gradlab.theory.forecast import ROUNDING, Forecast, deep, growth, random_walk
 from gradlab.theory.gaussian import Array
 from gradlab.theory.mean_field import critical_line
-from gradlab.theory.profile import Network, profile, size_growth
+from gradlab.theory.network import Network
+from gradlab.theory.profile import profile
 from gradlab.theory.sensitivity import length_sensitivity
+from gradlab.theory.step import size_growth
 
 _LINE = (1e-8, 100.0, 120)  # q* along the critical line: first, last, number
 _SPREAD, _UNSTABLE = 0.5, 1.005  # size spread that is no small perturbation any more; growth factor at which it grows
@@ -38,6 +41,8 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
     """
     network = network_of(model, inputs)
     result = profile(network)
+    if np.isnan(result.log_gradients).any():
+        raise NoPredictionError(f"normalization over fewer than {FEWEST} numbers")
     if result.size_spread > _SPREAD and network.normalization == "batch" and size_growth(network.phi) > _UNSTABLE:
         raise NoPredictionError("with batch norm and this activation single samples outgrow their batch")
     affines = [network.stem, *(affine for block in network.blocks for affine in block)]
@@ -45,11 +50,11 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
     if blocked or (network.scales is not None and not any(network.scales)):
         return _skips_only(network, result.log_outputs)
     width = min(affine.width for affine in affines)
-    groups = normalization_of(_layers(model)[-1].normalization)[2]
     chi, q_star = deep(network, result)
     sensitivity = _sensitivity(network, result.variances)
-    # the narrowest layer fluctuates most; group norm averages over the features of one group only
-    walk = random_walk(result.walk, width=width / groups, places=len(affines), sensitivity=sensitivity)
+    # the narrowest layer fluctuates most
+    walk = random_walk(result.walk, width=width, places=len(affines), sensitivity=sensitivity)
+    margin = _batch_margin(network, result.log_gradients, inputs)
     return Forecast(
         places=range(1, len(affines) + 1),
         log_gradients=result.log_gradients,
@@ -57,7 +62,8 @@ def predict_depth(model: Model, inputs: Tensor) -> Forecast:
         entries=[affine.width * positions for affine, positions in zip(affines, result.positions, strict=True)],
         chi=chi,
         q_star=q_star,
-        tolerance=walk + _batch_margin(network, result.log_gradients, inputs),
+        tolerance=walk + margin,
+        systematic=ROUNDING + margin + 1 / (2 * width),
     )
 
 
@@ -77,9 +83,9 @@ def network_of(model: Model, inputs: Tensor) -> Network:
     kinds = {normalization_of(layer.normalization) for layer in layers}
     if len(kinds) > 1:
         raise NoPredictionError("the normalization is not the same in all layers")
-    ((kind, epsilon, _),) = kinds
-    if kind == "batch" and len(inputs) < 4:
-        raise NoPredictionError("batch norm over fewer than 4 samples")
+    ((kind, epsilon, groups),) = kinds
+    if kind == "batch" and len(inputs) < FEWEST:
+        raise NoPredictionError(f"batch norm over fewer than {FEWEST} samples")
     branches = [[affine_of(layer.affine) for layer in block_layers(block)] for block in blocks]
     plain = None in scales
     squares, spread = _squares(model, inputs)
@@ -90,6 +96,7 @@ def network_of(model: Model, inputs: Tensor) -> Network:
         scales=None if plain else [scale for scale in scales if scale is not None],
         normalization=kind,
         epsilon=epsilon,
+        groups=groups,
         inputs=squares,
         spread=spread,
         batch=len(inputs),

@@ -8,7 +8,7 @@ from torch import nn
 from gradlab.nn.normalization import ChannelsLast
 from gradlab.nn.residual import ScalarBias
 from gradlab.prediction.reasons import NoPredictionError
-from gradlab.theory.profile import Normalization
+from gradlab.theory.network import Normalization
 
 
 def normalization_of(module: Any) -> tuple[Normalization, float, int]:

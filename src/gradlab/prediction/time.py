@@ -17,6 +17,10 @@ from gradlab.prediction.weights import bias_variance, check_random, is_orthogona
 from gradlab.theory import recurrent
 from gradlab.theory.forecast import ROUNDING, Forecast, random_walk
 
+# Measured growths of 240 tanh, relu, gelu and linear nets of 32 to 128 units with a Gaussian matrix differed from those
+# with a new matrix at every step by at most 1.95 sqrt(v / N).
+_SHARED = 2.0
+
 
 def predict_time(model: Recurrent, inputs: Tensor) -> Forecast:
     """Predict the gradient at every time step of a recurrent net.
@@ -81,14 +85,17 @@ def _elman(layer: Any, sequence: Tensor) -> Forecast:
         chi=result.factors[-1],
         q_star=result.variances[-1],
         # the second term: all steps share one matrix, so its effect on a direction does not average out over them
-        tolerance=random_walk(result.walk, width=units, places=steps) + 4 * sqrt(1 / units),
+        tolerance=random_walk(result.walk, width=units, places=steps) + _SHARED * sqrt(max(result.walk, 0) / units),
         assumes=["a new random recurrent matrix at every time step, where the net has one"],
     )
 
 
 def _gated(layer: Any, sequence: Tensor, *, gate: int, column: str) -> Forecast:
-    """Predict the decay through a gate: exact if the layer's weights are zero, else with the gate fixed at its bias."""
+    """Predict the decay through the gate that keeps the state, in a layer whose weights are zero."""
     matrices = (layer.input, layer.recurrent)
+    if any(matrix.weight.any() for matrix in matrices):
+        # a gate fixed at its bias is off by up to eight decades over 50 steps of a GRU
+        raise NoPredictionError("gates move with the signal where the weights of an LSTM or a GRU are not 0")
     if not isinstance(layer.input.normalization, nn.Identity):
         raise NoPredictionError("gates with a normalization are not covered")
     units = layer.weights.hidden_size
@@ -96,7 +103,6 @@ def _gated(layer: Any, sequence: Tensor, *, gate: int, column: str) -> Forecast:
     for matrix in matrices:
         if matrix.bias is not None:
             biases += matrix.bias.detach().double().cpu()[gate * units : (gate + 1) * units]
-    exact = not any(matrix.weight.any() for matrix in matrices)
     steps = sequence.shape[1]
     logs = recurrent.gate_log_gradients(biases.numpy(), steps)
     factor = exp(logs[0] / (steps - 1)) if isfinite(logs[0]) else nan
@@ -106,8 +112,7 @@ def _gated(layer: Any, sequence: Tensor, *, gate: int, column: str) -> Forecast:
         places=range(steps),
         log_gradients=logs,
         chi=factor,
-        tolerance=_spread(biases, steps) if exact else nan,
-        assumes=[] if exact else ["gates fixed at their biases, and a gradient that flows through the state only"],
+        tolerance=_spread(biases, steps),
     )
 
 

@@ -36,6 +36,7 @@ def affine_of(module: Any, *, first: bool = False) -> Affine:
         taps=taps,
         bias_variance=bias_variance(module.bias, taps.sum()),
         width=len(weight),
+        features=weight.shape[1],
         orthogonal=len(nonzero) == 1 and is_orthogonal(weight[:, :, *nonzero[0]]),
         stride=getattr(module, "stride", (1, 1)),
         padding=getattr(module, "padding_mode", "zeros"),

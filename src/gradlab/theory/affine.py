@@ -17,6 +17,7 @@ class Affine:
             sum is the weight variance times fan_in. A Linear layer has one tap.
         bias_variance: Second moment of the biases.
         width: Number of output units or channels.
+        features: Number of input units or channels; 0 stands for infinitely many.
         orthogonal: Whether the map preserves lengths, up to a factor, instead of having independent weights.
         stride: Step between the positions that are kept, in both directions.
         padding: Padding of a map.
@@ -25,6 +26,7 @@ class Affine:
     taps: Array
     bias_variance: float = 0.0
     width: int = 1
+    features: int = 0
     orthogonal: bool = False
     stride: tuple[int, int] = (1, 1)
     padding: Literal["zeros", "circular"] = "zeros"

@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import exp, inf, isfinite, log, nan
+from math import exp, inf, isfinite, log, nan, sqrt
 from typing import Any
 
 import numpy as np
 
-from gradlab.theory.mean_field import chi, depth_scale, fixed_point, tolerance
-from gradlab.theory.profile import Network, Profile
+from gradlab.theory.gaussian import Array
+from gradlab.theory.mean_field import chi, decades, depth_scale, fixed_point, tolerance
+from gradlab.theory.network import Network
+from gradlab.theory.profile import Profile
 
 ROUNDING = 1e-5  # error of a slope of ln ||g||^2 that float32 may cause
-# A tolerance above both this (a factor 1.3 of the norm per layer) and the predicted growth is too wide: nearly any
-# measurement would agree. It occurs in very narrow networks and with few layers.
-WIDEST = 0.5
+# A limit above the predicted growth would also admit no growth at all. It still decides where the prediction is that
+# the norm hardly changes, by less than `FLAT` decades over all places, and the limit is below `WIDEST`.
+FLAT, WIDEST = 0.3, 0.5
+_FEWEST_CHANGES = 5  # of a layer's gradient to the next: their scatter is not estimated from fewer
+_CONFIDENCE = 0.9995
+_SLOPE_OF_WALK = 1.2  # variance of the least-squares slope of a random walk, over that of its mean step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,8 @@ class Forecast:
         tolerance: Largest expected distance of the measured growth from the predicted one; nan if the prediction rests
             on assumptions that may not hold.
         assumes: These assumptions, in words.
+        systematic: Size of the effects of finite width that are the same at every place and not in the prediction; nan
+            where the errors of neighbouring places are not independent.
     """
 
     over: str = "depth"
@@ -44,6 +51,7 @@ class Forecast:
     q_star: float = nan
     tolerance: float
     assumes: Sequence[str] = field(default_factory=tuple)
+    systematic: float = nan
 
 
 def growth(places: Sequence[int], log_squares: Sequence[float]) -> float:
@@ -101,13 +109,14 @@ def compare(
         samples: Number of samples in the batch.
     """
     values = None if norms is None else [nan if norm is None else norm for norm in norms]
+    span = forecast.places[-1] - forecast.places[0]
     valid = [i for i, norm in enumerate(values or ()) if norm > 0 and isfinite(norm)]
     compared = valid if len(valid) > 1 else list(range(len(forecast.places)))
     places = [forecast.places[i] for i in compared]
     predicted = growth(places, [forecast.log_gradients[i] for i in compared])
     places_name = "depth_index" if forecast.over == "depth" else forecast.over
     measurement = None
-    difference = nan
+    difference, limit = nan, forecast.tolerance
     if values is not None and len(valid) > 1:
         logs = [2 * log(values[i]) for i in compared]
         measurement = {"log_growth": growth(places, logs), "gradient_ratio": _ratio(values), places_name: places}
@@ -119,6 +128,8 @@ def compare(
             pairs = zip(z_norms, forecast.entries, strict=True)
             measurement["variances"] = [None if z is None else z**2 / (samples * entries) for z, entries in pairs]
         difference = measurement["log_growth"] - predicted
+        errors = np.subtract(logs, [forecast.log_gradients[i] for i in compared])
+        limit = min(limit, _scatter(forecast, np.diff(errors) / np.diff(places)))
     first = forecast.log_gradients[0]
     return {
         "over": forecast.over,
@@ -137,18 +148,50 @@ def compare(
         "measurement": measurement,
         "difference": _none_if_nan(difference),
         "tolerance": _none_if_nan(forecast.tolerance),
-        "agreement": _agreement(difference, forecast.tolerance, predicted),
+        "limit": _none_if_nan(limit),
+        "difference_decades": _none_if_nan(decades(difference * span)),
+        "limit_decades": _none_if_nan(decades(limit * span)),
+        "agreement": _agreement(difference, limit, predicted, span=span),
         "assumes": list(forecast.assumes),
     }
 
 
-def _agreement(difference: float, tolerance: float, predicted: float) -> bool | None:
-    """Return whether prediction and measurement agree; None if the tolerance is unknown or too wide to decide."""
-    if not isfinite(difference + tolerance):
+def _scatter(forecast: Forecast, changes: Array) -> float:
+    """Return the difference of growths that the scatter of the measured layers admits; inf if they are too few.
+
+    The tolerance is that of one sample. A batch of samples, or of positions, averages over part of it, by how much
+    depends on their correlation. So the variance is also estimated from the measurement: a random walk around a right
+    prediction has steps of mean 0. A wrong prediction has steps of another mean, not of larger variance.
+
+    Args:
+        forecast: The prediction.
+        changes: Errors of the predicted ln ||g||^2, each less that of the place before.
+    """
+    if not len(changes) >= _FEWEST_CHANGES or not isfinite(forecast.systematic):
+        return inf
+    from scipy.special import stdtrit  # slow to import
+
+    deviation = float(changes.std(ddof=1))
+    quantile = float(stdtrit(len(changes) - 1, _CONFIDENCE))
+    # the mean of a logarithm is half its variance below the logarithm of the mean
+    return deviation**2 / 2 + quantile * deviation * sqrt(_SLOPE_OF_WALK / len(changes)) + forecast.systematic
+
+
+def _agreement(difference: float, limit: float, predicted: float, *, span: int) -> bool | None:
+    """Return whether prediction and measurement agree; None if the limit is unknown or too wide to decide.
+
+    Args:
+        difference: Measured less predicted growth of ln ||g||^2 per place.
+        limit: Largest expected size of the difference.
+        predicted: Predicted growth.
+        span: Number of places over which the gradient grows.
+    """
+    if not isfinite(difference + limit):
         return None
-    if abs(difference) > tolerance:
+    if abs(difference) > limit:
         return False
-    return True if tolerance < max(WIDEST, abs(predicted)) else None
+    flat = abs(decades(predicted * span)) < FLAT and limit < WIDEST
+    return True if flat or limit < abs(predicted) else None
 
 
 def _ratio(norms: Sequence[float]) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradlab.theory.gaussian import Array, Phi
-from gradlab.theory.profile import Normalization
+from gradlab.theory.network import Normalization
 
 
 @dataclass(frozen=True, kw_only=True)

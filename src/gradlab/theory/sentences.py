@@ -32,11 +32,18 @@ def in_words(theory: Mapping[str, Any] | str | None) -> list[str]:
     if measured is None:
         return [first, "measured: nothing was recorded to compare with"]
     second = f"measured: {_rate(measured, place)}, {_short(measured['gradient_ratio'])}"
-    if theory["agreement"] is None and tolerance is None:
+    if tolerance is None:  # written by earlier versions for gates that move
         return [first, f"{second}: not compared, because the assumption may not hold"]
     verdict = {True: "agrees", False: "does NOT agree", None: "network too small to decide"}[theory["agreement"]]
-    distance = f"the growth of ln |g|^2 differs by {theory['difference']:.2g}, tolerance {tolerance:.2g}"
+    distance = _distance(theory)
     return [first, f"{second}: {verdict} ({distance})"]
+
+
+def _distance(theory: Mapping[str, Any]) -> str:
+    if theory.get("limit_decades") is None:  # written before these keys existed
+        return f"the growth of ln |g|^2 differs by {theory['difference']:.2g}, tolerance {theory['tolerance']:.2g}"
+    whole, allowed = (abs(theory[f"{name}_decades"]) for name in ("difference", "limit"))
+    return f"over the whole net |g| differs by {whole:.2g} decades, at most {allowed:.2g} expected"
 
 
 def _rate(figures: Mapping[str, Any], place: str) -> str:
