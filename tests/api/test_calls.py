@@ -235,3 +235,24 @@ def test_load_distinguishes_runs_from_sweeps(tmp_path):
 def test_a_run_of_the_command_is_read_from_its_files(monkeypatch):
     assert command(monkeypatch, *SMALL, "hydra.run.dir=typed") == 0
     assert gradlab.load("typed").record == json.loads(Path("typed", "run.json").read_text())
+
+
+def test_a_refused_config_leaves_no_folder_and_no_file_in_an_existing_one():
+    Path("there").mkdir()
+    for name in ("new", "there"):
+        with pytest.raises(gradlab.GradlabError, match=r"optimizer\.lr must be"):
+            gradlab.run(*SMALL, "optimizer.lr=-1", to=name)
+    assert not Path("new").exists()
+    assert not list(Path("there").iterdir())
+
+
+def test_a_refused_config_leaves_the_run_in_its_folder_as_it_was():
+    run = gradlab.run(*SMALL, to="kept")
+    before = {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()}
+    assert Path("kept", ".hydra", "config.yaml") in before
+    for other in ("seed=1", "optimizer.lr=-1"):
+        with pytest.raises(gradlab.GradlabError):
+            gradlab.run(*SMALL, other, to="kept")
+    assert {path: path.read_bytes() for path in Path("kept").rglob("*") if path.is_file()} == before
+    assert gradlab.run(*SMALL, "seed=1", "overwrite=true", to="kept").record["seed"] == 1
+    assert run.status == "completed"

@@ -138,14 +138,52 @@ def test_the_probe_can_be_off(run):
     assert json.loads((done.folder / "run.json").read_text())["verdicts"] == []
 
 
-def test_a_finished_run_is_reused_and_a_changed_one_is_not(tmp_path, capsys):
+def test_a_finished_run_is_reused_and_replaced_by_another_only_if_asked(tmp_path, capsys):
     cfg = compose_config(*SMALL, "figures=false")
     value = execute(cfg, tmp_path, choices={})
     stamp = (tmp_path / "checkpoint.pt").stat().st_mtime_ns
     assert execute(cfg, tmp_path, choices={}) == value
     assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns == stamp
-    execute(compose_config(*SMALL, "figures=false", "seed=1"), tmp_path, choices={})
-    assert (tmp_path / "checkpoint.pt").stat().st_mtime_ns != stamp
+    before = contents(tmp_path)
+    for key in ("train.checkpoint=true", "train.checkpoint=false"):  # without one, the keys that differ are not saved
+        with pytest.raises(GradlabError, match=r"holds a run of another config \(.*\): choose another folder, or add"):
+            execute(compose_config(*SMALL, "figures=false", "seed=1", key), tmp_path, choices={})
+        assert contents(tmp_path) == before
+    with pytest.raises(GradlabError, match=r"\(seed=0, not 1\)"):
+        execute(compose_config(*SMALL, "figures=false", "seed=1"), tmp_path, choices={})
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(GradlabError, match="holds a run of another config"):
+        execute(compose_config(*SMALL, "figures=false", "seed=1"), tmp_path, choices={})
+    execute(compose_config(*SMALL, "figures=false", "seed=1", "overwrite=true"), tmp_path, choices={})
+    assert json.loads((tmp_path / "run.json").read_text())["seed"] == 1
+
+
+CNN_WITHOUT_IMAGES = ("model=cnn", "data=gaussian")
+HEADS_AND_PARTS = (*SMALL, "model.auxiliary_every=1", "train.accumulate=2")
+
+
+@pytest.mark.parametrize("config", [CNN_WITHOUT_IMAGES, HEADS_AND_PARTS, ("optimizer.lr=nan",)])
+def test_a_config_that_cannot_be_built_changes_nothing_of_an_earlier_run(tmp_path, config):
+    execute(compose_config(*SMALL, "figures=false"), tmp_path, choices={})
+    before = contents(tmp_path)
+    with pytest.raises(GradlabError):
+        execute(compose_config("figures=false", "overwrite=true", *config), tmp_path, choices={})
+    assert contents(tmp_path) == before
+
+
+def test_a_refused_config_leaves_no_files_and_one_that_cannot_be_built_no_tables(tmp_path):
+    with pytest.raises(GradlabError):
+        execute(compose_config("optimizer.lr=nan"), tmp_path, choices={})
+    assert contents(tmp_path) == {}
+    written = []
+    with pytest.raises(GradlabError):
+        execute(compose_config(*HEADS_AND_PARTS), tmp_path, choices={}, write_config=lambda: written.append(True))
+    assert set(contents(tmp_path)) == {"error.log", "run.json"}
+    assert written == [True]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def test_fingerprints_follow_what_matters():

@@ -190,7 +190,10 @@ def test_a_run_of_another_config_is_named_and_left_alone(tmp_path):
     assert "\n" not in message
     assert contents(folder) == before
     assert not (folder / "run.json").exists()
-    do(folder, *SMALL, "model.depth=5")  # without resume it starts over
+    with pytest.raises(GradlabError, match=r"holds a run of another config \(model\.depth=4, not 5\)"):
+        do(folder, *SMALL, "model.depth=5")
+    assert contents(folder) == before
+    do(folder, *SMALL, "model.depth=5", "overwrite=true")
     assert read_run(folder)["steps"] == 90
     assert contents(folder) != before
 

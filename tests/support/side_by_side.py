@@ -12,7 +12,8 @@ from gradlab.fused.finish import conclude
 from gradlab.fused.group_size import GroupSize
 from gradlab.fused.grouping import obstacle, program
 from gradlab.fused.train_group import Member, SharedData, train
-from gradlab.run.execute import execute, prepare
+from gradlab.run.execute import execute
+from gradlab.run.prepare import prepare
 from tests.support.running import compose_config
 
 KEYS = ["step", "depth_index", "layer", "role"]

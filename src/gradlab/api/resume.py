@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.utils import setup_globals
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from gradlab.artifacts.fingerprint import decisive_part, differences
@@ -46,6 +46,8 @@ def resume(name: str, *, overrides: Sequence[str], dirs: Sequence[Path]) -> floa
     """
     folder = Path(name)
     cfg, hydra, words = (_read(folder / ".hydra" / f"{file}.yaml") for file in ("config", "hydra", "overrides"))
+    with open_dict(cfg):
+        cfg.setdefault("overwrite", False)  # a key that earlier versions do not save
     others = [text for text in overrides if text.partition("=")[0].lstrip("+") != KEY]
     if others:
         _adopt(cfg, [str(word) for word in words], others, dirs)

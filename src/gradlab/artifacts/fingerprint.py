@@ -11,7 +11,7 @@ from gradlab import __version__
 from gradlab.artifacts.moved import with_first_names
 
 # Keys that do not change a run's numbers.
-_NOT_FINGERPRINTED = {"hydra", "logger", "follow", "gate", "figures", "objective"}
+_NOT_FINGERPRINTED = {"hydra", "logger", "follow", "gate", "figures", "objective", "overwrite"}
 _NOT_FINGERPRINTED_OF_TRAIN = {"checkpoint", "checkpoint_every", "resume"}
 _ABSENT = "absent"
 _KNOWN_PACKAGES = {"gradlab", "torch", "torchvision"}  # identified by version, not by source

@@ -114,6 +114,7 @@ class Root:
 
     seed: int = setting(0, "seed of every random number", minimum=0, maximum=2**32 - 1)
     figures: bool = setting(True, "draw figures and write report.html; in a sweep, those of all its runs together")
+    overwrite: bool = setting(False, "let a single run replace a run of another config in its folder")
     objective: str = setting(
         "eval_loss", "metric in run.json that a sweeper such as hydra/sweeper=optuna optimizes", choices=OBJECTIVES
     )

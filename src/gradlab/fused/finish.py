@@ -8,11 +8,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab.artifacts.record import describe_error
+from gradlab.config import hydra_files
 from gradlab.config.hydra_compat import configure_log
-from gradlab.config.hydra_private import write_yaml
 from gradlab.fused.train_group import Member
 from gradlab.run import console
-from gradlab.run.execute import pass_gate, record_failure
+from gradlab.run.opening import Opening
+from gradlab.run.outcome import pass_gate, record_failure
 
 
 def finish(launcher: Any, config: DictConfig, member: Member) -> JobReturn:
@@ -31,7 +32,9 @@ def finish(launcher: Any, config: DictConfig, member: Member) -> JobReturn:
     overrides = OmegaConf.to_container(hydra.overrides.task)
     if hydra.output_subdir is not None:
         plain = OmegaConf.to_container(hydra, enum_to_str=True)
-        _save(Path(hydra.runtime.output_dir, hydra.output_subdir), task=member.cfg, hydra=plain, overrides=overrides)
+        task = OmegaConf.to_container(member.cfg, enum_to_str=True)
+        place = Path(hydra.runtime.output_dir, hydra.output_subdir)
+        hydra_files.write(place, task=task, hydra=plain, overrides=overrides)
     callbacks.on_job_start(config=config, task_function=launcher.task_function)
     done = JobReturn(overrides=list(hydra.overrides.task), cfg=member.cfg, working_dir=os.getcwd())
     done.task_name = hydra.job.name
@@ -52,7 +55,8 @@ def conclude(member: Member) -> float | None:
         raise RuntimeError(f"{member.folder.name} has not been trained")
     record = member.record
     try:
-        with record_failure(member.cfg, member.folder, record, brief=True):
+        opening = Opening(member.folder, write_config=lambda: None, in_sweep=True)
+        with record_failure(member.cfg, member.folder, record, opening=opening, brief=True):
             for line in record.get("warnings", ()):
                 console.say(f"warning: {line}")
             session.end(seconds=member.seconds)
@@ -61,10 +65,3 @@ def conclude(member: Member) -> float | None:
     except Exception as error:
         console.say(f"failed: {describe_error(error)} ({member.folder.name})")
         return None
-
-
-def _save(folder: Path, *, task: DictConfig, hydra: Any, overrides: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    plain = OmegaConf.to_container(task, enum_to_str=True)
-    for name, content in {"config": plain, "hydra": {"hydra": hydra}, "overrides": overrides}.items():
-        write_yaml(content, folder / f"{name}.yaml")

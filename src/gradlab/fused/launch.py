@@ -26,7 +26,7 @@ from gradlab.fused.long_lived import uncollected
 from gradlab.fused.network import UnfusableError
 from gradlab.fused.train_group import Member, SharedData, train
 from gradlab.run import console
-from gradlab.run.execute import prepare
+from gradlab.run.prepare import prepare
 from gradlab.sweep.summary import together
 
 _MERGED = "logger"  # the only group that takes several options at once

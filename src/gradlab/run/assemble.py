@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from gradlab.config import build
 from gradlab.data.chance import chance
 from gradlab.errors import GradlabError
+from gradlab.nn.auxiliary import Auxiliary
 from gradlab.nn.own import check_outputs
 from gradlab.optim.parameters import parameter_groups
 from gradlab.probe.probe import Probe
@@ -54,6 +55,10 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
     _check_outputs_per_step(cfg, model, data)
     with build.blame("train", keys=("autocast",)):
         check_support(model, device, _SHORT[cfg.train.autocast])
+    if cfg.train.accumulate > 1 and any(isinstance(part, Auxiliary) and len(part) for part in model.modules()):
+        raise GradlabError(
+            f"train.accumulate={cfg.train.accumulate}: auxiliary heads are measured one batch a step; take 1"
+        )
     batches = data.batches(batch_size=cfg.train.batch_size, seed=cfg.seed)
     _finish(model, batches, data, seed=cfg.seed)
     factory = build.build(cfg.optimizer, "optimizer")

@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -13,6 +13,13 @@ from gradlab.artifacts.record import RunRecord, read_or_unfinished
 from gradlab.errors import GradlabError
 from gradlab.train.loop import Loop
 from gradlab.train.rng import all_random_states, set_all_random_states
+
+# How a run of another config in the folder is treated: `refuse` protects one with results, `resume` any.
+Foreign = Literal["overwrite", "refuse", "resume"]
+
+
+_SHOWN = 3  # differing keys that are listed
+_RESULTS = ("completed", "diverged", "interrupted")  # statuses of a run whose tables are worth keeping
 
 
 class ForeignRunError(GradlabError):
@@ -70,7 +77,7 @@ def restore(loop: Loop, content: Mapping[str, Any]) -> None:
 
 
 def find(
-    folder: Path, *, config: Mapping[str, Any], fingerprint: str, only_own: bool
+    folder: Path, *, config: Mapping[str, Any], fingerprint: str, foreign: Foreign
 ) -> tuple[RunRecord | None, dict[str, Any] | None]:
     """Look in a folder for a run of this config.
 
@@ -78,7 +85,7 @@ def find(
         folder: The run's folder.
         config: The config as plain dictionaries.
         fingerprint: The config's fingerprint.
-        only_own: Whether a run of another config in the folder is an error.
+        foreign: How a run of another config in the folder is treated.
 
     Returns:
         The run's run.json if it is finished, and its checkpoint if it can be resumed; each None otherwise.
@@ -94,10 +101,15 @@ def find(
     saved = read(folder / "checkpoint.pt")
     if saved and saved.get("fingerprint") == fingerprint:
         return None, saved
-    if only_own and (saved or (not same and "fingerprint" in record)):
-        lines = differences(decisive_part(saved["config"]), decisive_part(config)) if saved else []
+    lines = differences(decisive_part(saved["config"]), decisive_part(config)) if saved else []
+    if foreign == "resume" and (saved or (not same and "fingerprint" in record)):
         reason = "; ".join(lines) or "gradlab's version or the source of your own parts differs"
         raise ForeignRunError(f"train.resume={folder}: the run was done under another config: {reason}")
+    if foreign == "refuse" and (saved or (not same and record["status"] in _RESULTS)):
+        shown = [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more keys"] if len(lines) > _SHOWN else [])]
+        reason = "; ".join(shown) or "a key, gradlab's version or the source of your own parts differs"
+        hint = "choose another folder, or add overwrite=true"
+        raise ForeignRunError(f"{folder} holds a run of another config ({reason}): {hint}")
     return None, None
 
 

@@ -1,5 +1,6 @@
 """Learning rate range test of a config, on a net of its own; its suggestion replaces `optimizer.lr=auto`."""
 
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 
@@ -20,13 +21,19 @@ COLUMNS = ("step", "lr", "train_loss", "smoothed_loss")
 
 
 def settle(
-    cfg: DictConfig, folder: Path, *, known: RangeRecord | None = None, brief: bool = False
+    cfg: DictConfig,
+    folder: Path,
+    *,
+    begin: Callable[[], None],
+    known: RangeRecord | None = None,
+    brief: bool = False,
 ) -> tuple[DictConfig, RangeRecord | None]:
     """Replace ``optimizer.lr=auto`` by the suggestion of a range test.
 
     Args:
         cfg: A checked config.
         folder: The run's folder, for the table of the range test.
+        begin: Called before the first write into the folder.
         known: Result of the range test in the checkpoint that is resumed; None runs the test.
         brief: Whether to print nothing.
 
@@ -39,7 +46,7 @@ def settle(
     """
     if cfg.optimizer.get("lr") != AUTO:
         return cfg, None
-    result = known or search(cfg, folder)
+    result = known or search(cfg, folder, begin=begin)
     if result["suggestion"] is None:
         raise GradlabError(f"optimizer.lr=auto: {console.range_test_in_words(result)}; set a number")
     if not brief and not known:
@@ -49,12 +56,13 @@ def settle(
     return settled, result
 
 
-def search(cfg: DictConfig, folder: Path) -> RangeRecord:
+def search(cfg: DictConfig, folder: Path, *, begin: Callable[[], None]) -> RangeRecord:
     """Run a range test on a freshly built net, and write ``lr_range.csv``.
 
     Args:
         cfg: A checked config.
         folder: Folder for the table.
+        begin: Called before the table is written.
 
     Raises:
         KeyboardInterrupt: The test was interrupted.
@@ -68,6 +76,7 @@ def search(cfg: DictConfig, folder: Path) -> RangeRecord:
                 rising.observe(metrics["train_loss"], metrics["epoch"])
     if loop.status == "interrupted" and not rising.blew_up:
         raise KeyboardInterrupt
+    begin()
     with replacing(folder / "lr_range.csv") as temporary:
         table = Table(temporary, COLUMNS)
         table.write(zip(range(len(rising.rates)), rising.rates, rising.losses, smooth(rising.losses), strict=True))

@@ -40,6 +40,9 @@ class Sweep(Callback):
             subject = "this experiment" if values else f"hydra/sweeper={sweeper}"
             raise Ending(GradlabError(f"{subject} is a sweep: add -m"))
         note_folder(config, "hydra.run.dir")
+        from gradlab.config import hydra_files
+
+        hydra_files.defer(config)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Record the start time, to tell the sweep's runs from those of earlier sweeps in the same folder."""
