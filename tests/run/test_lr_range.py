@@ -57,6 +57,15 @@ def test_auto_trains_like_the_suggested_number(run, optimizer):
     assert "lr_range" not in record(given)
 
 
+def test_a_net_that_blows_up_at_the_lowest_rate_is_tested_from_a_lower_one(run):
+    done = run("residual=pre_activation", "model.depth=50", "train=lr_range", "lr_range.steps=60")
+    found = record(done)["lr_range"]
+    table = pd.read_csv(done.folder / "lr_range.csv")
+    assert table.lr[0] == pytest.approx(1e-10)
+    assert found["suggestion"] < 1e-6
+    assert table.smoothed_loss.min() < 0.9 * table.train_loss[0]
+
+
 def test_auto_where_no_rate_helps_is_an_error(run):
     config = ("model=linear", "data=gaussian", "train.measure_only=true", "lr_range.lowest=5", "lr_range.steps=30")
     with pytest.raises(GradlabError, match="auto: the range test found no learning rate at which the loss"):

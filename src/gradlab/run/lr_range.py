@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from gradlab.artifacts.atomic import replacing
 from gradlab.artifacts.record import RangeRecord
@@ -18,6 +18,7 @@ from gradlab.run.assemble import assemble
 from gradlab.train.interrupts import interruptible
 
 COLUMNS = ("step", "lr", "train_loss", "smoothed_loss")
+_LOWER, _TRIES = 1e-4, 3  # factor on the lowest rate where even that blows up, and number of tests in all
 
 
 def settle(
@@ -59,29 +60,29 @@ def settle(
 def search(cfg: DictConfig, folder: Path, *, begin: Callable[[], None]) -> RangeRecord:
     """Run a range test on a freshly built net, and write ``lr_range.csv``.
 
+    A net whose loss blows up before it has fallen is tested again from a lower rate, twice at most: with gradients of
+    1e7 the lowest rate of a usual test is too high.
+
     Args:
         cfg: A checked config.
-        folder: Folder for the table.
+        folder: Folder for the table, which is of the last test.
         begin: Called before the table is written.
 
     Raises:
-        KeyboardInterrupt: The test was interrupted.
+        KeyboardInterrupt: A test was interrupted.
     """
-    loop = assemble(_prepared(cfg))
-    rising: Rising = loop.lr_scheduler
-    rising.on_blow_up = loop.interrupt
-    with quiet(), interruptible(loop.interrupt):
-        for metrics in loop.run():
-            if not isfinite(metrics["train_loss"]):  # the loop ends before it passes this loss to the schedule
-                rising.observe(metrics["train_loss"], metrics["epoch"])
-    if loop.status == "interrupted" and not rising.blew_up:
-        raise KeyboardInterrupt
+    lowest = cfg.lr_range.lowest
+    rising = _test(cfg, lowest=lowest)
+    for attempt in range(1, _TRIES):
+        if not rising.blew_up or suggest(rising.rates, rising.losses) is not None:
+            break
+        rising = _test(cfg, lowest=lowest * _LOWER**attempt)
+    suggestion = suggest(rising.rates, rising.losses)
     begin()
     with replacing(folder / "lr_range.csv") as temporary:
         table = Table(temporary, COLUMNS)
         table.write(zip(range(len(rising.rates)), rising.rates, rising.losses, smooth(rising.losses), strict=True))
         table.close()
-    suggestion = suggest(rising.rates, rising.losses)
     return {
         "suggestion": suggestion and suggestion.rate,
         "lowest_at": suggestion and suggestion.lowest_at,
@@ -90,13 +91,27 @@ def search(cfg: DictConfig, folder: Path, *, begin: Callable[[], None]) -> Range
     }
 
 
-def _prepared(cfg: DictConfig) -> DictConfig:
+def _test(cfg: DictConfig, *, lowest: float) -> Rising:
+    """Run one range test, from a learning rate upwards."""
+    loop = assemble(_prepared(cfg, lowest=lowest))
+    rising: Rising = loop.lr_scheduler
+    rising.on_blow_up = loop.interrupt
+    with quiet(), interruptible(loop.interrupt):
+        for metrics in loop.run():
+            if not isfinite(metrics["train_loss"]):  # the loop ends before it passes this loss to the schedule
+                rising.observe(metrics["train_loss"], metrics["epoch"])
+    if loop.status == "interrupted" and not rising.blew_up:
+        raise KeyboardInterrupt
+    return rising
+
+
+def _prepared(cfg: DictConfig, *, lowest: float) -> DictConfig:
     """Return the config of the test: the same net, data and optimizer, a rising rate, and no growth or checkpoints."""
     tested = cfg.copy()
-    limits = OmegaConf.to_container(cfg.lr_range)
+    limits = {**cfg.lr_range, "lowest": lowest}
     with open_dict(tested):
         tested.lr_scheduler = {"_target_": "gradlab.optim.range_test.Rising", "_partial_": True, **limits}  # pyright: ignore[reportGeneralTypeIssues]
-        tested.optimizer.lr = cfg.lr_range.lowest
+        tested.optimizer.lr = lowest
     tested.train.steps, tested.train.measure_only = cfg.lr_range.steps, False
     tested.train.grow = None
     tested.train.eval_every = tested.train.checkpoint_every = tested.probe.every = 0
