@@ -4,14 +4,14 @@ import csv
 import json
 import re
 import sys
-from math import inf, nan
+from math import inf, log, nan
 
 import numpy as np
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
-from tests.support.made_up import make_run, write_config
+from tests.support.made_up import METRICS, make_run, write_config, write_table
 from tests.support.running import make_loader
 
 from gradlab.cli import main
@@ -21,7 +21,7 @@ from gradlab.diagnosis.overrides import combined, exclusive
 from gradlab.diagnosis.remedies import Remedy, applicable
 from gradlab.sweep.rebuild import rebuild
 from gradlab.sweep.remedies import study
-from gradlab.sweep.remedies.outcomes import decades, gradient_ratio, read_outcomes
+from gradlab.sweep.remedies.outcomes import decades, gradient_ratio, loss_of, read_outcomes
 from gradlab.sweep.remedies.plan import BASE, Command, alone, best_pairs, random_pairs, read_plan, write_plan
 from gradlab.sweep.remedies.study import default_steps
 from gradlab.sweep.remedies.table import write_tables
@@ -149,7 +149,6 @@ def test_outcomes_are_ranked_and_incomplete_ones_are_last(tmp_path):
     good = found[0]
     assert good.loss == pytest.approx(0.15)
     assert (good.low, good.high) == pytest.approx((0.1, 0.2))
-    assert good.cost == pytest.approx(2.0)
     assert good.gained == pytest.approx(4.0), "from 6 decades below 1 to 2 above"
     assert found[-1].status == "2 of 2 diverged"
 
@@ -159,6 +158,32 @@ def test_outcomes_no_better_than_chance_share_the_last_tier(tmp_path):
     made_study(tmp_path, losses=losses, guessing=2.25)
     found = read_outcomes(tmp_path, read_plan(tmp_path))
     assert [(one.trial.name, one.tier) for one in found] == [("good", 1), (BASE, 2), ("worse", 3), ("far worse", 3)]
+
+
+def test_a_few_confident_errors_do_not_rank_an_accurate_net_below_guessing(tmp_path):
+    trials = made_study(tmp_path, losses={BASE: (2.3, 2.3), "good": (0.3, 0.3), "sure": (17.5, 17.5)}, guessing=log(10))
+    for trial in trials:
+        for name in trial.folders:
+            record = json.loads((tmp_path / name / "run.json").read_text())
+            record["chance"]["accuracy"] = 0.1
+            (tmp_path / name / "run.json").write_text(json.dumps(record))
+            accuracy = {"sure": 0.937, "good": 0.95}.get(trial.name, 0.1)
+            table = tmp_path / name / "metrics.csv"
+            rows = list(csv.DictReader(table.read_text().splitlines()))
+            write_table(table, METRICS, [row | {"train_accuracy": accuracy} for row in rows])
+    found = read_outcomes(tmp_path, read_plan(tmp_path))
+    assert [(one.trial.name, one.tier) for one in found] == [("good", 1), ("sure", 2), (BASE, 3)]
+    assert (found[1].measured, found[1].loss) == pytest.approx((17.5, loss_of(0.937, chance=log(10))))
+    assert "0.374 (measured 17.5)" in write_tables(tmp_path, found)
+
+
+def test_the_loss_of_an_accuracy_is_that_of_a_net_as_sure_as_it_is_accurate():
+    generator = np.random.default_rng(0)
+    right = generator.random(200_000) < 0.9
+    given = np.where(right, 0.9, 0.1 / 9)  # probability given to the true class of ten
+    assert loss_of(0.9, chance=log(10)) == pytest.approx(-np.log(given).mean(), abs=0.01)
+    assert loss_of(1.0, chance=log(10)) == 0
+    assert loss_of(0.05, chance=log(10)) == inf, "worse than guessing"
 
 
 def test_tables_and_report_are_rebuilt_from_the_files(tmp_path):

@@ -18,7 +18,8 @@ from gradlab.view.verdict import in_words
 
 DEPTH, TIME = "layer (depth_index)", "time step"
 _MOST = 6  # runs that each have a line; of more, those of the best and the worst config have one
-_WIDTH, _HEIGHT, _GAP = 2.75, 3.6, 0.3  # inches of a panel, and between two
+_HEIGHT, _GAP = 3.6, 0.3  # inches of a panel, and between two
+_LETTERS, _LETTER = 24, 0.073  # in a line of the legend, and inches of one at 8.5 points, on average
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,12 @@ def gradient_flow(sweep: Sweep, lines: Sequence[Line]) -> style.Sheet:
         lines: What `read_lines` returned.
     """
     over = TIME if any((sweep.folders[line.row or 0] / timesteps.FILE).exists() for line in lines) else DEPTH
-    sheet = draw_lines(lines, title=headline(sweep, lines, over=over), caption=sweep.caption, over=over)
+    names = [textwrap.fill(line.name, _LETTERS) for line in lines]
+    right = 0.65 + _LETTER * max(len(part) for name in names for part in name.splitlines())
+    sheet = draw_lines(lines, title=headline(sweep, lines, over=over), caption=sweep.caption, over=over, right=right)
     handles = [
-        Line2D([], [], color=line.color, linewidth=line.width, label=textwrap.fill(line.name, 24)) for line in lines
+        Line2D([], [], color=line.color, linewidth=line.width, label=name)
+        for line, name in zip(lines, names, strict=True)
     ]
     sheet.figure.axes[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1.03, 1.02), fontsize=8.5)
     return sheet
@@ -117,7 +121,9 @@ def headline(sweep: Sweep, lines: Sequence[Line], *, over: str) -> str:
     return f"Share of the gradient that reaches {_place(over)} {ends[0].flow.places[0]}: {', '.join(words)}"
 
 
-def draw_lines(lines: Sequence[Line], *, title: str, caption: str, over: str, left: float = 0.95) -> style.Sheet:
+def draw_lines(
+    lines: Sequence[Line], *, title: str, caption: str, over: str, left: float = 0.95, right: float = 1.0
+) -> style.Sheet:
     """Draw the gradient at every layer, or time step, relative to the last: before training and at its end.
 
     Args:
@@ -126,6 +132,7 @@ def draw_lines(lines: Sequence[Line], *, title: str, caption: str, over: str, le
         caption: The configuration that was run.
         over: `DEPTH` or `TIME`.
         left: Left edge of the first panel in inches.
+        right: Room to the right of the last panel in inches.
     """
     same = all(np.ma.allequal(line.flow.first, line.flow.last) for line in lines)
     sheet = style.sheet(title, caption=caption, height=4.5)
@@ -133,7 +140,8 @@ def draw_lines(lines: Sequence[Line], *, title: str, caption: str, over: str, le
     last = max(int(line.flow.places[-1]) for line in lines)
     first = min(int(line.flow.places[0]) for line in lines)
     panels = (("first", "at the first step"), ("last", "at the last step"))[: 1 if same else 2]
-    width = 2 * _WIDTH + _GAP if same else _WIDTH
+    whole = style.WIDTH - left - right
+    width = whole if same else (whole - _GAP) / 2
     for place, (moment, heading) in enumerate(panels):
         axes = sheet.axes(left + place * (width + _GAP), 0.55, width, _HEIGHT, name="" if place else _name(lines, over))
         for line in lines:

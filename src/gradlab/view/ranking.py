@@ -17,7 +17,8 @@ from gradlab.view.verdict import color_of, in_words
 
 _MOST = 24  # configs that a reader can take in
 _LETTERS = 50  # of a config's label
-_LEFT, _WIDTH, _LINE = 3.3, 3.7, 0.215  # inches
+_LINE = 0.215  # inches
+_LETTER = 0.068  # inches of a letter at 8 points, on average
 _BETTER = {"high": "higher is better", "low": "lower is better", "one": "nearer to 1 is better"}
 
 
@@ -41,14 +42,17 @@ def ranking(sweep: Sweep, metric: Metric) -> style.Sheet:
     lines = _lines(sweep, metric)
     height = 0.95 + _LINE * len(lines)
     sheet = style.sheet(headline(sweep, metric), caption=sweep.caption, height=height)
-    axes = sheet.axes(_LEFT, 0.55, _WIDTH, height - 0.85)
     values = sweep.values(metric)
+    remarks = [_remark(sweep, values, line.rows) for line in lines]
+    # The names and the remarks take what they need, the axes the rest.
+    left = max(1.0, 0.35 + _LETTER * max(len(line.label) for line in lines))
+    right = 0.3 + _LETTER * max(map(len, remarks))
+    axes = sheet.axes(left, 0.55, max(2.5, style.WIDTH - left - right), height - 0.85)
     numbers = np.ma.MaskedArray(values.to_numpy(dtype=float), mask=values.isna())
     log = metric.log or lanes.in_decades(numbers)
     places = lanes.positions(numbers, log=log)
-    for line in lines:
+    for line, text in zip(lines, remarks, strict=True):
         _draw(sheet, axes, line, places, verdicts=sweep.verdicts)
-        text = _remark(sweep, values, line.rows)
         axes.text(1.02, line.y, text, transform=axes.get_yaxis_transform(), va="center", size=8)
     axes.set_yticks([line.y for line in lines], [line.label for line in lines], fontsize=8)
     axes.tick_params(axis="y", length=0)

@@ -48,10 +48,6 @@ def gradient_ratio(sweep: Sweep) -> style.Sheet:
         axes.set_title(f"gradient at {_WHEN[column]}")
         if place:
             axes.tick_params(labelleft=False)
-    if len(rules) == 1:
-        note = f"float32's smallest normal number, {short(FLOAT32_SMALLEST, digits=2)}, lies below"
-        axes = sheet.figure.axes[0]
-        axes.annotate(note, (0, -0.19), xycoords="axes fraction", size=7.5, color=style.QUIET, annotation_clip=False)
     _legend(sheet.figure.axes[-1], sweep)
     return sheet
 
@@ -130,7 +126,7 @@ def _dress(axes: Axes, scale: lanes.Lanes, depths: NDArray[np.float64], rules: S
                       textcoords="offset points", size=7.5)  # fmt: skip
     stops = np.unique(depths)
     room = 0.04 * (stops[-1] - stops[0])
-    if stops[-1] > 30 * stops[0]:
+    if 0 < 30 * stops[0] < stops[-1]:
         axes.set_xscale("log")
         axes.set_xlim(stops[0] / 1.2, stops[-1] * 1.2)
         axes.minorticks_off()

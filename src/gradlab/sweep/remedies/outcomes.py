@@ -1,9 +1,9 @@
-"""Outcomes of the remedies: loss after equal steps, rank and tier, gradient ratio, cost."""
+"""Outcomes of the remedies: loss after equal steps, rank and tier, gradient ratio."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, isfinite, log10, nan
+from math import exp, inf, isfinite, log, log10, nan
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,14 +28,15 @@ class Outcome:
         rank: Rank from 1; None if the trial did not complete.
         tier: Number of its tier, from 1; None if the trial did not complete.
         status: ``completed``, or the number of runs with each other status.
-        loss: Median over the seeds of the run's loss after equal steps; inf if most runs did not complete.
+        loss: What it is ranked by: median over the seeds of the run's loss after equal steps, or of the loss of its
+            accuracy; inf if most runs did not complete.
+        measured: Median over the seeds of the run's measured loss; inf if most runs did not complete.
         low: Lower end of the bootstrap interval of the typical loss (`tiers.interval`).
         high: Upper end of that interval.
         accuracy: Median of the final test accuracy; nan if it was not measured.
         ratio_initial: Median gradient ratio at step 0.
         ratio_final: Median gradient ratio at the last step.
         gained: Number of decades by which the ratio at step 0 is nearer to 1 than in the unchanged config.
-        cost: Median seconds per step, divided by that of the unchanged config.
         verdict: The most frequent verdict at the last step.
     """
 
@@ -44,13 +45,13 @@ class Outcome:
     tier: int | None
     status: str
     loss: float
+    measured: float
     low: float
     high: float
     accuracy: float
     ratio_initial: float
     ratio_final: float
     gained: float
-    cost: float
     verdict: str
 
     @property
@@ -64,7 +65,8 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
 
     A run's loss is the mean of the training losses recorded in the last quarter of its steps, and inf for a run that
     diverged or failed. The test loss is not used: a few confident errors can make it worse for a trained net than for
-    an untrained one. Trials less than 2% better than chance share the last tier.
+    an untrained one. Where they do that to the training loss, the loss of its accuracy stands for it (`loss_of`).
+    Trials less than 2% better than chance share the last tier.
 
     Args:
         folder: The sweep's folder.
@@ -74,15 +76,23 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
         ValueError: A table is broken.
     """
     records = [[read_or_unfinished(folder / name) for name in trial.folders] for trial in trials]
-    samples = [
+    base = next((runs for trial, runs in zip(trials, records, strict=True) if trial.kind == "base"), [])
+    chance = _chance_loss(base)
+    measured = [
         [_losses(folder / name, record) for name, record in zip(trial.folders, runs, strict=True)]
         for trial, runs in zip(trials, records, strict=True)
     ]
-    base = next((runs for trial, runs in zip(trials, records, strict=True) if trial.kind == "base"), [])
-    outcomes = [_outcome(*parts, base=base) for parts in zip(trials, records, samples, strict=True)]
+    samples = [
+        [
+            _ranked_by(losses, folder / name, record, chance=chance)
+            for name, record, losses in zip(trial.folders, runs, found, strict=True)
+        ]
+        for trial, runs, found in zip(trials, records, measured, strict=True)
+    ]
+    outcomes = [_outcome(*parts, base=base) for parts in zip(trials, records, samples, measured, strict=True)]
     outcomes.sort(key=lambda item: (item.loss, item.low, item.trial.kind != "base", item.trial.name))
     completed = [item for item in outcomes if item.completed]
-    learnt = [item for item in completed if item.loss < (1 - RESOLUTION) * _chance_loss(base)]
+    learnt = [item for item in completed if item.loss < (1 - RESOLUTION) * chance]
     places = tiers([(item.low, item.high) for item in learnt])
     # All others share one tier, because noise alone decides their order.
     places += [1 + max(places, default=0)] * (len(completed) - len(learnt))
@@ -104,27 +114,31 @@ def decades(ratio: float) -> float:
 
 
 def _outcome(
-    trial: Trial, records: Sequence[RunRecord], samples: Sequence[Sequence[float]], *, base: Sequence[RunRecord]
+    trial: Trial,
+    records: Sequence[RunRecord],
+    samples: Sequence[Sequence[float]],
+    measured: Sequence[Sequence[float]],
+    *,
+    base: Sequence[RunRecord],
 ) -> Outcome:
     metrics = [record.get("metrics") or {} for record in records]
     initial, final = (_middle([gradient_ratio(item, when) for item in metrics]) for when in ("initial", "final"))
     before = _middle([gradient_ratio(record.get("metrics") or {}, "initial") for record in base])
     low, high = interval(samples) if samples else (inf, inf)
-    means = [sum(losses) / len(losses) for losses in samples]
     verdicts = Counter(verdict for record in records if (verdict := _verdict(record)))
     return Outcome(
         trial=trial,
         rank=None,
         tier=None,
         status=_status(trial, records),
-        loss=float(middle(np.array(means))) if means else inf,
+        loss=_typical(samples),
+        measured=_typical(measured),
         low=low,
         high=high,
         accuracy=_middle([_number(item.get("eval_accuracy")) for item in metrics]),
         ratio_initial=initial,
         ratio_final=final,
         gained=abs(decades(before)) - abs(decades(initial)),
-        cost=_pace(records) / _pace(base),
         verdict=verdicts.most_common(1)[0][0] if verdicts else "",
     )
 
@@ -139,14 +153,55 @@ def _placed(outcome: Outcome, rank: int, tier: int) -> Outcome:
     return replace(outcome, rank=rank, tier=tier)
 
 
+def loss_of(accuracy: float, *, chance: float) -> float:
+    """Return the loss of a classifier that is as sure of its answers as they are often right.
+
+    It gives its answer the probability ``accuracy``, and each of the others an equal share of the rest:
+    -a ln a - (1 - a) ln((1 - a) / (k - 1)) for k equally frequent classes.
+
+    Args:
+        accuracy: Share of right answers.
+        chance: Loss of the best prediction that ignores the input, ln k for k equally frequent classes.
+    """
+    if not exp(-chance) < accuracy <= 1:
+        return inf
+    wrong = 1 - accuracy
+    return -accuracy * log(accuracy) - (wrong * log(wrong / (exp(chance) - 1)) if wrong else 0.0)
+
+
+def _ranked_by(losses: list[float], run: Path, record: RunRecord, *, chance: float) -> list[float]:
+    """Return a run's losses, or the loss of its accuracy if they are above guessing's though its accuracy is not.
+
+    A few confident errors can give a net with 94% right answers a loss eight times that of guessing.
+    """
+    guessed = (record.get("chance") or {}).get("accuracy")
+    if guessed is None or not chance < sum(losses) / len(losses) < inf:
+        return losses
+    accuracies = _late(run, record, "train_accuracy")
+    instead = loss_of(sum(accuracies) / len(accuracies), chance=chance) if accuracies else inf
+    return [instead] if instead < (1 - RESOLUTION) * chance else losses
+
+
 def _losses(run: Path, record: RunRecord) -> list[float]:
     """Return a run's training losses at the steps recorded in its last quarter; ``[inf]`` if it did not complete."""
     if record["status"] != "completed":
         return [inf]
-    columns = read_columns(run / "metrics.csv", ("step", "train_loss"))
+    losses = _late(run, record, "train_loss")
+    return losses if losses and all(map(isfinite, losses)) else [inf]
+
+
+def _late(run: Path, record: RunRecord, column: str) -> list[float]:
+    """Return the values of a column of metrics.csv at the steps recorded in the last quarter of a run, or the last."""
+    columns = read_columns(run / "metrics.csv", ("step", column))
     cells = [(int(step), float(cell)) for step, cell in zip(*columns.values(), strict=True) if cell]
-    late = [loss for step, loss in cells if step >= (1 - LAST) * (record.get("steps", 1) - 1)] or [cells[-1][1]]
-    return late if all(map(isfinite, late)) else [inf]
+    start = (1 - LAST) * (record.get("steps", 1) - 1)
+    return [value for step, value in cells if step >= start] or [value for _, value in cells[-1:]]
+
+
+def _typical(samples: Sequence[Sequence[float]]) -> float:
+    """Return the median over the seeds of the mean over the steps; inf without a run."""
+    means = [sum(losses) / len(losses) for losses in samples]
+    return float(middle(np.array(means))) if means else inf
 
 
 def _status(trial: Trial, records: Sequence[RunRecord]) -> str:
@@ -163,13 +218,6 @@ def _verdict(record: RunRecord) -> str:
     candidates = [verdict for verdict in final if verdict["name"] != "shallow"] or final
     chosen = root_cause(candidates) or next(iter(candidates), None)
     return chosen["name"] if chosen else ""
-
-
-def _pace(records: Sequence[RunRecord]) -> float:
-    """Return the median seconds per step; nan if no run completed."""
-    completed = [record for record in records if record["status"] == "completed"]
-    paces = [record["seconds"] / record["steps"] for record in completed if "seconds" in record and "steps" in record]
-    return median(paces) if paces else nan
 
 
 def _middle(values: Sequence[float]) -> float:

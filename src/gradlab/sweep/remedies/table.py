@@ -12,19 +12,19 @@ from gradlab.view.format import short
 
 CSV, MARKDOWN = "remedies.csv", "remedies.md"
 COLUMNS = (
-    "rank", "tier", "remedy", "kind", "strategy", "overrides", "status", "loss", "loss_low", "loss_high", "accuracy",
-    "gradient_ratio_initial", "gradient_ratio_final", "decades_initial", "decades_final", "decades_gained",
-    "cost_per_step", "verdict", "runs", "reason", "source",
+    "rank", "tier", "remedy", "kind", "strategy", "overrides", "status", "loss", "loss_measured", "loss_low",
+    "loss_high", "accuracy", "gradient_ratio_initial", "gradient_ratio_final", "decades_initial", "decades_final",
+    "decades_gained", "verdict", "runs", "reason", "source",
 )  # fmt: skip
 HEADINGS = ("", "tier", "remedy", "override", "loss", "84% interval", "accuracy", "gradient ratio, step 0", "last step",
-            "decades nearer 1", "cost per step", "verdict")  # fmt: skip
+            "decades nearer 1", "verdict")  # fmt: skip
 NOTE = (
     "Ranked by the median over seeds of the mean training loss in the last quarter of equal steps. A tier is its best "
     "and all whose intervals overlap the best's or lie less than 2% from it: 84% intervals, of which two that do not "
     "overlap differ at 5%, bootstrapped over seeds and over the recorded steps within each. What is not 2% better "
-    "than guessing shares the last tier. Decades nearer 1: of the "
-    "gradient ratio at step 0, against the config as it is. Cost per step: the median of wall-clock seconds per step, "
-    "recording included, over that of the config as it is."
+    "than guessing shares the last tier. Where a few confident errors make the loss of a run worse than guessing's "
+    "although its accuracy is better, the run is ranked by the loss of a net that is as sure as it is accurate; the "
+    "measured loss stands beside it. Decades nearer 1: of the gradient ratio at step 0, against the config as it is."
 )
 
 
@@ -55,10 +55,11 @@ def _cells(outcome: Outcome) -> dict[str, object]:
     """Return an outcome's row of the CSV, with empty cells for values that were not measured."""
     trial = outcome.trial
     numbers = {
-        "loss": outcome.loss, "loss_low": outcome.low, "loss_high": outcome.high, "accuracy": outcome.accuracy,
+        "loss": outcome.loss, "loss_measured": outcome.measured, "loss_low": outcome.low,
+        "loss_high": outcome.high, "accuracy": outcome.accuracy,
         "gradient_ratio_initial": outcome.ratio_initial, "gradient_ratio_final": outcome.ratio_final,
         "decades_initial": decades(outcome.ratio_initial), "decades_final": decades(outcome.ratio_final),
-        "decades_gained": outcome.gained, "cost_per_step": outcome.cost,
+        "decades_gained": outcome.gained,
     }  # fmt: skip
     return {
         "rank": outcome.rank, "tier": outcome.tier, "remedy": trial.name, "kind": trial.kind,
@@ -74,11 +75,13 @@ def line(outcome: Outcome) -> tuple[str, ...]:
     name, overrides = outcome.trial.name, " ".join(f"`{text}`" for text in outcome.trial.overrides)
     shown = (
         _short(outcome.accuracy), _short(outcome.ratio_initial, 2), _short(outcome.ratio_final, 2),
-        _signed(outcome.gained), _short(outcome.cost, 2),
+        _signed(outcome.gained),
     )  # fmt: skip
     if outcome.rank is None:
         return ("", "", name, overrides, outcome.status, "", *shown, outcome.verdict)
-    loss = _loss(outcome.loss) if outcome.status == "completed" else f"{_loss(outcome.loss)} ({outcome.status})"
+    remarks = [f"measured {_loss(outcome.measured)}"] if outcome.measured != outcome.loss else []
+    remarks += [outcome.status] if outcome.status != "completed" else []
+    loss = f"{_loss(outcome.loss)} ({', '.join(remarks)})" if remarks else _loss(outcome.loss)
     ends = f"{_loss(outcome.low)} to {_loss(outcome.high)}"
     return (str(outcome.rank), str(outcome.tier), name, overrides, loss, ends, *shown, outcome.verdict)
 

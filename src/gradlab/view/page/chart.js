@@ -102,12 +102,13 @@ function describe(title, xName, lines, log, xLabel) {
 function mount(options) {
   const box = make("div", {className: "chart"}, chart(options));
   let width = 0;
-  new ResizeObserver(() => {
+  // In the next frame: a chart that is drawn in the callback resizes its box again, which browsers report as an error.
+  new ResizeObserver(() => requestAnimationFrame(() => {
     const now = Math.round(box.clientWidth);
     if (!now || Math.abs(now - width) < 2) return;
     width = now;
     box.replaceChildren(chart({...options, width}));
-  }).observe(box);
+  })).observe(box);
   return box;
 }
 
