@@ -63,6 +63,13 @@ def one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def describe_os_error(error: OSError) -> str:
+    """Return in one line which file or folder cannot be used, and why."""
+    if error.filename is None or error.strerror is None:
+        return f"{type(error).__name__}: {one_line(error)}"
+    return f"{error.filename}: {error.strerror.lower()}"
+
+
 def install_hint(module: str) -> str | None:
     """Return how to install a library that belongs to one of gradlab's extras.
 

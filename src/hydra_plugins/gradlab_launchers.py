@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
+from gradlab.borders import print_line
 from gradlab.config.hydra_private import basic_launcher
 from gradlab.config.run_name import run_name
 from gradlab.errors import GradlabError, install_hint
@@ -78,7 +79,7 @@ class FaultTolerant:
         }
         missing = [i for i, folder in enumerate(folders) if results[folder] is None]
         if len(missing) < len(folders):
-            print(f"{len(folders) - len(missing)} of {len(folders)} runs are complete already", flush=True)
+            print_line(f"{len(folders) - len(missing)} of {len(folders)} runs are complete already")
         if missing:
             to_do = [folders[i] for i in missing]
             with following(to_do):

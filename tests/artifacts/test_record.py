@@ -3,7 +3,7 @@
 import pytest
 
 from gradlab.artifacts.read import read_first_and_last
-from gradlab.artifacts.record import load_run, read_run, write_run
+from gradlab.artifacts.record import UNFINISHED, load_run, read_run, unreadable, write_run
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
@@ -43,3 +43,32 @@ def test_a_broken_row_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("step,x\n0,1\n10\n")
     with pytest.raises(ValueError, match="step 10: 1 cells instead of 2"):
         read_first_and_last(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("null", "not an object"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"status": 5}', "status must be a string"),
+        ('{"steps": 1e3}', "steps must be an integer"),
+        ('{"steps": 100000000000000000000}', "steps must be an integer"),
+        ('{"metrics": [1]}', "metrics must be an object"),
+        ('{"metrics": {"train_loss": "low"}}', "metrics.train_loss must be a number"),
+        ('{"verdicts": [{"root_cause": true}]}', "verdicts.0 lacks when"),
+        ('{"verdicts": [{"when": "final", "name": "x", "sentence": null}]}', "verdicts.0.sentence must be a string"),
+        ('{"warnings": ["a", {}]}', "warnings.1 must be a string"),
+    ],
+)
+def test_what_does_not_fit_its_readers_is_named(tmp_path, text, problem):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=problem):
+        load_run(tmp_path)
+    assert read_run(tmp_path) is None
+    assert problem in (unreadable(tmp_path) or "")
+
+
+def test_keys_may_be_missing_null_or_new(tmp_path):
+    (tmp_path / "run.json").write_text('{"seed": null, "metrics": {"train_loss": "nan"}, "of_a_later_version": [1]}')
+    assert load_run(tmp_path)["status"] == UNFINISHED
+    assert unreadable(tmp_path) is None

@@ -99,3 +99,36 @@ def test_a_reader_who_has_seen_enough_is_no_error(vanished):
     command = f"{sys.executable} -c '{main}' --json {vanished.folder} | head -c 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+def test_a_killed_run_is_judged_from_its_tables(write_run, command, capsys):
+    folder = write_run(gradient=lambda step, depth: 1e-3 ** (6 - depth))
+    (folder / "run.json").unlink()
+    with (folder / "gradients.csv").open("a") as file:
+        file.write("30,1,layers.0,ma")  # killed while it wrote the row
+    assert command(folder) == 0
+    text = capsys.readouterr().out
+    assert "cut off at step 20, or still running, train loss 1" in text
+    assert "ROOT CAUSE: vanishing" in text
+
+
+@pytest.mark.parametrize("size", [1000, -200])
+def test_a_run_with_a_cut_table_is_not_called_whole(write_run, command, capsys, size):
+    folder = write_run()
+    (folder / "run.json").write_text(json.dumps({"status": "completed", "hidden_layers": 5, "steps": 21}))
+    content = (folder / "gradients.csv").read_bytes()
+    (folder / "gradients.csv").write_bytes(content[:size])
+    assert command(folder) == 1
+    printed = capsys.readouterr()
+    assert "No fault was found" not in printed.out
+    assert "gradients.csv" in printed.err
+
+
+def test_a_run_that_was_refused_for_a_missing_value_is_explained(tmp_path, command, capsys):
+    run = tmp_path / "run"
+    write_config(run, ["model=custom"])
+    config = {"model": {"target": "???", "arguments": {"_target_": "${model.target}"}}, "optimizer": {"lr": 0.1}}
+    (run / ".hydra" / "config.yaml").write_text(json.dumps(config))
+    (run / "run.json").write_text(json.dumps({"status": "failed", "error": "model.target is missing"}))
+    assert command(run) == 0
+    assert "failed, model.target is missing" in capsys.readouterr().out

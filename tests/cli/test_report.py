@@ -78,7 +78,7 @@ def test_broken_runs_are_named_and_the_others_shown(tmp_path, command, capsys):
     assert command(tmp_path) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3
-    for run, reason in zip(runs, ("2 cells instead of", "no readable run.json", "not YAML"), strict=False):
+    for run, reason in zip(runs, ("2 cells instead of", "run.json is broken", "not YAML"), strict=False):
         assert sum(str(run) in line and reason in line for line in said) == 1
     table = pd.read_csv(tmp_path / "summary.csv")
     assert table.status.tolist() == ["completed", "unfinished", "completed", "completed"]

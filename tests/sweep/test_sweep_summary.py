@@ -63,7 +63,10 @@ def test_a_row_has_the_number_that_hydra_gave_the_run(tmp_path):
 
 
 def test_verdicts_over_time_have_columns_of_their_own(tmp_path):
-    verdicts = [{"when": "final", "step": 9, "name": "healthy"}, {"when": "final", "over": "time", "name": "vanishing"}]
+    verdicts = [
+        {"when": "final", "step": 9, "name": "healthy", "sentence": ""},
+        {"when": "final", "over": "time", "name": "vanishing", "sentence": ""},
+    ]
     (tmp_path / "run.json").write_text(json.dumps({"status": "completed", "verdicts": verdicts}))
     row = read_row(tmp_path, name="r")
     assert (row["verdict_final"], row["verdict_final_time"]) == ("healthy", "vanishing")

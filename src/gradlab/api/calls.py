@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 _HYDRA = threading.RLock()  # Hydra's state is global: one command at a time
 
 
-def run(*overrides: str, to: str | Path | None = None, config_dir: str | Path | None = None) -> "Run":
+def run(
+    *overrides: str,
+    to: str | Path | None = None,
+    config_dir: str | Path | None = None,
+) -> "Run":
     """Do one run, as ``gradlab OVERRIDES`` does, and return it.
 
     If the folder holds a run of the same config, a finished one is returned as it is, and an unfinished one is resumed
@@ -87,9 +91,9 @@ def load(folder: str | PathLike[str]) -> "Run | Sweep":
     """
     from gradlab.api.many_runs import Sweep
     from gradlab.api.one_run import Run
-    from gradlab.artifacts.folders import is_run
+    from gradlab.artifacts.folders import as_folder, is_run
 
-    return Run(folder) if is_run(Path(folder)) else Sweep(folder)
+    return Run(folder) if is_run(as_folder(folder)) else Sweep(folder)
 
 
 def _command(
@@ -103,9 +107,12 @@ def _command(
     """Run a command line of gradlab in this process, and return the output folder."""
     from gradlab.api import resume, through_hydra
     from gradlab.api.state import restored
+    from gradlab.artifacts.folders import as_folder
     from gradlab.sweep import callback
 
     _check(overrides)
+    if to is not None:
+        as_folder(to)
     words = [*overrides, *([] if to is None else [f"{place}={_quoted(str(to))}"])]
     dirs = through_hydra.config_dirs(config_dir)
     options = [] if config_dir is None else ["--config-dir", str(config_dir)]

@@ -52,7 +52,9 @@ def explain(run: "Run | Sweep | str | Path") -> Explanation:
     Raises:
         GradlabError: The folder does not exist or holds no run, or no run in it can be read.
     """
-    runs, broken = read([Path(run)])
+    from gradlab.artifacts.folders import as_folder
+
+    runs, broken = read([as_folder(run)])
     if not runs:
         raise GradlabError("; ".join(f"{folder}: {reason}" for folder, reason in broken.items()))
     lines = [*in_words(runs), *(f"{folder}: {reason}" for folder, reason in broken.items())]
@@ -79,11 +81,13 @@ def read(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[Path, str]
         folders: Folders of runs, of sweeps, or of several of them.
 
     Returns:
-        The result of `read_one` for each run, and run to reason for each run that cannot be read.
+        The result of `read_one` for each run, and run to reason for each run that cannot be read, or is explained from
+        its run.json although one of its tables is damaged.
 
     Raises:
         GradlabError: A folder does not exist or holds no run.
     """
+    from gradlab.artifacts.damage import describe_damage
     from gradlab.artifacts.folders import require_runs
 
     runs: list[Path] = []
@@ -93,8 +97,10 @@ def read(folders: Sequence[Path]) -> tuple[list[dict[str, Any]], dict[Path, str]
     for run in dict.fromkeys(runs):
         try:
             results.append(read_one(run))
-        except (OSError, ValueError) as error:
-            broken[run] = one_line(error)
+            if damage := results[-1]["damage"]:
+                broken[run] = damage
+        except Exception as error:  # whatever a damaged file causes, the other runs are explained
+            broken[run] = describe_damage(error)
     return results, broken
 
 
@@ -102,24 +108,26 @@ def read_one(folder: Path) -> dict[str, Any]:
     """Read the results of one run.
 
     Verdicts in its run.json are used unchanged, because they follow the run's own thresholds. A run without them, which
-    was killed or is of an older version, is diagnosed with the default thresholds.
+    was killed or is of an older version, is diagnosed with the default thresholds. The steps and losses of a run
+    without run.json are those of its tables.
 
     Returns:
         A dictionary with ``run`` (its folder), ``overrides``, ``configured`` (whether it has a config), ``root_cause``
-        (a name, or None), and from its run.json ``status, seed, steps, seconds, error, metrics, chance, verdicts,
-        warnings, model``.
+        (a name, or None), ``damage`` (what is wrong with its tables, or None), and from its run.json ``status, seed,
+        steps, seconds, error, metrics, chance, verdicts, warnings, model``.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: A file is broken.
     """
+    from gradlab.artifacts.damage import damaged_tables, read_progress
     from gradlab.artifacts.record import FILE, UNFINISHED, RunRecord, load_run
     from gradlab.diagnosis.verdict import root_cause
     from gradlab.run.verdicts import judge
 
-    record: RunRecord = {"status": UNFINISHED}
-    if (folder / FILE).exists():
-        record |= load_run(folder)
+    record: RunRecord = load_run(folder) if (folder / FILE).exists() else {"status": UNFINISHED}
+    if record["status"] == UNFINISHED:
+        record = {**read_progress(folder), **record}
     config, choices, overrides = read_config(folder)
     if not all("root_cause" in verdict for verdict in record.get("verdicts") or [{}]):
         from gradlab.diagnosis.thresholds import Thresholds
@@ -132,6 +140,7 @@ def read_one(folder: Path) -> dict[str, Any]:
         "overrides": overrides,
         "configured": bool(config),
         "root_cause": cause["name"] if cause else None,
+        "damage": damaged_tables(folder, record),
         **{name: record.get(name) for name in known},
     }
 
@@ -142,19 +151,21 @@ def read_config(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], lis
     Raises:
         ValueError: A file in ``.hydra`` is broken.
     """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
     from gradlab.artifacts.moved import with_current_names
+    from gradlab.config.saved import load_saved, load_saved_config, to_plain_config
 
     files = {name: folder / ".hydra" / f"{name}.yaml" for name in ("config", "hydra", "overrides")}
     if not all(path.exists() for path in files.values()):
         return {}, {}, []
     try:
-        loaded = {name: OmegaConf.load(path) for name, path in files.items()}
-        config: Any = OmegaConf.to_container(loaded["config"], resolve=True)
-        choices: Any = OmegaConf.to_container(loaded["hydra"].hydra.runtime.choices)
-    except (OmegaConfBaseException, YAMLError, AttributeError) as error:
+        config = to_plain_config(load_saved_config(files["config"]))
+        runtime = load_saved_config(files["hydra"]).hydra.runtime
+        choices = {str(group): choice for group, choice in runtime.choices.items()}
+        overrides = [str(text) for text in load_saved(files["overrides"])]
+        if wrong := [group for group in choices if not isinstance(config.get(group, {}), Mapping)]:
+            raise ValueError(f"config.yaml is broken: {wrong[0]} is not a mapping")
+    except (OSError, ValueError) as error:
         raise ValueError(f".hydra is broken: {one_line(error)}") from error
-    return with_current_names(config), choices, [str(text) for text in loaded["overrides"]]
+    except Exception as error:  # of OmegaConf, for a node of another type
+        raise ValueError(f".hydra is broken: {type(error).__name__}: {one_line(error)}") from error
+    return with_current_names(config), choices, overrides

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from gradlab.artifacts.record import UNFINISHED
 from gradlab.diagnosis.flow import FLOW
 from gradlab.diagnosis.verdict import root_cause
 
@@ -38,7 +39,9 @@ def page(run: Mapping[str, Any]) -> Iterator[str]:
     if flow:
         yield from ("", "GRADIENT FLOW:")
         yield from (f"  step {item['step']}: {item['sentence']}" for item in flow)
-    if not causes and run["status"] == "completed" and verdicts:
+    if run["damage"]:
+        yield from ("", *_indented(f"The files are not whole: {run['damage']}."))
+    elif not causes and run["status"] == "completed" and verdicts:
         yield from ("", "No fault was found.")
     if not verdicts:
         yield from ("", "No gradient was recorded, so there is no diagnosis.")
@@ -80,7 +83,7 @@ def _opening(run: Mapping[str, Any]) -> Iterator[str]:
 def _end(run: Mapping[str, Any]) -> str:
     """Return the status and the final metrics of a run in one line."""
     metrics, chance = run["metrics"] or {}, run["chance"] or {}
-    parts = [run["status"] + (f" after {run['steps']} steps" if run["steps"] else "")]
+    parts = [_status(run)]
     if run["error"]:
         parts.append(run["error"])
     for name, guess in (("train_loss", "loss"), ("eval_loss", "loss"), ("eval_accuracy", "accuracy")):
@@ -88,6 +91,13 @@ def _end(run: Mapping[str, Any]) -> str:
             by_chance = f" (by chance {chance[guess]:.4g})" if chance.get(guess) is not None else ""
             parts.append(f"{name.replace('_', ' ')} {float(metrics[name]):.4g}{by_chance}")
     return ", ".join(parts)
+
+
+def _status(run: Mapping[str, Any]) -> str:
+    if run["status"] == UNFINISHED:  # without run.json
+        steps = run["steps"]
+        return f"cut off at step {steps - 1}, or still running" if steps else "cut off before a step was recorded"
+    return run["status"] + (f" after {run['steps']} steps" if run["steps"] else "")
 
 
 def _evidence(item: Mapping[str, Any]) -> Iterator[str]:

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import inf
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradlab.api import html
 from gradlab.api.one_run import Run
-from gradlab.artifacts.folders import require_runs
+from gradlab.artifacts.folders import as_folder, require_runs
 from gradlab.errors import GradlabError, closest, did_you_mean
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Sweep:
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = as_folder(folder)
         self.runs: Sequence[Run] = [Run(run) for run in require_runs(self.folder)]
 
     def __len__(self) -> int:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradlab.api import html
-from gradlab.artifacts.folders import require_run
+from gradlab.artifacts.folders import as_folder, require_run
 from gradlab.artifacts.record import RunRecord, read_or_unfinished
 from gradlab.diagnosis.verdict import VerdictRecord, root_cause
 from gradlab.errors import GradlabError, one_line
@@ -35,7 +34,7 @@ class Run:
     """
 
     def __init__(self, folder: str | PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = as_folder(folder)
         require_run(self.folder)
 
     @cached_property

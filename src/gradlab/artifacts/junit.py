@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from gradlab.artifacts.atomic import replacing
 from gradlab.artifacts.record import RunRecord
+from gradlab.borders import visible
 from gradlab.errors import GradlabError
 
 
@@ -35,12 +36,13 @@ def write_junit(path: Path, records: Mapping[str, RunRecord]) -> None:
     counts = {"failure": 0, "error": 0}
     for name, record in records.items():
         case = ElementTree.SubElement(
-            suite, "testcase", classname="gradlab", name=name, time=f"{float(record.get('seconds', 0)):.3f}"
+            suite, "testcase", classname="gradlab", name=visible(name), time=f"{float(record.get('seconds', 0)):.3f}"
         )
         reasons = record.get("gate") or []
         kind, words = ("error", [record.get("error", "")]) if record["status"] == "failed" else ("failure", reasons)
         if words:
             counts[kind] += 1
+            words = [visible(word) for word in words]  # XML allows no control characters
             ElementTree.SubElement(case, kind, message="; ".join(words)).text = "\n".join(words)
     suite.set("failures", str(counts["failure"]))
     suite.set("errors", str(counts["error"]))

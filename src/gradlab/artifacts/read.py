@@ -4,7 +4,10 @@ Empty cells (not measured at this step) are masked. ``nan`` and ``inf`` (measure
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, takewhile
 from pathlib import Path
@@ -13,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlab.artifacts.record import read_run
+from gradlab.artifacts.record import FILE, read_run
 
 Metrics = Mapping[str, np.ma.MaskedArray]
 Cells = dict[str, Any]
-_WORDS, _WHOLE_NUMBERS = {"layer", "role"}, {"step", "depth_index", "time"}
+_WORDS, _WHOLE_NUMBERS = {"layer", "role"}, {"step", "depth_index", "time", "lag"}
+_WHOLE_NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)  # exact as a float too
 
 
 DZ, DH = "preactivation_grad_norm", "activation_grad_norm"
@@ -63,10 +67,12 @@ def read_columns(path: Path, columns: Sequence[str], *, steps: int | None = None
             reading all. The table's first column must be the step. None reads every row.
 
     Raises:
-        ValueError: A column is missing, or a row and the header differ in their number of cells.
+        ValueError: A column is missing, a row and the header differ in their number of cells, or a step, depth or time
+            is not a whole number.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file if steps is None else _thin_out(file.readlines(), steps))
+    with path.open(newline="", encoding="utf-8") as file, _naming(path):
+        lines = _whole_lines(file, path)
+        reader = csv.reader(lines if steps is None else _thin_out(list(lines), steps))
         header = next(reader, [])
         if missing := [name for name in columns if name not in header]:
             raise ValueError(f"{path}: no column {missing[0]!r}; it has {', '.join(header) or 'no header'}")
@@ -77,7 +83,56 @@ def read_columns(path: Path, columns: Sequence[str], *, steps: int | None = None
                 place = f"line {reader.line_num}" if steps is None else f"step {row[0] if row else ''}"
                 raise ValueError(f"{path}, {place}: {len(row)} cells instead of {len(header)}")
             rows.append([row[place] for place in places])
-    return dict(zip(columns, zip(*rows, strict=True) if rows else ((),) * len(columns), strict=True))
+        cells = dict(zip(columns, zip(*rows, strict=True) if rows else ((),) * len(columns), strict=True))
+        for name in _WHOLE_NUMBERS & cells.keys():
+            for text in set(cells[name]):
+                _whole(name, text)
+    return cells
+
+
+def check_table(path: Path) -> None:
+    """Check that every row of a table has as many cells as its header and a line end, without keeping any.
+
+    Raises:
+        ValueError: A row has another number of cells or no end, or the file is not text.
+    """
+    with path.open(newline="", encoding="utf-8") as file, _naming(path):
+        reader = csv.reader(_whole_lines(file, path))
+        width = len(next(reader, []))
+        for row in reader:
+            if len(row) != width:
+                raise ValueError(f"{path}, line {reader.line_num}: {len(row)} cells instead of {width}")
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read() not in (b"\n", b"\r"):
+            raise ValueError(f"{path}: its last line has no end")
+
+
+def _whole_lines(file: Iterable[str], path: Path) -> Iterator[str]:
+    """Yield the lines of a table; a last line without its end is left out if the run has no run.json.
+
+    Such a run was killed while it wrote the row, or is writing it.
+    """
+    finished = (path.parent / FILE).exists()
+    for line in file:
+        if finished or line.endswith(("\n", "\r")):
+            yield line
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Raise an error of the block that has no file's name as a ValueError with it."""
+    try:
+        yield
+    except (csv.Error, ValueError, OverflowError) as error:
+        raise error if str(error).startswith(str(path)) else ValueError(f"{path}: {error}") from error
+
+
+def _whole(name: str, text: str) -> int:
+    if not _WHOLE_NUMBER.fullmatch(text):
+        raise ValueError(f"{name} must be a whole number, got {text[:40]!r}")
+    return int(text)
 
 
 def _thin_out(lines: Sequence[str], most: int) -> list[str]:
@@ -98,19 +153,19 @@ def read_first_and_last(path: Path) -> tuple[list[Cells], list[Cells]]:
         Each row as column name to cell: a string, an integer, a float, or None for an empty cell.
 
     Raises:
-        ValueError: A row and the header differ in their number of cells.
+        ValueError: A row and the header differ in their number of cells, or a cell is not a number.
     """
     if not path.exists():
         return [], []
-    with path.open(newline="", encoding="utf-8") as file:
-        header = file.readline()
-        lines = file.readlines()
+    with path.open(newline="", encoding="utf-8") as file, _naming(path):
+        header, *lines = list(_whole_lines(file, path)) or [""]
     if not lines:
         return [], []
     first = takewhile(lambda line: _same_step(line, lines[0]), lines)
     last = takewhile(lambda line: _same_step(line, lines[-1]), reversed(lines))
-    names = next(csv.reader([header]))
-    return _cells(path, names, list(first)), _cells(path, names, list(last)[::-1])
+    with _naming(path):
+        names = next(csv.reader([header]), [])
+        return _cells(path, names, list(first)), _cells(path, names, list(last)[::-1])
 
 
 def _same_step(line: str, other: str) -> bool:
@@ -119,15 +174,16 @@ def _same_step(line: str, other: str) -> bool:
 
 def _cells(path: Path, names: Sequence[str], lines: Sequence[str]) -> list[Cells]:
     rows = list(csv.reader(lines))
-    if broken := next((row for row in rows if len(row) != len(names)), None):
-        raise ValueError(f"{path}, step {broken[0]}: {len(broken)} cells instead of {len(names)}")
+    broken = next((row for row in rows if len(row) != len(names)), None)
+    if broken is not None:
+        raise ValueError(f"{path}, step {broken[0] if broken else ''}: {len(broken)} cells instead of {len(names)}")
     return [{name: _cell(name, text) for name, text in zip(names, row, strict=True)} for row in rows]
 
 
 def _cell(name: str, text: str) -> Any:
-    if name in _WORDS or not text:
-        return text or None
-    return int(text) if name in _WHOLE_NUMBERS else float(text)
+    if name in _WHOLE_NUMBERS:
+        return _whole(name, text)
+    return text or None if name in _WORDS or not text else float(text)
 
 
 def numbers(cells: Sequence[str]) -> np.ma.MaskedArray:
@@ -149,7 +205,8 @@ def read_metrics(run_dir: Path, columns: Sequence[str], *, name: str = "metrics.
     """
     if not (run_dir / name).exists():
         return {column: numbers(()) for column in columns}
-    return {column: numbers(cells) for column, cells in read_columns(run_dir / name, columns).items()}
+    with _naming(run_dir / name):
+        return {column: numbers(cells) for column, cells in read_columns(run_dir / name, columns).items()}
 
 
 def gradient_column(run_dir: Path) -> str:
@@ -201,7 +258,8 @@ def read_layers(run_dir: Path, columns: Sequence[str], *, steps: int | None = No
 
     matrices = {}
     for name in columns:
-        column = numbers([cells[name][row] for row in rows])
+        with _naming(run_dir / "gradients.csv"):
+            column = numbers([cells[name][row] for row in rows])
         matrix = np.ma.masked_all((len(unique_steps), len(layers)))
         matrix[step_of_row, layer_of_row] = column
         matrices[name] = matrix

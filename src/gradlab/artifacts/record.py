@@ -6,6 +6,7 @@ from typing import Any, Required, TypedDict
 
 from gradlab.artifacts.atomic import write_json
 from gradlab.artifacts.environment import Environment
+from gradlab.artifacts.shapes import NUMBER, misfit
 from gradlab.diagnosis.verdict import VerdictRecord
 from gradlab.errors import GradlabError
 
@@ -92,24 +93,68 @@ class RunRecord(TypedDict, total=False):
     error: str
 
 
+_WORDS = [str]
+_VERDICT = {
+    "when!": str,
+    "name!": str,
+    "sentence!": str,
+    "step": int,
+    "over": str,
+    "layers": [int],
+    "column": str,
+    "value": (NUMBER, None),
+    "threshold": (NUMBER, None),
+    "source": str,
+    "root_cause": bool,
+    "remedies": [{"overrides!": _WORDS, "reason!": str, "source!": str}],
+}
+# What readers of run.json rely on. Files of older versions lack keys, and every value may be null.
+_SHAPE = {
+    "status": str,
+    "fingerprint": (str, None),
+    "seed": (int, None),
+    "warnings": (_WORDS, None),
+    "lr_range": ({"*": (NUMBER, None)}, None),
+    "environment": ({"*": (str, int, bool, None)}, None),
+    "model": (str, None),
+    "steps": (int, None),
+    "seconds": (NUMBER, None),
+    "hidden_layers": (int, None),
+    "growth": ([{"step!": int, "depth_before!": int, "*": (NUMBER, None)}], None),
+    "metrics": ({"*": (NUMBER, None)}, None),
+    "verdicts": ([_VERDICT], None),
+    "theory": ({}, str, None),
+    "chance": ({"*": (NUMBER, None)}, None),
+    "fused": (int, None),
+    "figures": (bool, None),
+    "gate": (_WORDS, None),
+    "error": (str, None),
+}
+
+
 def write_run(folder: Path, record: RunRecord) -> None:
     """Write run.json into a run's folder, by rename."""
     write_json(folder / FILE, record)
 
 
 def load_run(folder: Path) -> RunRecord:
-    """Return the content of a run's run.json.
+    """Return the content of a run's run.json; without a status in it, the status is `UNFINISHED`.
 
     Raises:
-        OSError: There is no run.json.
-        ValueError: The file is not a JSON object.
+        OSError: There is no run.json, or it cannot be read.
+        ValueError: The file is not a JSON object, or a value in it is of another type than its readers rely on.
     """
     try:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{FILE} is broken: it is nested too deeply") from error
     except ValueError as error:
         raise ValueError(f"{FILE} is broken: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{FILE} is broken: it is not an object")
+    if problem := misfit(content, _SHAPE):
+        raise ValueError(f"{FILE} is broken: {problem}")
+    content.setdefault("status", UNFINISHED)
     return content  # pyright: ignore[reportReturnType]
 
 
@@ -119,6 +164,19 @@ def read_run(folder: Path) -> RunRecord | None:
         return load_run(folder)
     except (OSError, ValueError):
         return None
+
+
+def unreadable(folder: Path) -> str | None:
+    """Return why a run's run.json cannot be read; None if it can."""
+    try:
+        load_run(folder)
+    except FileNotFoundError:
+        return UNREADABLE
+    except OSError as error:
+        return f"{FILE} cannot be read: {str(error.strerror).lower()}"
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def read_or_unfinished(folder: Path) -> RunRecord:

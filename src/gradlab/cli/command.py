@@ -15,6 +15,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,8 +23,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from gradlab.api import resume as resuming
 from gradlab.api import through_hydra
+from gradlab.borders import flush_streams, open_streams
 from gradlab.cli.help import options, overview
-from gradlab.cli.parser import CLOSED_PIPE, INTERRUPTED, Answer, Parser, close_stdout, say_versions, show, versions
+from gradlab.cli.parser import CLOSED_PIPE, INTERRUPTED, Answer, Parser, leave, say_versions, show, versions
 from gradlab.config.hydra_private import flag_parser
 from gradlab.config.options import groups
 from gradlab.errors import Ending, GradlabError, closest, did_you_mean
@@ -38,6 +40,7 @@ def main() -> None:
         SystemExit: With 1 after an error, which is one line on stderr, with 3 after a run that does not pass its gate,
             and with 130 after Ctrl-C.
     """
+    open_streams()
     through_hydra.import_from_here()
     # Hydra prints an error in many lines, unless this is set: then it raises it, and we print one line.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -63,6 +66,7 @@ def main() -> None:
             flags = [word for word in sys.argv[1:] if word not in args.overrides]
             sys.argv[1:] = [*args.overrides, *flags]
             through_hydra.call_hydra(run, overrides=args.overrides, dirs=dirs)
+            flush_streams()
 
 
 def parse(arguments: list[str]) -> Namespace:
@@ -101,9 +105,10 @@ def one_line_errors() -> Iterator[None]:
     except Ending as end:
         if not end.printed:
             _leave(str(end.error), exit_code=int(end.code or 0))
+        flush_streams()
         raise
     except BrokenPipeError:  # the reader of our output has closed it
-        close_stdout()
+        flush_streams()
         sys.exit(CLOSED_PIPE)
     except (KeyboardInterrupt, Exception) as error:
         if WANTS_TRACEBACK and isinstance(error, Exception):
@@ -121,7 +126,5 @@ def _folder() -> Path | None:
     return None if OmegaConf.is_missing(runtime, "output_dir") else Path(runtime.output_dir)
 
 
-def _leave(line: str, *, exit_code: int) -> None:
-    answer = Answer(result=None, problems=[line], exit_code=exit_code)
-    show(answer, command="gradlab", as_json="--json" in sys.argv)
-    sys.exit(exit_code)
+def _leave(line: str, *, exit_code: int) -> NoReturn:
+    leave(Answer(result=None, problems=[line], exit_code=exit_code), command="gradlab", as_json="--json" in sys.argv)

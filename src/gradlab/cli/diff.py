@@ -5,8 +5,8 @@ Exit codes are those of the other commands (1 is an error), not those of diff(1)
 """
 
 from argparse import Namespace
-from pathlib import Path
 
+from gradlab.artifacts.folders import as_folder
 from gradlab.cli.parser import CHECK_FAILED, Answer, CommandParser, serve
 
 
@@ -31,8 +31,8 @@ def _parser() -> CommandParser:
         ],
         check="the numbers differ",
     )
-    parser.arguments.add_argument("one", metavar="A", type=Path, help="a run or a sweep")
-    parser.arguments.add_argument("other", metavar="B", type=Path, help="another")
+    parser.arguments.add_argument("one", metavar="A", type=as_folder, help="a run or a sweep")
+    parser.arguments.add_argument("other", metavar="B", type=as_folder, help="another")
     parser.flags.add_argument(
         "--tolerance", metavar="REL", type=float, default=1e-6,
         help="largest relative difference that is rounding; default: 1e-6",

@@ -4,8 +4,8 @@ The result of ``--json`` is ``{"runs": [run, …]}``, each as `gradlab.api.expla
 """
 
 from argparse import Namespace
-from pathlib import Path
 
+from gradlab.artifacts.folders import as_folder
 from gradlab.cli.parser import ERROR, Answer, CommandParser, serve
 
 
@@ -29,7 +29,7 @@ def _parser() -> CommandParser:
         ],
     )
     parser.arguments.add_argument(
-        "folders", nargs="+", metavar="RUN", type=Path, help="a run, a sweep, or a folder of them"
+        "folders", nargs="+", metavar="RUN", type=as_folder, help="a run, a sweep, or a folder of them"
     )
     return parser
 

@@ -14,6 +14,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from textwrap import wrap
@@ -21,7 +22,8 @@ from typing import Any, NoReturn
 
 from gradlab import __version__
 from gradlab.artifacts.atomic import to_plain
-from gradlab.errors import GateError, GradlabError, one_line
+from gradlab.borders import flush_streams, open_streams, print_line, visible
+from gradlab.errors import GateError, GradlabError, describe_os_error, one_line
 
 SCHEMA = 1
 _WIDTH = 100  # columns of running text in a help
@@ -92,6 +94,9 @@ class Answer:
     exit_code: int = 0
 
 
+_INTERRUPTION = Answer(result=None, problems=["interrupted"], exit_code=INTERRUPTED)
+
+
 def exit_codes(check: str = "") -> str:
     """Return the last section of a help text.
 
@@ -128,23 +133,48 @@ def serve(parser: CommandParser, work: Callable[[Namespace], Answer]) -> NoRetur
     Raises:
         SystemExit: Always, with the answer's exit code, or the one of the error.
     """
-    arguments = sys.argv[1:]
-    as_json = "--json" in arguments
+    open_streams()
+    as_json = "--json" in sys.argv[1:]
     try:
-        if "--version" in arguments:
-            answer = Answer(result=versions(), lines=[say_versions()])
-        else:
-            answer = work(parser.parse_args(arguments))
-        show(answer, command=parser.prog, as_json=as_json)
-    except GradlabError as error:
-        answer = Answer(result=None, problems=[str(error)], exit_code=error.exit_code)
+        answer = _answered(parser, work)
         show(answer, command=parser.prog, as_json=as_json)
     except KeyboardInterrupt:
-        answer = Answer(result=None, problems=["interrupted"], exit_code=INTERRUPTED)
-        show(answer, command=parser.prog, as_json=as_json)
+        leave(_INTERRUPTION, command=parser.prog, as_json=as_json)
     except BrokenPipeError:  # `gradlab-explain RUN | head`: the reader has closed the pipe
-        close_stdout()
+        flush_streams()
         sys.exit(CLOSED_PIPE)
+    sys.exit(answer.exit_code)
+
+
+def _answered(parser: CommandParser, work: Callable[[Namespace], Answer]) -> Answer:
+    """Return a command's answer, or its error as an answer; HYDRA_FULL_ERROR=1 raises an unexpected one."""
+    arguments = sys.argv[1:]
+    try:
+        if "--version" in arguments:
+            return Answer(result=versions(), lines=[say_versions()])
+        return work(parser.parse_args(arguments))
+    except GradlabError as error:
+        return Answer(result=None, problems=[str(error)], exit_code=error.exit_code)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return Answer(result=None, problems=[describe_os_error(error)], exit_code=ERROR)
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        line = f"{type(error).__name__}: {one_line(error)} (HYDRA_FULL_ERROR=1 shows the traceback)"
+        return Answer(result=None, problems=[line], exit_code=ERROR)
+
+
+def leave(answer: Answer, *, command: str, as_json: bool) -> NoReturn:
+    """Print an answer and exit with its code, even if the reader of a stream has closed it.
+
+    Raises:
+        SystemExit: Always.
+    """
+    with suppress(BrokenPipeError):
+        show(answer, command=command, as_json=as_json)
+    flush_streams()
     sys.exit(answer.exit_code)
 
 
@@ -171,12 +201,7 @@ def show(answer: Answer, *, command: str, as_json: bool) -> None:
         )
     else:
         for line in answer.lines:
-            print(line)
+            print(visible(line))
         for line in answer.problems:
-            print(f"{command}: {line}", file=sys.stderr)
+            print_line(f"{command}: {line}", to_stderr=True)
     sys.stdout.flush()
-
-
-def close_stdout() -> None:
-    """Let what is still buffered go nowhere, so that Python's own flush at exit does not raise."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,8 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gradlab.artifacts.folders import as_folder
+from gradlab.borders import print_line
 from gradlab.cli.parser import ERROR, Answer, CommandParser, serve
 
 _TOGETHER = Path("outputs", "reports")
@@ -34,7 +36,7 @@ def _parser() -> CommandParser:
         ],
     )
     parser.arguments.add_argument(
-        "folders", nargs="+", metavar="DIR", type=Path, help="a run, a sweep, or a folder of them"
+        "folders", nargs="+", metavar="DIR", type=as_folder, help="a run, a sweep, or a folder of them"
     )
     flags = parser.flags
     flags.add_argument("--open", action="store_true", help="show the report in the browser")
@@ -45,8 +47,9 @@ def _parser() -> CommandParser:
     )  # fmt: skip
     flags.add_argument("--each", action="store_true", help="draw the figures of each run of a sweep, too")
     flags.add_argument(
-        "--to", metavar="DIR", type=Path, help=f"where to write; default: the folder, for several {_TOGETHER}/NAMES"
-    )
+        "--to", metavar="DIR", type=as_folder,
+        help=f"where to write; default: the folder, for several {_TOGETHER}/NAMES",
+    )  # fmt: skip
     return parser
 
 
@@ -61,7 +64,7 @@ def work(arguments: Namespace) -> Answer:
     def say(page: str) -> None:
         pages.append(page)
         if not arguments.json:
-            print(page, flush=True)
+            print_line(page)
 
     page, broken = remake(
         arguments.folders,
@@ -134,12 +137,16 @@ def remake(
 
 def _each(runs: Sequence[Path], *, say: Callable[[str], object]) -> dict[Path, str]:
     """Draw the figures and write the page of every run, and return those whose files are broken, and why."""
+    from gradlab.artifacts.damage import describe_damage
+    from gradlab.artifacts.record import FILE, unreadable
     from gradlab.run.draw import caption_of, rebuild_run
 
     broken = {}
     for run in runs:
         try:
             say(str(rebuild_run(run, caption=caption_of(run))[-1]))
-        except (OSError, ValueError) as error:
-            broken[run] = f"skipped: {error}"
+            if (run / FILE).exists() and (reason := unreadable(run)):
+                broken[run] = reason
+        except Exception as error:  # whatever a damaged file causes, the other runs are drawn
+            broken[run] = f"skipped: {describe_damage(error)}"
     return broken

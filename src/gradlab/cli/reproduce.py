@@ -18,7 +18,6 @@ prints ``{"page": …, "machine": …, "experiments": [result, …]}``, and with
 "title", "command", "source", "effect", "quick"}, …]}``.
 """
 
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradlab.artifacts.folders import as_folder
+from gradlab.borders import print_line
 from gradlab.cli.parser import CHECK_FAILED, ERROR, Answer, CommandParser, serve
 from gradlab.config.options import description
 from gradlab.config.paths import CONFIGS
@@ -66,10 +67,12 @@ def _parser() -> CommandParser:
     parser.flags.add_argument("--quick", action="store_true", help="run small versions")
     parser.flags.add_argument("--list", action="store_true", help="list the experiments, and run nothing")
     parser.flags.add_argument(
-        "--to", type=Path, default=Path("outputs", "reproduce"), metavar="DIR",
+        "--to", type=as_folder, default=Path("outputs", "reproduce"), metavar="DIR",
         help="where the runs go; default: outputs/reproduce",
     )  # fmt: skip
-    parser.flags.add_argument("--page", type=Path, metavar="FILE", help="the page to write; default: DIR/results.md")
+    parser.flags.add_argument(
+        "--page", type=as_folder, metavar="FILE", help="the page to write; default: DIR/results.md"
+    )
     return parser
 
 
@@ -252,8 +255,8 @@ def _runs(folder: Path) -> list[Path]:
 
 
 def _stdout(line: str) -> None:
-    print(line, flush=True)
+    print_line(line)
 
 
 def _stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print_line(line, to_stderr=True)

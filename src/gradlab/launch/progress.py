@@ -1,6 +1,5 @@
 """Progress of a sweep, read from the files of its runs, so that it works under every launcher."""
 
-import sys
 import threading
 import time
 from collections import Counter
@@ -9,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gradlab.artifacts.record import read_run, write_run
+from gradlab.borders import print_line
 
 EVERY = 10.0  # seconds between two lines
 
@@ -31,7 +31,7 @@ def following(folders: Sequence[Path], *, every: float = EVERY) -> Iterator[None
     try:
         yield
     except KeyboardInterrupt:
-        print(f"interrupted: repeat the command with {resume_override(folders)} to run the rest", file=sys.stderr)
+        print_line(f"interrupted: repeat the command with {resume_override(folders)} to run the rest", to_stderr=True)
         from gradlab.sweep.summary import add_runs  # slow to import
 
         add_runs(folders[0].parent, folders)
@@ -81,7 +81,7 @@ def _follow(folders: Sequence[Path], ended: threading.Event, every: float) -> No
         open_runs -= set(statuses)
         counts.update(statuses.values())
         if statuses:
-            print(progress_line(counts, total=len(folders), seconds=time.monotonic() - began), flush=True)
+            print_line(progress_line(counts, total=len(folders), seconds=time.monotonic() - began))
 
 
 def _status(folder: Path, since: float) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any, Self
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from gradlab.borders import table_cell
 from gradlab.interfaces import Point
 from gradlab.probe.catcher import Switch
 from gradlab.probe.columns import EMPTY, FIGURES, MATRIX_FIGURES, SLOT
@@ -28,7 +29,7 @@ class LayerProbe:
 
     def __init__(self, point: Point, name: str, gauge: Gauge[Any], switch: Switch) -> None:
         self.point = point
-        self.name = name
+        self.name = table_cell(name)  # as the tables show it, whatever the module is called
         self.row: Slots = list(EMPTY)
         self.signal = SignalHooks(point, self.row, gauge, switch)
         self.detail = DetailHooks(point, self.row, gauge, switch)

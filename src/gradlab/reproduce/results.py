@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import isinf
 from typing import Any
 
+from gradlab.borders import markdown_cell
 from gradlab.errors import short
 from gradlab.reproduce.claims import UNSEEN, Claim, Expectation
 
@@ -135,4 +136,4 @@ def _rows(outcomes: Iterable[Outcome]) -> Iterable[str]:
         claim = outcome.claim
         verdict = f"{UNSEEN}: {claim.unseen}" if outcome.verdict == UNSEEN else outcome.verdict
         cells = (claim.says, expected(claim), number(outcome.measured), verdict, claim.source)
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+        yield f"| {' | '.join(markdown_cell(cell) for cell in cells)} |"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gradlab.artifacts.record import RangeRecord, RunRecord
+from gradlab.borders import discard, print_line, visible
 from gradlab.config.build import uses
 from gradlab.diagnosis.flow import FLOW
 from gradlab.diagnosis.verdict import VerdictRecord, root_cause
@@ -27,9 +28,16 @@ _UNREMARKABLE = (None, "none", "constant")
 _log = logging.getLogger("gradlab")
 
 
+class _Console(Console):
+    """A console on which texts are data, without markup or control characters, and whose reader may leave."""
+
+    def on_broken_pipe(self) -> None:
+        discard(sys.stdout)
+
+
 def say(line: str) -> None:
-    """Log one plain line."""
-    _log.info(line)
+    """Log one plain line, with control characters as escapes."""
+    _log.info("%s", visible(line))
 
 
 @contextmanager
@@ -81,13 +89,13 @@ def summarize(
         shown = [cause] if cause else verdicts[-1:]
         say("; ".join([end, *(verdict["sentence"] for verdict in shown), folder.name]))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = _Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     if verdicts:  # none if nothing was recorded
         console.print(layer_table(folder))
     for verdict in _flow_verdicts(verdicts):
-        console.print(f"step {verdict['step']}: {verdict['sentence']}", markup=False)
+        console.print(visible(f"step {verdict['step']}: {verdict['sentence']}"))
     for line in in_words(record.get("theory")) if theory else ():
-        console.print(line, markup=False)
+        console.print(visible(line))
     if record["status"] == "diverged":
         console.print(f"diverged: a loss was not finite at step {record.get('steps', 0) - 1}")
     clipped, recorded = metrics["clipped_steps"], metrics["recorded_steps"]
@@ -95,10 +103,10 @@ def summarize(
         console.print(f"the gradient was clipped at {clipped} of {recorded} recorded steps")
     if skipped := metrics.get("skipped_steps"):
         console.print(f"{skipped} steps were skipped: their float16 gradients overflowed")
-    console.print(end, markup=False)
+    console.print(visible(end))
     for line in _explain(cause):
-        console.print(line, markup=False)
-    console.print(str(folder), markup=False)
+        console.print(visible(line))
+    console.print(visible(str(folder)))
 
 
 def announce_rate(folder: Path, result: RangeRecord, *, brief: bool = False) -> None:
@@ -114,7 +122,8 @@ def announce_rate(folder: Path, result: RangeRecord, *, brief: bool = False) -> 
     if brief:
         say("; ".join(lines))
     else:
-        print(*lines, sep="\n")
+        for line in lines:
+            print_line(line)
 
 
 def range_test_in_words(result: RangeRecord) -> str:

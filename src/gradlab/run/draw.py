@@ -33,14 +33,10 @@ def rebuild_run(run: Path, *, caption: str) -> list[Path]:
 
 def caption_of(run: Path) -> str:
     """Return a run's config in one line, as gradlab prints it; the folder's name if no config can be read."""
-    from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
+    from gradlab.config.saved import load_saved_config
 
     try:
-        config, hydra = (OmegaConf.load(run / ".hydra" / name) for name in ("config.yaml", "hydra.yaml"))
-        if isinstance(config, DictConfig):
-            return console.caption(config, hydra.hydra.runtime.choices)
-    except (OSError, AttributeError, OmegaConfBaseException, YAMLError):
-        pass
-    return run.resolve().name
+        config, hydra = (load_saved_config(run / ".hydra" / name) for name in ("config.yaml", "hydra.yaml"))
+        return console.caption(config, hydra.hydra.runtime.choices)
+    except Exception:  # a damaged config has no caption
+        return run.resolve().name

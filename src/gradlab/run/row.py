@@ -13,10 +13,11 @@ from hydra.core.override_parser.types import QuotedString
 from hydra.errors import HydraException
 
 from gradlab.artifacts.read import read_columns
-from gradlab.artifacts.record import UNFINISHED, UNREADABLE, read_run
+from gradlab.artifacts.record import UNFINISHED, read_run, unreadable
 from gradlab.diagnosis.flow import FLOW
 from gradlab.diagnosis.verdict import root_cause
 
+_NESTED = 3000  # brackets, dashes and question marks, each of which may open a level
 _BEST = {"eval_accuracy": max, "eval_loss": min, "train_loss": min}
 MEASURED = (
     "seconds", *_BEST, *(f"best_{name}" for name in _BEST),
@@ -44,7 +45,7 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
     """
     overrides = dict(read_overrides(run))
     seed = overrides.pop("seed", None)
-    record = read_run(run) or {"status": UNFINISHED, "error": UNREADABLE}
+    record = read_run(run) or {"status": UNFINISHED, "error": unreadable(run)}
     cells: dict[str, Any] = overrides | {"run": name, "seed": record.get("seed", seed), "status": record.get("status")}
     cells |= {name: record.get(name) for name in ("steps", "seconds", "hidden_layers", "error")}
     cells["job"] = read_job(run)
@@ -77,6 +78,8 @@ def read_overrides(run: Path) -> list[tuple[str, Any]]:
         lines = _load_yaml(run / ".hydra" / "overrides.yaml")
     except OSError:
         return []
+    if not isinstance(lines, list | None):
+        raise ValueError(f"{run}: .hydra/overrides.yaml is broken: it is not a list")
     return [_typed(str(line)) for line in lines or ()]
 
 
@@ -88,7 +91,7 @@ def read_value(run: Path, key: str) -> str:
             value = value[part] if isinstance(value, Mapping) else None
         if isinstance(value, Mapping):
             value = _load_yaml(run / ".hydra" / "hydra.yaml")["hydra"]["runtime"]["choices"].get(key)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return ""
     return text(value)
 
@@ -124,11 +127,13 @@ def _typed(override: str) -> tuple[str, Any]:
 
 
 def _load_yaml(path: Path) -> Any:
-    # libyaml is ten times as fast as PyYAML's own parser, and a large sweep has thousands of files.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), loader)
-    except yaml.YAMLError as error:
+        content = path.read_text(encoding="utf-8")
+        # libyaml is ten times as fast as PyYAML's own parser, and a large sweep has thousands of files. But it ends the
+        # process where a file is nested some ten thousand deep, at which PyYAML's own parser raises an error.
+        flat = sum(map(content.count, "[{?-")) < _NESTED
+        return yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader) if flat else yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
 

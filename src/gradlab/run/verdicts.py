@@ -160,6 +160,8 @@ def _read_times(path: Path) -> tuple[Array, Array]:
     first = depths == depths.min(initial=np.inf)
     steps, times = (numbers(cells[name]).filled(np.nan)[first] for name in ("step", "time"))
     unique_steps = np.unique(steps)
+    if times.max(initial=0) >= max(1, len(times)):
+        raise ValueError(f"{path}: time {times.max():.0f}, but the first layer has {len(times)} rows only")
     table = np.full((len(unique_steps), int(times.max(initial=-1)) + 1), np.nan)
     table[np.searchsorted(unique_steps, steps), times.astype(int)] = _plain(numbers(cells[column]))[first]
     return unique_steps, table

@@ -3,7 +3,6 @@
 Hydra imports this module for every command, even `--cfg job`, so slow imports are inside the functions.
 """
 
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gradlab.artifacts.record import UNREADABLE, RunRecord, describe_error, read_run
+from gradlab.borders import print_line
 from gradlab.errors import Ending, GateError, GradlabError
 
 folders: list[Path] = []  # folders of the runs and sweeps started in this process, for the Python interface
@@ -68,12 +68,12 @@ class Sweep(Callback):
         counts = Counter(record["status"] for record in records.values())
         totals = [f"{counts[status]} {status}" for status in ("completed", "diverged", "failed")]
         totals += [f"{counts['interrupted']} interrupted"] if counts["interrupted"] else []
-        print(f"{', '.join(totals)}: {folder}")
+        print_line(f"{', '.join(totals)}: {folder}")
         for name, record in records.items():
             if record["status"] == "failed":
-                print(f"gradlab: {name} failed: {record.get('error', '')}", file=sys.stderr)
+                print_line(f"gradlab: {name} failed: {record.get('error', '')}", to_stderr=True)
             elif reasons := record.get("gate"):
-                print(f"gradlab: {name} does not pass its gate: {'; '.join(reasons)}", file=sys.stderr)
+                print_line(f"gradlab: {name} does not pass its gate: {'; '.join(reasons)}", to_stderr=True)
         if junit := OmegaConf.select(config, "gate.junit"):
             from gradlab.artifacts.junit import write_junit
 
@@ -101,7 +101,7 @@ def _summarize(folder: Path) -> None:
         # callbacks get the sweep's config, not the runs' overrides
         rebuild(folder, runs, draw=read_value(runs[-1], "figures") != "false")
     except Exception as error:
-        print(f"gradlab: no report: {describe_error(error)}", file=sys.stderr)
+        print_line(f"gradlab: no report: {describe_error(error)}", to_stderr=True)
 
 
 def read_records(folder: Path, *, since: float = 0.0) -> dict[str, RunRecord]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradlab.artifacts.atomic import replacing
+from gradlab.borders import table_cell
 from gradlab.view.format import label, short
 from gradlab.view.sweeps import Sweep
 
@@ -94,7 +95,7 @@ def write_effects(folder: Path, effects: Sequence[Effect]) -> None:
         writer.writerow(names)
         for effect in effects:
             cells = [getattr(effect, name) for name in names]
-            writer.writerow(["" if cell != cell else cell for cell in cells])
+            writer.writerow(["" if cell != cell else table_cell(str(cell)) for cell in cells])
 
 
 def _responses(table: pd.DataFrame) -> dict[str, NDArray[np.float64]]:

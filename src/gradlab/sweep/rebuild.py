@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from gradlab.artifacts.record import UNFINISHED, UNREADABLE, read_run
+from gradlab.artifacts.record import UNFINISHED, read_run, unreadable
 from gradlab.errors import GradlabError, closest, did_you_mean
 from gradlab.sweep.remedies.outcomes import read_outcomes
 from gradlab.sweep.remedies.plan import find_plan, read_plan
@@ -64,7 +64,7 @@ def rebuild(
             raise GradlabError(f"key {key} was not swept{did_you_mean(closest(key, known))}: {', '.join(known)}")
     drawings = draw_sweep(sweep, folder, metric=chosen, pairs=pairs, alike=source is None)
     records = [read_run(run) for run in summary.runs]
-    broken = {run: UNREADABLE for run, record in zip(summary.runs, records, strict=True) if record is None}
+    broken = {run: unreadable(run) or "" for run, record in zip(summary.runs, records, strict=True) if record is None}
     remedies = write_study(folder, source) if source is not None else None
     effects = find_effects(sweep) if source is None else []
     write_effects(folder, effects)

@@ -7,7 +7,6 @@ no reader gets an incomplete table. It does not open the folders of the other ru
 import csv
 import io
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from filelock import FileLock
 
 from gradlab.artifacts.atomic import replacing
 from gradlab.artifacts.record import describe_error
+from gradlab.borders import print_line, read_cell, table_cell
 from gradlab.run.row import MEASURED, RESULTS, override_keys, read_row, read_value
 
 SUMMARY, BY_CONFIG = "summary.csv", "summary_by_config.csv"
@@ -161,7 +161,7 @@ def add_runs(folder: Path, runs: Iterable[Path]) -> None:
             with _lock(folder):
                 _rewrite(folder, new)
     except Exception as error:
-        print(f"gradlab: {SUMMARY} lacks runs: {describe_error(error)}", file=sys.stderr)
+        print_line(f"gradlab: {SUMMARY} lacks runs: {describe_error(error)}", to_stderr=True)
 
 
 def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -170,7 +170,9 @@ def read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         return [], []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        return list(reader.fieldnames or ()), list(reader)
+        return list(reader.fieldnames or ()), [
+            {name: read_cell(cell or "") for name, cell in row.items()} for row in reader
+        ]
 
 
 def aggregate(columns: Sequence[str], rows: Iterable[Row]) -> tuple[list[str], list[dict[str, str]]]:
@@ -250,12 +252,12 @@ def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: table_cell(cell) for name, cell in row.items()} for row in rows)
 
 
 def _line(cells: Sequence[str]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    csv.writer(buffer, lineterminator="\n").writerow(map(table_cell, cells))
     return buffer.getvalue()
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from gradlab.artifacts.read import DZ, GRADIENTS, Layers, gradient_column, read_layers, spread_out
+from gradlab.borders import visible_line
 from gradlab.view.format import quotient, short
 
 _ROWS = 7
@@ -54,7 +56,7 @@ def _row(layers: Layers, layer: int) -> list[str]:
     numbers = ["" if value is None else short(value) for value in (spread, gradient)]
     return [
         str(layers.depths[layer]),
-        layers.names[layer],
+        escape(visible_line(layers.names[layer])),  # a name is never markup
         *numbers,
         share,
         "" if update is None else short(update),

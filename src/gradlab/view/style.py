@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import matplotlib
 import numpy as np
@@ -15,6 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from gradlab.borders import visible
 
 # The colours of verdicts (Okabe & Ito 2008, "Color Universal Design"); nothing else has them.
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -114,10 +117,21 @@ class Sheet:
     def save(self, folder: Path, name: str) -> list[Path]:
         """Write the figure as PNG and SVG, without a date, and return the two paths."""
         png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+        for text in self.figure.findobj(Text):
+            _show_as_it_is(cast(Text, text))
         self.figure.savefig(png, dpi=_DPI)
         title = " ".join(self.figure.texts[0].get_text().split())
         self.figure.savefig(svg, dpi=_SVG_DPI, metadata={"Date": None, "Title": title})
         return [png, svg]
+
+
+def _show_as_it_is(text: Text) -> None:
+    """Escape control characters, which an SVG does not allow, and draw a dollar sign in a name as one."""
+    before = text.get_text()
+    if (after := visible(before)) != before:
+        text.set_text(after)
+    if "$" in before and "\\mathdefault" not in before:  # which is in the labels of matplotlib's own ticks
+        text.set_parse_math(False)
 
 
 def sheet(title: str, *, caption: str, height: float, color: str = "") -> Sheet:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from gradlab.borders import print_line
 from gradlab.config import build
 from gradlab.config.schema import Probe, Train
 from gradlab.diagnosis.config_facts import Facts, read_facts
@@ -75,7 +76,7 @@ def study(arguments: Sequence[str], folder: Path, *, budget: Budget, compose: Co
     ranked = sorted((remedy for remedy in fitting if remedy.name in best), key=lambda remedy: best.index(remedy.name))
     pairs, pair_runs = plan.best_pairs(command, ranked, count=budget.pairs)
     _do([*trials, *pairs, *drawn, *refused], pair_runs, folder, command, launch)
-    print(write_tables(folder, read_outcomes(folder, plan.read_plan(folder))))
+    print_line(write_tables(folder, read_outcomes(folder, plan.read_plan(folder))))
 
 
 def default_steps(facts: Facts) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from gradlab.artifacts.atomic import replacing
+from gradlab.borders import markdown_cell, table_cell
 from gradlab.sweep.remedies.outcomes import Outcome, decades
 from gradlab.view.format import short
 
@@ -38,7 +39,7 @@ def write_tables(folder: Path, outcomes: Sequence[Outcome]) -> str:
     with replacing(folder / CSV) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, cast(Sequence[str], COLUMNS), lineterminator="\n")
         writer.writeheader()
-        writer.writerows([_cells(item) for item in outcomes])
+        writer.writerows({key: table_cell(str(cell)) for key, cell in _cells(item).items()} for item in outcomes)
     rows = [HEADINGS, *(line(item) for item in outcomes)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
     lines = [
@@ -78,7 +79,7 @@ def line(outcome: Outcome) -> tuple[str, ...]:
         _signed(outcome.gained),
     )  # fmt: skip
     if outcome.rank is None:
-        return ("", "", name, overrides, outcome.status, "", *shown, outcome.verdict)
+        return ("", "", name, overrides, markdown_cell(outcome.status), "", *shown, outcome.verdict)
     remarks = [f"measured {_loss(outcome.measured)}"] if outcome.measured != outcome.loss else []
     remarks += [outcome.status] if outcome.status != "completed" else []
     loss = f"{_loss(outcome.loss)} ({', '.join(remarks)})" if remarks else _loss(outcome.loss)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from gradlab import __version__
 from gradlab.artifacts.atomic import replacing
+from gradlab.borders import visible
 from gradlab.view import style
 
 NAME = "report.html"
@@ -34,7 +35,12 @@ def write_page(path: Path, content: Mapping[str, Any]) -> None:
         content: Values of the template.
     """
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
