@@ -25,6 +25,7 @@ def run(
     *overrides: str,
     to: str | Path | None = None,
     config_dir: str | Path | None = None,
+    trust: Sequence[str] = (),
 ) -> "Run":
     """Do one run, as ``gradlab OVERRIDES`` does, and return it.
 
@@ -36,6 +37,7 @@ def run(
         *overrides: Overrides of the config, such as ``"model.depth=50", "activation=sigmoid"``.
         to: The run's folder; by default a new one below ``outputs/runs``.
         config_dir: A folder with options of your own, in the layout of gradlab's ``configs``.
+        trust: With ``train.resume=FOLDER``, modules of your own that the folder's config may name.
 
     Returns:
         The run, with its tables as pandas frames, its verdicts and its figures.
@@ -49,7 +51,7 @@ def run(
     """
     from gradlab.api.one_run import Run
 
-    return Run(_command([], overrides, place="hydra.run.dir", to=to, config_dir=config_dir))
+    return Run(_command([], overrides, place="hydra.run.dir", to=to, config_dir=config_dir, trust=trust))
 
 
 def sweep(*overrides: str, to: str | Path | None = None, config_dir: str | Path | None = None) -> "Sweep":
@@ -103,6 +105,7 @@ def _command(
     place: str,
     to: str | Path | None,
     config_dir: str | Path | None,
+    trust: Sequence[str] = (),
 ) -> Path:
     """Run a command line of gradlab in this process, and return the output folder."""
     from gradlab.api import resume, through_hydra
@@ -128,7 +131,7 @@ def _command(
 
         with _one_error(folder, describe=through_hydra.describe):
             task = through_hydra.run if flags else through_hydra.run_alone
-            through_hydra.call_hydra(task, overrides=words, dirs=dirs)
+            through_hydra.call_hydra(task, overrides=words, dirs=dirs, trusted=trust)
         output = folder()
     if output is None:
         raise GradlabError("hydra.callbacks.sweep is not gradlab's own, so the run's folder is unknown")

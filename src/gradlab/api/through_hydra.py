@@ -59,13 +59,16 @@ def run_alone(cfg: DictConfig) -> float | None:
         raise Ending(error) from error
 
 
-def call_hydra(task: Callable[[DictConfig], Any], *, overrides: Sequence[str], dirs: Sequence[Path]) -> None:
+def call_hydra(
+    task: Callable[[DictConfig], Any], *, overrides: Sequence[str], dirs: Sequence[Path], trusted: Sequence[str] = ()
+) -> None:
     """Compose the config and run, sweep or show it, according to `sys.argv`.
 
     Args:
         task: The function to call for each run.
         overrides: The overrides in `sys.argv`, to explain Hydra's errors.
         dirs: Folders of configs, gradlab's first.
+        trusted: Modules that the config of a resumed folder may name.
 
     Raises:
         GradlabError: Hydra refuses an override.
@@ -76,11 +79,13 @@ def call_hydra(task: Callable[[DictConfig], Any], *, overrides: Sequence[str], d
         raise GradlabError(f"{removed}: a key cannot be removed; write KEY=VALUE or choose another option")
     schema.register()
     folder = resuming.asked(overrides)
+    if trusted and folder is None:
+        raise GradlabError(f"--trust {trusted[0]}: only {resuming.KEY}=FOLDER needs it; this command is your own")
     try:
         if folder is None:
             hydra.main(config_path=str(CONFIGS), config_name="config", **MAIN_OPTIONS)(task)()
         else:
-            resuming.resume(folder, overrides=overrides, dirs=dirs)
+            resuming.resume(folder, overrides=overrides, dirs=dirs, trusted=trusted)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise GradlabError(refusals.explain(error, overrides=overrides, dirs=dirs)) from error
 

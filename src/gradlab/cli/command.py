@@ -65,12 +65,12 @@ def main() -> None:
             # Hydra 1.3 does not read overrides on both sides of a flag (`seed=1 -m model.depth=2`).
             flags = [word for word in sys.argv[1:] if word not in args.overrides]
             sys.argv[1:] = [*args.overrides, *flags]
-            through_hydra.call_hydra(run, overrides=args.overrides, dirs=dirs)
+            through_hydra.call_hydra(run, overrides=args.overrides, dirs=dirs, trusted=args.trust)
             flush_streams()
 
 
 def parse(arguments: list[str]) -> Namespace:
-    """Read the flags: Hydra's own, `--version`, `--options` and `--json`.
+    """Read the flags: Hydra's own, `--version`, `--options`, `--json` and `--trust`.
 
     Raises:
         GradlabError: There is no such flag, or it lacks its value.
@@ -82,6 +82,7 @@ def parse(arguments: list[str]) -> Namespace:
     parser.add_argument("--version", action="store_true")
     parser.add_argument("--options", nargs="?", const="")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE")
     args, unknown = parser.parse_known_intermixed_args(arguments)
     if unknown:
         # The usage, not the help, whose texts of Hydra's are not all strings.

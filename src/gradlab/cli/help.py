@@ -28,6 +28,7 @@ flags:
   --version                    show the versions of gradlab, torch and hydra-core
   --json                       print one JSON object on stdout, also after an error; with --options and --version
   --options [GROUP]            list every option of every group (or of one), with its description
+  --trust MODULE               with train.resume=FOLDER: the folder's config may name parts of this module of yours
   -m, --multirun               sweep over every combination of comma-separated values
   -c, --cfg job                print the composed config and stop; --resolve fills in its references,
                                --package KEY prints one node of it

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ConfigDict, PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 
 from gradlab.config.keys import closest_key
+from gradlab.config.trust import refuse_loader, refuse_loader_behind
 from gradlab.errors import GradlabError, closest, did_you_mean, install_hint, one_line
 
 
@@ -35,7 +36,7 @@ def check_node(node: Any, where: str, *, known: Iterable[str]) -> None:
         values = {key: value for key, value in node.items() if not re.fullmatch(r"_\w+_", str(key))}
         if "_target_" in node:
             _check_call(node["_target_"], values, where, known=known)
-        for key, value in values.items():
+        for key, value in node.items():  # positional arguments are under _args_
             check_node(value, f"{where}.{key}", known=known)
 
 
@@ -47,9 +48,11 @@ def locate(target: str, where: str) -> Callable[..., Any]:
         where: Dotted key of its node, for the message of an error.
 
     Raises:
-        GradlabError: The name does not exist, its library is not installed, its module fails to import, or it is not
-            callable.
+        GradlabError: The name does not exist, its library is not installed, its module fails to import, it is not
+            callable, or it loads objects or runs programs.
     """
+    if isinstance(target, str):
+        refuse_loader(target, where)
     try:
         imported = _import(target)
     except Exception as error:  # a user's module may raise anything
@@ -63,6 +66,7 @@ def locate(target: str, where: str) -> Callable[..., Any]:
         raise GradlabError(message) from error
     if not callable(imported):
         raise GradlabError(f"{where}: {target} is a {type(imported).__name__}, which cannot be called")
+    refuse_loader_behind(imported, target, where)
     return imported
 
 
