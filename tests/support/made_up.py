@@ -2,13 +2,17 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from gradlab.diagnosis.remedies import Remedy
+from gradlab.sweep.remedies.plan import BASE, Command, Trial, alone, write_plan
 
 GRADIENTS = (
     "step depth_index layer role preactivation_norm preactivation_std activation_mean activation_std activation_norm "
     "preactivation_grad_norm activation_grad_norm weight_norm weight_grad_norm update_norm update_ratio"
 )
+STUDY = Command(arguments=["activation=sigmoid", "optimizer.lr=0.5"], seeds=[7, 8], shared=["train.steps=30"])
 WHEN = ("initial", "final")
 METRICS = "step epoch train_loss train_accuracy lr grad_norm clipped_grad_norm eval_loss eval_accuracy"
 
@@ -81,3 +85,27 @@ def write_config(run: Path, overrides: Sequence[str], *, job: int = 0) -> None:
     (run / ".hydra" / "config.yaml").write_text(json.dumps(config))
     hydra = f"hydra:\n  job:\n    name: gradlab\n    num: {job}\n  runtime:\n    choices:\n      activation: relu\n"
     (run / ".hydra" / "hydra.yaml").write_text(hydra)
+
+
+def remedy(name: str, *overrides: str, strategy: str | None = None) -> Remedy:
+    return Remedy(name=name, overrides=overrides, strategy=strategy or name, reason=f"{name} helps", source="",
+                  against=frozenset())  # fmt: skip
+
+
+def make_study(folder: Path, *, losses: Mapping[str, Sequence[float]], guessing: float | None = None) -> list[Trial]:
+    """Write the runs of a remedies sweep with given losses by remedy and seed; nan is a run that diverged."""
+    remedies = [remedy(name, f"x={name}") for name in losses if name != BASE]
+    trials, lines = alone(STUDY, remedies)
+    write_plan(folder, STUDY, trials)
+    for trial in trials:
+        for place, name in enumerate(trial.folders):
+            loss = losses[trial.name][place]
+            run = make_run(folder / name, loss=loss, gradient=lambda step, depth: 0.1**depth)
+            metrics = {"train_loss": loss, "eval_loss": None, "eval_accuracy": 0.5, "gradient_ratio_final": 1.0}
+            metrics["gradient_ratio_initial"] = 1e-6 if trial.name == BASE else 100.0
+            record = {"status": "completed" if loss == loss else "diverged", "seed": STUDY.seeds[place], "steps": 21,
+                      "seconds": 2.1 if trial.name == BASE else 4.2, "hidden_layers": 5, "metrics": metrics,
+                      "chance": {"loss": guessing, "accuracy": None}, "verdicts": []}  # fmt: skip
+            (run / "run.json").write_text(json.dumps(record).replace("NaN", '"nan"'))
+            write_config(run, lines[trials.index(trial) * 2 + place])
+    return trials

@@ -11,29 +11,21 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
-from tests.support.made_up import METRICS, make_run, write_config, write_table
+from tests.support.made_up import METRICS, STUDY, make_study, remedy, write_table
 from tests.support.running import make_loader
 
 from gradlab.cli import main
 from gradlab.config.run_name import run_name
 from gradlab.diagnosis.config_facts import Facts
 from gradlab.diagnosis.overrides import combined, exclusive
-from gradlab.diagnosis.remedies import Remedy, applicable
+from gradlab.diagnosis.remedies import applicable
 from gradlab.sweep.rebuild import rebuild
 from gradlab.sweep.remedies import study
 from gradlab.sweep.remedies.outcomes import decades, gradient_ratio, loss_of, read_outcomes
-from gradlab.sweep.remedies.plan import BASE, Command, alone, best_pairs, random_pairs, read_plan, write_plan
+from gradlab.sweep.remedies.plan import BASE, Command, alone, best_pairs, random_pairs, read_plan
 from gradlab.sweep.remedies.study import default_steps
 from gradlab.sweep.remedies.table import write_tables
 from gradlab.sweep.remedies.tiers import interval, tiers
-
-COMMAND = Command(arguments=["activation=sigmoid", "optimizer.lr=0.5"], seeds=[7, 8], shared=["train.steps=30"])
-
-
-def remedy(name, *overrides, strategy=None):
-    return Remedy(name=name, overrides=overrides, strategy=strategy or name, reason=f"{name} helps", source="",
-                  against=frozenset())  # fmt: skip
-
 
 RELU = remedy("relu", "activation=relu", "initializer=kaiming_normal")
 ADAM = remedy("adam", "optimizer=adam")
@@ -58,7 +50,7 @@ def test_remedies_of_one_group_exclude_each_other():
 
 
 def test_each_remedy_runs_with_every_seed_in_a_folder_of_its_own():
-    trials, lines = alone(COMMAND, [RELU, ADAM])
+    trials, lines = alone(STUDY, [RELU, ADAM])
     assert [trial.name for trial in trials] == [BASE, "relu", "adam"]
     assert lines[0] == ["activation=sigmoid", "optimizer.lr=0.5", "train.steps=30", "seed=7"]
     assert lines[3] == [
@@ -69,21 +61,21 @@ def test_each_remedy_runs_with_every_seed_in_a_folder_of_its_own():
 
 
 def test_the_best_pairs_combine_compatible_strategies():
-    trials, lines = best_pairs(COMMAND, [RELU, HE, ADAM, RATE], count=2)
+    trials, lines = best_pairs(STUDY, [RELU, HE, ADAM, RATE], count=2)
     assert [trial.name for trial in trials] == ["relu + adam", "relu + rate"]
     assert len(lines) == 4
-    assert best_pairs(COMMAND, [RATE, ADAM], count=2) == ([], [])
+    assert best_pairs(STUDY, [RATE, ADAM], count=2) == ([], [])
 
 
 def test_random_pairs_depend_on_the_seed():
     pool = [RELU, ADAM, *(remedy(name, f"data.{name}=1") for name in "abcdef")]
-    (trial,), lines = random_pairs(COMMAND, pool, count=5)
+    (trial,), lines = random_pairs(STUDY, pool, count=5)
     assert len(trial.folders) == len(lines) == 5
     assert [line[-1] for line in lines] == ["seed=7", "seed=8", "seed=7", "seed=8", "seed=7"]
-    assert random_pairs(COMMAND, pool, count=5)[1] == lines
-    other = Command(arguments=COMMAND.arguments, seeds=[9], shared=COMMAND.shared)
+    assert random_pairs(STUDY, pool, count=5)[1] == lines
+    other = Command(arguments=STUDY.arguments, seeds=[9], shared=STUDY.shared)
     assert random_pairs(other, pool, count=5)[0][0].reason != trial.reason
-    assert random_pairs(COMMAND, [RELU], count=5) == ([], [])
+    assert random_pairs(STUDY, [RELU], count=5) == ([], [])
 
 
 def test_larger_nets_take_fewer_steps():
@@ -118,30 +110,11 @@ def test_the_interval_covers_the_geometric_mean_over_seeds():
     assert interval([[0.0], [inf]]) == (0.0, inf)
 
 
-def made_study(folder, *, losses, guessing=None):
-    """Write the runs of a remedies sweep with given losses by remedy and seed; nan is a run that diverged."""
-    remedies = [remedy(name, f"x={name}") for name in losses if name != BASE]
-    trials, lines = alone(COMMAND, remedies)
-    write_plan(folder, COMMAND, trials)
-    for trial in trials:
-        for place, name in enumerate(trial.folders):
-            loss = losses[trial.name][place]
-            run = make_run(folder / name, loss=loss, gradient=lambda step, depth: 0.1**depth)
-            metrics = {"train_loss": loss, "eval_loss": None, "eval_accuracy": 0.5, "gradient_ratio_final": 1.0}
-            metrics["gradient_ratio_initial"] = 1e-6 if trial.name == BASE else 100.0
-            record = {"status": "completed" if loss == loss else "diverged", "seed": COMMAND.seeds[place], "steps": 21,
-                      "seconds": 2.1 if trial.name == BASE else 4.2, "hidden_layers": 5, "metrics": metrics,
-                      "chance": {"loss": guessing, "accuracy": None}, "verdicts": []}  # fmt: skip
-            (run / "run.json").write_text(json.dumps(record).replace("NaN", '"nan"'))
-            write_config(run, lines[trials.index(trial) * 2 + place])
-    return trials
-
-
 LOSSES = {BASE: (2.0, 2.2), "good": (0.1, 0.2), "as good": (0.15, 0.3), "none": (2.1, 2.3), "bad": (nan, nan)}
 
 
 def test_outcomes_are_ranked_and_incomplete_ones_are_last(tmp_path):
-    made_study(tmp_path, losses=LOSSES)
+    make_study(tmp_path, losses=LOSSES)
     found = read_outcomes(tmp_path, read_plan(tmp_path))
     assert [(one.trial.name, one.rank, one.tier) for one in found] == [
         ("good", 1, 1), ("as good", 2, 1), (BASE, 3, 2), ("none", 4, 2), ("bad", None, None),
@@ -155,13 +128,13 @@ def test_outcomes_are_ranked_and_incomplete_ones_are_last(tmp_path):
 
 def test_outcomes_no_better_than_chance_share_the_last_tier(tmp_path):
     losses = {BASE: (2.0, 2.2), "good": (0.1, 0.2), "worse": (2.3, 2.31), "far worse": (3.0, 3.1)}
-    made_study(tmp_path, losses=losses, guessing=2.25)
+    make_study(tmp_path, losses=losses, guessing=2.25)
     found = read_outcomes(tmp_path, read_plan(tmp_path))
     assert [(one.trial.name, one.tier) for one in found] == [("good", 1), (BASE, 2), ("worse", 3), ("far worse", 3)]
 
 
 def test_a_few_confident_errors_do_not_rank_an_accurate_net_below_guessing(tmp_path):
-    trials = made_study(tmp_path, losses={BASE: (2.3, 2.3), "good": (0.3, 0.3), "sure": (17.5, 17.5)}, guessing=log(10))
+    trials = make_study(tmp_path, losses={BASE: (2.3, 2.3), "good": (0.3, 0.3), "sure": (17.5, 17.5)}, guessing=log(10))
     for trial in trials:
         for name in trial.folders:
             record = json.loads((tmp_path / name / "run.json").read_text())
@@ -187,7 +160,7 @@ def test_the_loss_of_an_accuracy_is_that_of_a_net_as_sure_as_it_is_accurate():
 
 
 def test_tables_and_report_are_rebuilt_from_the_files(tmp_path):
-    trials = made_study(tmp_path, losses=LOSSES)
+    trials = make_study(tmp_path, losses=LOSSES)
     rebuild(tmp_path, [tmp_path / name for trial in trials for name in trial.folders])
     first = (tmp_path / "remedies.csv").read_text()
     rows = list(csv.DictReader(first.splitlines()))
