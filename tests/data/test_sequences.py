@@ -7,6 +7,7 @@ import torch
 from tests.support.tiny_images import samples, write_mnist
 from torch.nn import functional as F
 
+from gradlab.config.paths import CONFIGS
 from gradlab.data.pixel_sequences import permuted_mnist, sequential_digits, sequential_mnist
 from gradlab.data.sequences import adding, copy_memory
 
@@ -125,6 +126,19 @@ def test_inputs_are_not_the_numbers_a_model_draws_under_the_same_seed():
     for values in (inputs[:, :, 0], tested[:50, :, 0]):
         correlation = torch.corrcoef(torch.stack([drawn.flatten(), values.flatten()]))[0, 1]
         assert correlation.abs() < 4 / 5000**0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_scale_is_a_factor_on_the_inputs_alone(kind):
+    (plain, targets), (scaled, same) = (next(kind(scale=k).batches(batch_size=9, seed=0)) for k in (1.0, 3.0))
+    torch.testing.assert_close(scaled, 3 * plain)
+    assert torch.equal(targets, same)
+
+
+def test_every_data_option_has_a_scale():
+    """But for rare_cost, whose inputs are no data."""
+    lacking = {path.stem for path in (CONFIGS / "data").glob("*.yaml") if "\nscale: " not in path.read_text()}
+    assert lacking == {"rare_cost"}
 
 
 def test_a_batch_size_below_one_is_refused():

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gradlab.data.fresh import Fresh
+from gradlab.data.images import Scale
 
 COPIED = 10  # number of symbols to remember
 SYMBOLS = 8  # size of the alphabet from which they are drawn
@@ -21,6 +22,7 @@ def adding(
     seed: Annotated[int, Ge(0)] = 0,
     test_samples: Annotated[int, Ge(1)] = 1000,
     epoch_samples: Annotated[int, Ge(1)] = 10_000,
+    scale: Scale = 1.0,
 ) -> Fresh:
     """Return the adding problem: add two marked numbers (Hochreiter & Schmidhuber 1997, as in Arjovsky et al. 2016).
 
@@ -32,12 +34,13 @@ def adding(
         seed: Seed of the test set; training batches depend on the run's seed.
         test_samples: Number of test samples.
         epoch_samples: Number of training samples, always new, that count as an epoch.
+        scale: Factor on the inputs.
 
     Returns:
         Inputs [n, T, 2], number and marker, and targets [n, 1].
     """
     return Fresh(
-        draw=partial(draw_adding, length=length),
+        draw=partial(draw_adding, length=length, scale=scale),
         seed=seed,
         test_samples=test_samples,
         epoch_samples=epoch_samples,
@@ -52,6 +55,7 @@ def copy_memory(
     seed: Annotated[int, Ge(0)] = 0,
     test_samples: Annotated[int, Ge(1)] = 1000,
     epoch_samples: Annotated[int, Ge(1)] = 10_000,
+    scale: Scale = 1.0,
 ) -> Fresh:
     """Return the copy memory problem: repeat ten symbols after a pause (Arjovsky et al. 2016).
 
@@ -64,12 +68,13 @@ def copy_memory(
         seed: Seed of the test set; training batches depend on the run's seed.
         test_samples: Number of test samples.
         epoch_samples: Number of training samples, always new, that count as an epoch.
+        scale: Factor on the inputs.
 
     Returns:
         Inputs [n, T + 20, 10], one-hot, and targets [n, T + 20] in nine classes: eight symbols and the blank.
     """
     return Fresh(
-        draw=partial(draw_copy_memory, length=length),
+        draw=partial(draw_copy_memory, length=length, scale=scale),
         seed=seed,
         test_samples=test_samples,
         epoch_samples=epoch_samples,
@@ -79,7 +84,7 @@ def copy_memory(
     )
 
 
-def draw_adding(count: int, numbers: torch.Generator, *, length: int) -> tuple[Tensor, Tensor]:
+def draw_adding(count: int, numbers: torch.Generator, *, length: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """Draw samples of the adding problem: inputs [count, length, 2] and targets [count, 1]."""
     values = torch.rand(count, length, generator=numbers)
     half = length // 2
@@ -87,10 +92,10 @@ def draw_adding(count: int, numbers: torch.Generator, *, length: int) -> tuple[T
     second = torch.randint(half, length, (count, 1), generator=numbers)
     marked = torch.cat([first, second], dim=1)
     markers = torch.zeros(count, length).scatter_(1, marked, 1.0)
-    return torch.stack([values, markers], dim=2), values.gather(1, marked).sum(1, keepdim=True)
+    return scale * torch.stack([values, markers], dim=2), values.gather(1, marked).sum(1, keepdim=True)
 
 
-def draw_copy_memory(count: int, numbers: torch.Generator, *, length: int) -> tuple[Tensor, Tensor]:
+def draw_copy_memory(count: int, numbers: torch.Generator, *, length: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     """Draw samples of the copy memory: inputs [count, length + 20, 10] and targets [count, length + 20]."""
     symbols = torch.randint(SYMBOLS, (count, COPIED), generator=numbers)
     steps = length + 2 * COPIED
@@ -99,4 +104,4 @@ def draw_copy_memory(count: int, numbers: torch.Generator, *, length: int) -> tu
     shown[:, -COPIED - 1] = DELIMITER  # one step before the ten symbols must be repeated
     targets = torch.full((count, steps), BLANK)
     targets[:, -COPIED:] = symbols
-    return F.one_hot(shown, DELIMITER + 1).to(torch.float32), targets
+    return scale * F.one_hot(shown, DELIMITER + 1).to(torch.float32), targets
