@@ -26,6 +26,8 @@ class Dataset:
         ordered: Whether the training samples are used in their order, not shuffled.
         augment: Augmentation of the inputs of a training batch.
         each_step: Whether a model must return outputs for every time step of its input, as logits [n, outputs, T].
+        unit: Length of 1 of the targets of a regression in their original units; not 1 if they are standardized.
+        warnings: What is odd about the data, one line each.
     """
 
     train_inputs: Tensor
@@ -37,6 +39,8 @@ class Dataset:
     ordered: bool = False
     augment: Augment = unchanged
     each_step: bool = False
+    unit: float = 1.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:

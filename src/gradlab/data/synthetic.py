@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt
 
 from gradlab.data.dataset import Dataset
 from gradlab.data.seeds import generator
+from gradlab.data.standardized import standardized
 
 
 def gaussian(
@@ -50,11 +51,12 @@ def linear_regression(
     noise: Annotated[float, Ge(0)] = 0.5,
     samples: Annotated[int, Ge(1)] = 100,
     seed: Annotated[int, Ge(0)] = 0,
+    standardize_target: bool = False,
     scale: Annotated[float, Gt(0)] = 1.0,
 ) -> Dataset:
     """Draw points of a noisy line: y = slope x + intercept + noise e, with x and e from N(0, 1).
 
-    The expected squared error of any fit is at least noise^2.
+    The expected squared error of any fit is at least noise^2, in the units of y.
 
     Args:
         slope: Slope of the line.
@@ -62,6 +64,8 @@ def linear_regression(
         noise: Standard deviation of the noise.
         samples: Number of training samples.
         seed: Seed of x and e.
+        standardize_target: Whether to standardize y over the training points, so that predicting the mean has a loss
+            of 1.
         scale: Factor on the inputs after the targets are computed, so that the slope to fit is slope / scale.
 
     Returns:
@@ -71,13 +75,18 @@ def linear_regression(
     total = samples + _test_samples(samples)
     x = torch.randn(total, 1, generator=numbers)
     y = slope * x + intercept + noise * torch.randn(total, 1, generator=numbers)
+    train, test, unit = y[:samples], y[samples:], 1.0
+    if standardize_target:
+        unit = float(train.std(correction=0)) or 1.0
+        train, test = standardized(train, test)
     return Dataset(
         train_inputs=scale * x[:samples],
-        train_targets=y[:samples],
+        train_targets=train,
         test_inputs=scale * x[samples:],
-        test_targets=y[samples:],
+        test_targets=test,
         outputs=1,
         task="regression",
+        unit=unit,
     )
 
 

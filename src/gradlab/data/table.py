@@ -7,11 +7,12 @@ import torch
 from annotated_types import Gt, Lt
 from torch import Tensor
 
+from gradlab.data.csv_file import CsvFile, Missing, settle_missing, stray_words
 from gradlab.data.dataset import Dataset
 from gradlab.data.images import Scale
 from gradlab.data.seeds import generator
 from gradlab.data.standardized import standardized
-from gradlab.errors import closest, did_you_mean, one_line
+from gradlab.errors import closest, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,7 @@ def table(
     task: Literal["auto", "classification", "regression"] = "auto",
     drop: Sequence[str] = (),
     separator: str = ",",
+    missing: Missing = "error",
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: int = 0,
     standardize: bool = True,
@@ -45,6 +47,8 @@ def table(
             classes, and other numbers for values.
         drop: Columns to leave out, such as names or row numbers.
         separator: Separator between two cells.
+        missing: What to do about missing cells (empty, NA, NaN, None …): refuse them, put the column's mean over the
+            training rows in their place (a missing word: 0 for each word), or drop their rows.
         test_fraction: Share of the rows in the test set.
         split_seed: Seed of the split, separate from the run's, so that runs of different seeds are comparable.
         standardize: Whether to standardise every input to mean 0 and variance 1 over the training rows.
@@ -56,10 +60,12 @@ def table(
         Inputs [n, features] in float32; class indices, in the order of the sorted classes, or values [n, 1].
 
     Raises:
-        ValueError: If the file or a column is missing, a cell is empty, infinite or beyond 1e150, a column is constant
-            or has too many distinct words, or there are too few rows.
+        ValueError: If the file or a column is missing, a name appears twice, a row is longer than the first line, a
+            cell is missing (see ``missing``), infinite or beyond 1e150, a column is constant or has too many distinct
+            words, or there are too few rows.
     """
-    frame = _read(path, separator)
+    file = CsvFile(path=path, separator=separator)
+    frame = file.read()
     for name in (target, *drop):
         if name not in frame.columns:
             hint = did_you_mean(closest(name, frame.columns)) or f"; its columns: {', '.join(frame.columns)}"
@@ -67,19 +73,25 @@ def table(
     if target in drop:
         raise ValueError(f"drop: '{target}' is the target; leave it out of data.drop")
     frame = frame.drop(columns=list(drop))
-    _check(frame, path, target)
+    if len(frame.columns) < 2:
+        raise ValueError(f"{path} has only one column, so nothing to predict {target} from; check data.separator")
+    frame, warnings = settle_missing(frame, file, target=target, missing=missing)
+    warnings += stray_words(frame, file)
     tests = max(1, round(test_fraction * len(frame)))
     if len(frame) - tests < 2:
         raise ValueError(f"{path} has too few rows: {len(frame)}, of which test_fraction={test_fraction} takes {tests}")
+    _check(frame, path, target)
 
     targets, outputs = _targets(frame[target], task)
     order = torch.randperm(len(frame), generator=generator(split_seed))
     inputs, targets = _inputs(frame.drop(columns=target), path)[order], targets[order]
-    train, test = inputs[tests:], inputs[:tests]
+    train, test = _filled(inputs[tests:], inputs[:tests])
     train_targets, test_targets = targets[tests:], targets[:tests]
+    unit = 1.0
     if standardize:
         train, test = standardized(train, test)
     if standardize_target and targets.is_floating_point():
+        unit = float(train_targets.std(correction=0)) or 1.0
         train_targets, test_targets = standardized(train_targets, test_targets)
     return Dataset(
         train_inputs=(scale * train).float(),
@@ -88,44 +100,20 @@ def table(
         test_targets=test_targets.float() if targets.is_floating_point() else test_targets,
         outputs=outputs,
         task="regression" if targets.is_floating_point() else "classification",
+        unit=unit,
+        warnings=tuple(f"{path}: {line}" for line in warnings),
     )
 
 
-def _read(path: str, separator: str) -> "pd.DataFrame":
-    import pandas as pd  # here, because the import takes about a second
-
-    if not separator:
-        raise ValueError("separator must be at least one character, such as ',' or ';'")
-    try:
-        frame = pd.read_csv(path, sep=separator, skipinitialspace=True)
-    except FileNotFoundError as error:
-        raise ValueError(f"path: there is no file {path}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"path: {path} is not UTF-8 text; save it as UTF-8") from error
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"path: cannot read {path}: {one_line(error)}") from error
-    return frame.rename(columns=lambda name: str(name).strip()).apply(_numbers)
-
-
-def _numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return a column as floats if pandas read it as text although it holds numbers (integers beyond 64 bits)."""
-    if column.dtype.kind in "iufb":
-        return column
-    try:
-        return column.astype("float64")
-    except (TypeError, ValueError):
-        return column
+def _filled(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """Put the mean over the training rows in the place of missing numbers; 0 where no training row has one."""
+    mean = torch.nan_to_num(train.nanmean(0))
+    return torch.where(train.isnan(), mean, train), torch.where(test.isnan(), mean, test)
 
 
 def _check(frame: "pd.DataFrame", path: str, target: str) -> None:
-    """Refuse data that would give nan, infinite or constant inputs."""
-    if len(frame.columns) < 2:
-        raise ValueError(f"{path} has only one column, so nothing to predict {target} from; check data.separator")
+    """Refuse data that would give infinite or constant inputs."""
     for name, column in frame.items():
-        empty = column.isna()
-        if empty.any():
-            line = int(empty.to_numpy().argmax()) + 2  # the header is line 1
-            raise ValueError(f"{path}: {int(empty.sum())} empty cells in column '{name}', the first in line {line}")
         if column.dtype.kind == "f" and column.abs().max() > LARGEST:
             raise ValueError(
                 f"{path}: column '{name}' holds values that are infinite or beyond {LARGEST:g}; rescale it"
@@ -150,7 +138,10 @@ def _targets(column: "pd.Series[Any]", task: str) -> tuple[Tensor, int]:
 
 
 def _inputs(frame: "pd.DataFrame", path: str) -> Tensor:
-    """Return the inputs [n, features] in float64: one per column of numbers, one per word of the other columns."""
+    """Return the inputs [n, features] in float64: one per column of numbers, one per word of the other columns.
+
+    A missing number is nan, and a missing word is none of the words.
+    """
     import pandas as pd
 
     for name, column in frame.items():
@@ -160,4 +151,4 @@ def _inputs(frame: "pd.DataFrame", path: str) -> Tensor:
             )
             raise ValueError(f"{path}: {message}; leave it out: data.drop=[{name}]")
     words = [name for name, column in frame.items() if column.dtype.kind not in "iufb"]
-    return torch.tensor(pd.get_dummies(frame, columns=words).to_numpy(dtype="float64"))
+    return torch.tensor(pd.get_dummies(frame, columns=words).to_numpy(dtype="float64", na_value=float("nan")))

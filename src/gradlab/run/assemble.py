@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gradlab.config import build
 from gradlab.data.chance import chance
+from gradlab.data.units import units
 from gradlab.errors import GradlabError
 from gradlab.nn.auxiliary import Auxiliary
 from gradlab.nn.own import check_outputs
@@ -97,6 +98,8 @@ def assemble(cfg: DictConfig, *, load: Callable[[DictConfig], Any] = load) -> Lo
         compiled=torch.compile(model, options=_COMPILER) if cfg.train.compile else None,
         pause_every=cfg.train.checkpoint_every,
         chance=chance(data),
+        units=units(data),
+        warnings=getattr(data, "warnings", ()),
     )
 
 

@@ -156,6 +156,9 @@ def _shown(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name in ("train_loss", "eval_loss", "eval_accuracy"):
         if metrics[name] is not None:
             yield name.replace("_", " "), metrics[name]
+    for name, words in (("eval_rmse", "eval RMSE"), ("eval_r2", "R2")):
+        if metrics.get(name) is not None:
+            yield words, metrics[name]
 
 
 def _describe(metrics: Mapping[str, Any]) -> str:

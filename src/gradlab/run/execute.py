@@ -156,6 +156,8 @@ def _train(
     opening.begin()
     environment = describe_environment(device=str(loop.device), threads=torch.get_num_threads())
     session = open_session(cfg, folder, record, loop, start=start, environment=environment, lr_range=range_test)
+    for line in loop.warnings:
+        console.say(f"warning: {line}")
     if saved:
         if line := _changed(saved["environment"], environment):
             record["warnings"] = [*record.get("warnings", ()), line]

@@ -103,12 +103,15 @@ class Session:
         seconds = time.monotonic() - self.began if seconds is None else seconds
         record |= {"status": loop.status, "steps": loop.step, "seconds": seconds}
         record["hidden_layers"] = loop.probe.hidden_layers
-        record["warnings"] = [*record.get("warnings", ()), *warnings]
+        record["warnings"] = [*record.get("warnings", ()), *loop.warnings, *warnings]
         if loop.structure.events:
             record["growth"] = loop.structure.events
         observations = observe(self.folder, record)
         flow = flow_metrics(observations)
-        record["metrics"] = self.history.totals() | flow | {"skipped_steps": int(loop.precision.skipped)}
+        totals = self.history.totals()
+        record["metrics"] = totals | flow | {"skipped_steps": int(loop.precision.skipped)}
+        if loop.units is not None:
+            record["metrics"] |= loop.units.metrics(totals["eval_loss"])
         record["verdicts"] = []
         record["theory"] = self._compare_with_theory()
         record["chance"] = loop.chance

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradlab.data.units import Units
 from gradlab.errors import GradlabError
 from gradlab.interfaces import Supervised
 from gradlab.norms import total_norm
@@ -42,6 +43,8 @@ class Loop:
             through the model itself.
         pause_every: Steps between two pauses at which the run can be saved; 0 for none before the end.
         chance: ``loss`` and ``accuracy`` of the best answer that does not look at its input.
+        units: How to read the loss of a regression; None for other tasks.
+        warnings: What is odd about the data, one line each.
         step: Number of the step in progress; after the run, the number of steps done.
         status: ``running``, then ``completed``, ``interrupted`` or, once a loss was not finite, ``diverged``.
     """
@@ -63,6 +66,8 @@ class Loop:
     compiled: Callable[[Tensor], Any] | None = None
     pause_every: int = 0
     chance: dict[str, float | None] = field(default_factory=dict)
+    units: Units | None = None
+    warnings: Sequence[str] = ()
     step: int = 0
     status: str = "running"
     _parameters: list[tuple[str, nn.Parameter]] = field(init=False)
