@@ -83,7 +83,8 @@ def read_columns(path: Path, columns: Sequence[str], *, steps: int | None = None
                 place = f"line {reader.line_num}" if steps is None else f"step {row[0] if row else ''}"
                 raise ValueError(f"{path}, {place}: {len(row)} cells instead of {len(header)}")
             rows.append([row[place] for place in places])
-        cells = dict(zip(columns, zip(*rows, strict=True) if rows else ((),) * len(columns), strict=True))
+        empty: list[Sequence[str]] = [()] * len(columns)
+        cells = dict(zip(columns, zip(*rows, strict=True) if rows else empty, strict=True))
         for name in _WHOLE_NUMBERS & cells.keys():
             for text in set(cells[name]):
                 _whole(name, text)

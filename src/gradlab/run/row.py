@@ -45,7 +45,7 @@ def read_row(run: Path, *, name: str) -> dict[str, str]:
     """
     overrides = dict(read_overrides(run))
     seed = overrides.pop("seed", None)
-    record = read_run(run) or {"status": UNFINISHED, "error": unreadable(run)}
+    record: Mapping[str, Any] = read_run(run) or {"status": UNFINISHED, "error": unreadable(run)}
     cells: dict[str, Any] = overrides | {"run": name, "seed": record.get("seed", seed), "status": record.get("status")}
     cells |= {name: record.get(name) for name in ("steps", "seconds", "hidden_layers", "error")}
     cells["job"] = read_job(run)

@@ -88,7 +88,7 @@ def check_support(model: nn.Module, device: torch.device, dtype: torch.dtype | N
     Raises:
         ValueError: A kind of layer does not run here in this number type.
     """
-    recurrent = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
+    recurrent: list[Any] = [module for module in model.modules() if isinstance(module, nn.RNNBase)]
     if dtype is torch.float16 and device.type == "cpu" and recurrent:
         raise ValueError("autocast=fp16: torch has no float16 recurrent nets on a CPU; use bf16")
     for kind in dict.fromkeys(type(module) for module in recurrent) if dtype is not None else ():
