@@ -15,13 +15,15 @@ from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
 from omegaconf import DictConfig
 
+from gradlab.artifacts import lock
 from gradlab.borders import print_line
 from gradlab.config.hydra_private import basic_launcher
 from gradlab.config.run_name import run_name
 from gradlab.errors import GradlabError, install_hint
 from gradlab.launch.lost import Lost, answering, lost
 from gradlab.launch.progress import abandon, following
-from gradlab.launch.reuse import finished
+from gradlab.launch.reuse import done_elsewhere, finished
+from gradlab.sweep.callback import note_runs
 
 
 def missing_launcher(library: str) -> type:
@@ -71,15 +73,19 @@ class FaultTolerant:
         Returns:
             The result of each run, in the order of the runs; a `Lost` for a run whose process was lost.
         """
-        folders = [
-            Path(self.config.hydra.sweep.dir, run_name(filter_overrides(overrides))) for overrides in job_overrides
-        ]
-        results = {
-            folder: self.reused(folder, overrides) for folder, overrides in zip(folders, job_overrides, strict=True)
-        }
-        missing = [i for i, folder in enumerate(folders) if results[folder] is None]
-        if len(missing) < len(folders):
-            print_line(f"{len(folders) - len(missing)} of {len(folders)} runs are complete already")
+        folders = self.folders(job_overrides)
+        note_runs(folders)
+        # A run that is listed twice is launched once.
+        places = {folder: i for i, folder in reversed(list(enumerate(folders)))}
+        results = {folder: self.reused(folder, job_overrides[i]) for folder, i in places.items()}
+        complete = sum(result is not None for result in results.values())
+        if complete:
+            print_line(f"{complete} of {len(places)} runs are complete already")
+        held = [folder for folder, result in results.items() if result is None and lock.is_held(folder)]
+        if held:
+            print_line(f"{len(held)} of {len(places)} runs are being done by another process")
+        results |= {folder: done_elsewhere(job_overrides[places[folder]]) for folder in held}
+        missing = sorted(places[folder] for folder, result in results.items() if result is None)
         if missing:
             to_do = [folders[i] for i in missing]
             with following(to_do):
@@ -93,6 +99,21 @@ class FaultTolerant:
             if isinstance(result, Lost):
                 abandon(folder, result.reason)
         return [result for folder in folders if (result := results[folder]) is not None]
+
+    def folders(self, job_overrides: Sequence[Sequence[str]]) -> list[Path]:
+        """Return the folder of each run.
+
+        Raises:
+            GradlabError: Two runs with different overrides have one folder.
+        """
+        sweep, texts, folders = self.config.hydra.sweep.dir, dict[Path, str](), []
+        for overrides in job_overrides:
+            own = filter_overrides(overrides)
+            folder, text = Path(sweep, run_name(own, sweep)), " ".join(sorted(own))
+            if texts.setdefault(folder, text) != text:
+                raise GradlabError(f"{folder}: two runs have this folder, {texts[folder]} and {text}; change a value")
+            folders.append(folder)
+        return folders
 
     def reused(self, folder: Path, overrides: Sequence[str]) -> JobReturn | None:
         """Return the result of a finished run in the folder; None if the run must be launched."""

@@ -71,8 +71,10 @@ class Remedies(Sweeper):
             arguments: The overrides of the command line.
 
         Raises:
-            GradlabError: An override lists values, or the config cannot be run unchanged.
+            GradlabError: An override lists values, the config cannot be run unchanged, or another process runs the
+                sweep.
         """
+        from gradlab.artifacts.lock import holding
         from gradlab.sweep.remedies.study import Budget, study
 
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -84,7 +86,8 @@ class Remedies(Sweeper):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         budget = Budget(seeds=self.seeds, pairs=self.pairs, random=self.random, steps=self.steps)
-        study(arguments, folder, budget=budget, compose=self._compose, launch=self._launch)
+        with holding(folder):  # the pairs follow from the results of all single remedies
+            study(arguments, folder, budget=budget, compose=self._compose, launch=self._launch)
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         return self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))

@@ -6,6 +6,8 @@ import pytest
 from tests.support.made_up import make_sweep
 from tests.support.waiting import wait_until
 
+from gradlab.artifacts.atomic import write_json
+from gradlab.artifacts.lock import holding
 from gradlab.launch.progress import abandon, following, progress_line
 from gradlab.sweep.summary import BY_CONFIG, SUMMARY, add_run, read_rows
 
@@ -19,22 +21,27 @@ def begin(folder, **record):
 
 def test_the_line_counts_done_and_remaining_runs():
     counts = Counter(completed=8, diverged=1, failed=1)
-    assert progress_line(counts, total=40, seconds=60.0) == "9 done, 1 failed, 30 left, about 3 min to go"
-    assert progress_line(Counter(), total=4, seconds=1.0) == "0 done, 0 failed, 4 left"
+    assert progress_line(counts, total=40, seconds=6.0) == "9 done, 1 failed, 30 left, about 3 min to go"
+    assert progress_line(counts, total=40) == "9 done, 1 failed, 30 left"
     assert progress_line(Counter(completed=4), total=4, seconds=1.0) == "4 done, 0 failed, 0 left"
 
 
 def test_runs_are_followed_through_their_files(tmp_path, capsys):
     folders = [tmp_path / name for name in ("a", "b", "c", "old", "again")]
     begin(folders[4], status="failed", error="in an earlier sweep; it is being done again")
-    os.utime(folders[4] / "run.json", (0, 0))
-    begin(folders[3], status="completed")
-    os.utime(folders[3] / ".hydra" / "hydra.yaml", (0, 0))  # of an earlier sweep: it will be done again
+    begin(folders[3], status="completed")  # of an earlier sweep: it will be done again
+    for folder in folders[3:]:
+        os.utime(folder / "run.json", (4e9, 4e9))  # no clock decides
     with following(folders, every=0.01):
         begin(folders[0], status="completed")
-        begin(folders[1], status="failed", error="it broke")
+        os.utime(folders[0] / "run.json", (0, 0))
         begin(folders[2])
+        # the time of the first run, with the start of the processes, is no measure of the others
+        wait_until(lambda: capsys.readouterr().out == "1 done, 0 failed, 4 left\n")
+        begin(folders[1], status="failed", error="it broke")
         wait_until(lambda: "1 done, 1 failed, 3 left, about" in capsys.readouterr().out)
+        write_json(folders[4] / "run.json", {"status": "completed"})
+        wait_until(lambda: "2 done, 1 failed, 2 left, about" in capsys.readouterr().out)
 
 
 def test_an_interrupt_prints_how_to_resume(tmp_path, capsys):
@@ -61,6 +68,10 @@ def test_after_an_interrupt_the_summary_has_the_finished_runs(tmp_path, capsys):
 def test_only_an_unfinished_run_is_recorded_as_lost(tmp_path):
     begin(tmp_path / "killed")
     begin(tmp_path / "done", status="completed")
+    begin(tmp_path / "elsewhere")
+    with holding(tmp_path / "elsewhere"):
+        abandon(tmp_path / "elsewhere", "its process was lost")
+    assert not (tmp_path / "elsewhere" / "run.json").exists()
     for name in ("killed", "done", "never"):
         abandon(tmp_path / name, "its process was lost")
     assert json.loads((tmp_path / "killed" / "run.json").read_text()) == {

@@ -7,9 +7,10 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from tests.support.made_up import make_sweep
 
-from gradlab.config.run_name import MAX_LENGTH, run_name
+from gradlab.artifacts.lock import holding
+from gradlab.config.run_name import DIGITS, MAX_LENGTH, earlier_name, find_folder, run_name
 from gradlab.sweep import rebuild
-from gradlab.sweep.callback import Sweep, read_records
+from gradlab.sweep.callback import Sweep, launched, note_runs, read_records
 from gradlab.sweep.summary import read_rows
 
 
@@ -21,7 +22,7 @@ def test_a_name_does_not_depend_on_the_order_of_overrides():
 def test_a_name_is_short_safe_and_unique():
     long = [f"data.path=/some/where/{'x' * 200}", "model.depth=[1, 2]"]
     name = run_name(long)
-    assert len(name) == MAX_LENGTH + 7
+    assert len(name) == MAX_LENGTH + 1 + DIGITS
     assert not set(name) & set("/\\:*?\"<>| []$'")
     assert name != run_name([*long, "seed=1"])
     assert run_name([]).startswith("defaults-")
@@ -63,12 +64,57 @@ def test_failed_and_lost_runs_are_named_and_exit_with_1(tmp_path, capsys):
 
 def test_runs_of_an_earlier_sweep_in_the_folder_are_not_counted(tmp_path, capsys):
     record(tmp_path, "old", status="failed", error="long ago")
-    os.utime(tmp_path / "old" / ".hydra" / "hydra.yaml", (0, 0))
+    os.utime(tmp_path / "old" / "run.json", (4e9, 4e9))  # no clock decides
     sweep = Sweep()
     sweep.on_multirun_start(OmegaConf.create())
+    note_runs([tmp_path / "new", tmp_path / "lost"])
     record(tmp_path, "new", status="completed")
-    sweep.on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
-    assert capsys.readouterr().out.startswith("1 completed, 0 diverged, 0 failed")
+    os.utime(tmp_path / "new" / "run.json", (0, 0))
+    with pytest.raises(SystemExit) as end:
+        sweep.on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert end.value.code == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("1 completed, 0 diverged, 1 failed")
+    assert err.splitlines()[-1] == "gradlab: lost failed: it left no readable run.json"
+
+
+def test_runs_that_another_process_is_doing_are_counted_and_are_no_failure(tmp_path, capsys):
+    record(tmp_path, "mine", status="completed")
+    record(tmp_path, "theirs")
+    with holding(tmp_path / "theirs"):
+        finish(tmp_path)
+    line = f"1 completed, 0 diverged, 0 failed, 1 still being done by another process: {tmp_path}\n"
+    assert capsys.readouterr() == (line, "")
+
+
+def test_a_run_keeps_the_name_of_an_earlier_version(tmp_path):
+    own = ["seed=2471", "model.depth=3"]
+    name = run_name(own, tmp_path)
+    earlier = tmp_path / earlier_name(name) / ".hydra"
+    assert len(name) - len(earlier.parent.name) == 10
+    earlier.mkdir(parents=True)
+    (earlier / "overrides.yaml").write_text(json.dumps(["model.depth=3", "seed=3787"]))  # another run's
+    assert run_name(own, tmp_path) == name
+    (earlier / "overrides.yaml").write_text(json.dumps(own))
+    assert run_name(own, tmp_path) == earlier.parent.name
+    assert find_folder(tmp_path, name) == earlier.parent
+    (tmp_path / name).mkdir()
+    assert run_name(own, tmp_path) == find_folder(tmp_path, name).name == name
+
+
+def test_names_that_collided_are_distinct():
+    shared = ["activation=leaky_relu", "figures=False", "initializer=kaiming_normal", "lr_scheduler=warmup_cosine",
+              "model.depth=3", "optimizer=adamw", "train=smoke"]  # fmt: skip
+    names = [run_name([*shared, f"seed={seed}"]) for seed in (2471, 3787)]
+    assert names[0] != names[1]
+    assert earlier_name(names[0]) == earlier_name(names[1])
+
+
+@pytest.fixture(autouse=True)
+def no_sweep_before():
+    launched.clear()
+    yield
+    launched.clear()
 
 
 def config_of(folder, run, mode=RunMode.MULTIRUN):

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from gradlab.errors import GradlabError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 FILE = ".lock"  # of a run's folder
 _TABLES = ".summary.lock"  # of a sweep's folder
@@ -85,8 +87,10 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def _acquire(path: Path, *, seconds: float) -> FileLock | None:
+def _acquire(path: Path, *, seconds: float) -> "FileLock | None":
     """Return the acquired lock; None if the file system has no locks. Negative seconds wait without an end."""
+    from filelock import FileLock, Timeout  # slow to import
+
     # Not one object for each thread, because a run may end in another thread than it began in.
     lock = FileLock(path, timeout=seconds, thread_local=False, fallback_to_soft=False)
     try:

@@ -5,7 +5,7 @@ import json
 import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from hydra.core.utils import JobReturn, filter_overrides, run_job, setup_globals
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from gradlab.artifacts.environment import describe_environment
+from gradlab.artifacts.lock import HeldError, holding
 from gradlab.artifacts.record import describe_error
 from gradlab.compat.torch_private import avoid_compiler_import
 from gradlab.config.hydra_compat import building_allowed, configure_log
@@ -25,7 +26,7 @@ from gradlab.fused.grouping import obstacle, program
 from gradlab.fused.long_lived import uncollected
 from gradlab.fused.network import UnfusableError
 from gradlab.fused.train_group import Member, SharedData, train
-from gradlab.run import console
+from gradlab.run import checkpoint, console
 from gradlab.run.prepare import prepare
 from gradlab.sweep.summary import together
 
@@ -91,20 +92,49 @@ def _launch(
     returned: dict[int, JobReturn] = {}
     environment, load = cache(describe_environment), SharedData()
     for group in _groups(jobs, most=launcher.width):
-        members = [job.member for job in group if job.member is not None]
-        if len(members) > 1:
-            try:
-                train(members, load=load, environment=environment, keep=keep, **training)
-            except UnfusableError as error:
-                _train_alone(group, str(error))
-            except Exception as error:  # fall back to single runs: each then reports its own error
-                _train_alone(group, f"the group failed with {describe_error(error)}")
-        with together(Path(hydra.sweep.dir)) if group[0].member is not None else nullcontext():
-            for job in group:
-                returned[id(job)] = _run(launcher, job)
-                job.member = None
+        fusable = group[0].member is not None
+        with ExitStack() as locks:
+            _hold(group, locks)
+            members = [job.member for job in group if job.member is not None]
+            if len(members) > 1:
+                try:
+                    train(members, load=load, environment=environment, keep=keep, **training)
+                except UnfusableError as error:
+                    _train_alone(group, str(error))
+                except Exception as error:  # fall back to single runs: each then reports its own error
+                    _train_alone(group, f"the group failed with {describe_error(error)}")
+            elif members:
+                _train_alone(group, "no other run has its shape")
+            if all(job.member is None for job in group):
+                locks.close()  # runs that are trained alone take their own locks
+            with together(Path(hydra.sweep.dir)) if fusable else nullcontext():
+                for job in group:
+                    returned[id(job)] = _run(launcher, job)
+                    job.member = None
         configure_log(hydra.hydra_logging, hydra.verbose)
     return [returned[id(job)] for job in jobs]
+
+
+def _hold(group: Sequence[Job], locks: ExitStack) -> None:
+    """Take the locks of the runs to fuse; one that another process does or has done is left to `run_job`, alone."""
+    for job in group:
+        member = job.member
+        if member is None:
+            continue
+        with ExitStack() as own:
+            try:
+                own.enter_context(holding(job.folder))
+            except HeldError:
+                job.member = None
+                continue
+            fingerprint = member.start.record.get("fingerprint", "")
+            found = checkpoint.find(
+                job.folder, config=member.start.config, fingerprint=fingerprint or "", foreign="overwrite"
+            )
+            if found == (None, None):
+                locks.push(own.pop_all())
+            else:
+                job.member = None
 
 
 def _compose(launcher: Any, overrides: Sequence[str], number: int) -> Job:

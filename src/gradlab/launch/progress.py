@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gradlab.artifacts.lock import HeldError, holding
 from gradlab.artifacts.record import read_run, write_run
 from gradlab.borders import print_line
 
@@ -26,7 +27,9 @@ def following(folders: Sequence[Path], *, every: float = EVERY) -> Iterator[None
             without adding their rows to the sweep's tables have been added.
     """
     ended = threading.Event()
-    thread = threading.Thread(target=_follow, args=(folders, ended, every), daemon=True)
+    # A run ends by writing its run.json, by rename: an unchanged one was there before.
+    before = {folder: _identity(folder) for folder in folders}
+    thread = threading.Thread(target=_follow, args=(before, ended, every), daemon=True)
     thread.start()
     try:
         yield
@@ -47,7 +50,7 @@ def resume_override(folders: Sequence[Path]) -> str:
 
 
 def abandon(folder: Path, reason: str) -> None:
-    """Record a lost run as failed, unless it has written its run.json.
+    """Record a lost run as failed, unless it has written its run.json or another process is doing it.
 
     Args:
         folder: The run's folder; created if it is missing.
@@ -55,45 +58,55 @@ def abandon(folder: Path, reason: str) -> None:
     """
     if read_run(folder) is None:
         folder.mkdir(parents=True, exist_ok=True)
-        write_run(folder, {"status": "failed", "error": reason})
+        with suppress(HeldError), holding(folder):
+            write_run(folder, {"status": "failed", "error": reason})
 
 
-def progress_line(counts: Counter[str], *, total: int, seconds: float) -> str:
+def progress_line(counts: Counter[str], *, total: int, seconds: float | None = None) -> str:
     """Return the progress in one line, such as ``12 done, 1 failed, 83 left, about 2 min to go``.
 
     Args:
         counts: Status to number of runs that ended with it.
         total: Number of all runs.
-        seconds: Seconds since the start of the sweep.
+        seconds: Mean seconds from the end of one run to that of the next; None if unknown.
     """
     ended = counts.total()
     line = f"{ended - counts['failed']} done, {counts['failed']} failed, {total - ended} left"
-    return line if ended in (0, total) else f"{line}, about {_duration(seconds / ended * (total - ended))} to go"
+    return line if seconds is None or ended == total else f"{line}, about {_duration(seconds * (total - ended))} to go"
 
 
-def _follow(folders: Sequence[Path], ended: threading.Event, every: float) -> None:
-    began = time.monotonic()
-    # A run writes its .hydra at its start, so older files belong to an earlier sweep in the same folder.
-    since = time.time() - 1
-    open_runs, counts = set(folders), Counter[str]()
+def _follow(before: Mapping[Path, tuple[int, ...]], ended: threading.Event, every: float) -> None:
+    open_runs, counts = set(before), Counter[str]()
+    first: tuple[float, int] | None = None  # time of the first line, and the runs that had ended by then
     while open_runs and not ended.wait(every):
-        statuses = {folder: status for folder in open_runs if (status := _status(folder, since)) is not None}
+        statuses = {run: status for run in open_runs if (status := _status(run, before[run])) is not None}
         open_runs -= set(statuses)
         counts.update(statuses.values())
         if statuses:
-            print_line(progress_line(counts, total=len(folders), seconds=time.monotonic() - began))
+            # The start of the processes, before the first run, says nothing about the rest.
+            now, seconds = time.monotonic(), None
+            if first is None:
+                first = now, counts.total()
+            else:
+                seconds = (now - first[0]) / (counts.total() - first[1])
+            print_line(progress_line(counts, total=len(before), seconds=seconds))
 
 
-def _status(folder: Path, since: float) -> str | None:
-    try:
-        if (folder / ".hydra" / "hydra.yaml").stat().st_mtime < since:
-            return None
-    except OSError:
+def _status(folder: Path, before: tuple[int, ...]) -> str | None:
+    """Return the status of a run that has ended since the start; None if it has not."""
+    if _identity(folder) == before:
         return None
     record = read_run(folder)
-    if record is None or (record["status"] == "failed" and (folder / "run.json").stat().st_mtime < since):
-        return None  # failed in an earlier sweep, and is running again
-    return record["status"]
+    return None if record is None else record["status"]
+
+
+def _identity(folder: Path) -> tuple[int, ...]:
+    """Return what changes when a run's run.json is replaced; empty if there is none."""
+    try:
+        status = (folder / "run.json").stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """Reuse of finished runs: a sweep does not launch a run that its folder already holds."""
 
-import os
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -38,12 +38,22 @@ def finished(folder: Path, config: DictConfig) -> JobReturn | None:
         same = record.get("fingerprint") == compute_fingerprint(plain, foreign_sources(decisive))
         before = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
         if same and with_first_names(before["gate"]) == with_first_names(plain["gate"]):
-            os.utime(folder / ".hydra" / "hydra.yaml")  # the time stamp marks it as a run of this sweep
             objective = record.get("metrics", {}).get(plain["objective"]) if record["status"] == "completed" else None
             result = JobReturn(status=JobStatus.COMPLETED, overrides=list(config.hydra.overrides.task))
             result.return_value = objective
             return result
     return None
+
+
+def done_elsewhere(overrides: Sequence[str]) -> JobReturn:
+    """Return the job result of a run that another process is doing: completed, without an objective.
+
+    Args:
+        overrides: The run's overrides.
+    """
+    result = JobReturn(status=JobStatus.COMPLETED, overrides=list(overrides))
+    result.return_value = None
+    return result
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 Hydra imports this module for every command, even `--cfg job`, so slow imports are inside the functions.
 """
 
-import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from gradlab.errors import Ending, GateError, GradlabError
 
 folders: list[Path] = []  # folders of the runs and sweeps started in this process, for the Python interface
 
+launched: dict[str, None] = {}  # names of the runs of the sweep under way, in the order of the command
+
 
 class Sweep(Callback):
     """Callback that refuses a sweep without `-m`, updates the summary, and reports how many runs failed.
 
     Hydra downgrades exceptions in callbacks to warnings, so failures are raised as SystemExit.
     """
-
-    began = 0.0
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse a config that lists sweep values or names a sweeper if `-m` was not given.
@@ -45,8 +45,8 @@ class Sweep(Callback):
         hydra_files.defer(config)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Record the start time, to tell the sweep's runs from those of earlier sweeps in the same folder."""
-        self.began = time.time() - 1  # file times are coarser than the clock
+        """Forget the runs of an earlier sweep of this process."""
+        launched.clear()
         note_folder(config, "hydra.sweep.dir")
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -54,6 +54,7 @@ class Sweep(Callback):
         if config.hydra.mode == RunMode.MULTIRUN:
             from gradlab.sweep.summary import add_run
 
+            note_runs([Path(config.hydra.runtime.output_dir)])  # for Hydra's own launchers, which work in this process
             add_run(Path(config.hydra.sweep.dir), Path(config.hydra.runtime.output_dir))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -64,10 +65,16 @@ class Sweep(Callback):
         """
         folder = Path(config.hydra.sweep.dir)
         _summarize(folder)
-        records = read_records(folder, since=self.began)
+        from gradlab.artifacts.lock import is_held
+
+        # Runs are known by their names. No launcher of another project notes them: then all in the folder count.
+        records = read_records(folder, names=launched or None)
+        elsewhere = [name for name in records if is_held(folder / name)]
+        records = {name: record for name, record in records.items() if name not in elsewhere}
         counts = Counter(record["status"] for record in records.values())
         totals = [f"{counts[status]} {status}" for status in ("completed", "diverged", "failed")]
         totals += [f"{counts['interrupted']} interrupted"] if counts["interrupted"] else []
+        totals += [f"{len(elsewhere)} still being done by another process"] if elsewhere else []
         print_line(f"{', '.join(totals)}: {folder}")
         for name, record in records.items():
             if record["status"] == "failed":
@@ -90,6 +97,11 @@ def note_folder(config: DictConfig, key: str) -> None:
         folders.append(Path(name).absolute())
 
 
+def note_runs(runs: Iterable[Path]) -> None:
+    """Note runs of the sweep under way, by the names of their folders."""
+    launched.update(dict.fromkeys(run.name for run in runs))
+
+
 def _summarize(folder: Path) -> None:
     """Write the tables, figures and report of all runs; an error is printed in one line and not raised."""
     from gradlab.artifacts.folders import find_runs
@@ -104,19 +116,19 @@ def _summarize(folder: Path) -> None:
         print_line(f"gradlab: no report: {describe_error(error)}", to_stderr=True)
 
 
-def read_records(folder: Path, *, since: float = 0.0) -> dict[str, RunRecord]:
+def read_records(folder: Path, *, names: Iterable[str] | None = None) -> dict[str, RunRecord]:
     """Return the run.json of each run of a sweep.
 
     Args:
         folder: The sweep's folder, which holds one folder for each run.
-        since: Unix time in seconds; runs that Hydra wrote before it belong to an earlier sweep and are left out.
+        names: Names of the folders of the runs; by default all that the folder holds.
 
     Returns:
         Name of the run's folder to content of its run.json; the status is ``failed`` if that cannot be read.
     """
-    started = {path.parents[1].name: path.stat().st_mtime for path in folder.glob("*/.hydra/hydra.yaml")}
-    # A run whose process died before it started has no .hydra.
-    ended = {path.parent.name: path.stat().st_mtime for path in folder.glob("*/run.json")}
-    touched = [name for name, seconds in (ended | started).items() if seconds >= since]
+    if names is None:
+        started = {path.parents[1].name for path in folder.glob("*/.hydra/hydra.yaml")}
+        # A run whose process died before it started has no .hydra.
+        names = started | {path.parent.name for path in folder.glob("*/run.json")}
     lost: RunRecord = {"status": "failed", "error": UNREADABLE}
-    return {name: read_run(folder / name) or lost for name in sorted(touched)}
+    return {name: read_run(folder / name) or lost for name in sorted(names)}

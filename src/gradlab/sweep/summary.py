@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 
-from filelock import FileLock
-
 from gradlab.artifacts.atomic import replacing
+from gradlab.artifacts.lock import holding_tables
 from gradlab.artifacts.record import describe_error
 from gradlab.borders import print_line, read_cell, table_cell
 from gradlab.run.row import MEASURED, RESULTS, override_keys, read_row, read_value
@@ -50,8 +49,8 @@ def summarize(folder: Path, runs: Sequence[Path]) -> Summary:
         folder: The folder for the tables.
         runs: Folders of the runs, as for `collect`.
     """
-    summary = collect(runs)
-    with _lock(folder):
+    with holding_tables(folder):  # read inside the lock, so that no row that another process adds is lost
+        summary = collect(runs)
         _write_both(folder, summary.columns, summary.rows)
     return summary
 
@@ -113,9 +112,9 @@ def add_run(folder: Path, run: Path) -> None:
         _waiting.append(run)
         return
     name = run.name
-    row = read_row(run, name=name)
     path = folder / SUMMARY
-    with _lock(folder):
+    with holding_tables(folder):
+        row = read_row(run, name=name)
         head, _, body = (path.read_text(encoding="utf-8") if path.exists() else "").partition("\n")
         columns = next(csv.reader([head]), [])
         if set(row) <= set(columns):
@@ -156,10 +155,10 @@ def add_runs(folder: Path, runs: Iterable[Path]) -> None:
         runs: Folders of runs in it.
     """
     try:
-        new = {run.name: read_row(run, name=run.name) for run in runs if (run / "run.json").exists()}
-        if new:
-            with _lock(folder):
-                _rewrite(folder, new)
+        ended = [run for run in runs if (run / "run.json").exists()]
+        if ended:
+            with holding_tables(folder):
+                _rewrite(folder, {run.name: read_row(run, name=run.name) for run in ended})
     except Exception as error:
         print_line(f"gradlab: {SUMMARY} lacks runs: {describe_error(error)}", to_stderr=True)
 
@@ -259,7 +258,3 @@ def _line(cells: Sequence[str]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerow(map(table_cell, cells))
     return buffer.getvalue()
-
-
-def _lock(folder: Path) -> FileLock:
-    return FileLock(os.path.join(folder, ".summary.lock"))

@@ -12,6 +12,7 @@ import numpy as np
 
 from gradlab.artifacts.read import read_columns
 from gradlab.artifacts.record import RunRecord, read_or_unfinished
+from gradlab.config.run_name import find_folder
 from gradlab.diagnosis.verdict import root_cause
 from gradlab.sweep.remedies.plan import Trial
 from gradlab.sweep.remedies.tiers import RESOLUTION, interval, middle, tiers
@@ -75,16 +76,16 @@ def read_outcomes(folder: Path, trials: Sequence[Trial]) -> list[Outcome]:
     Raises:
         ValueError: A table is broken.
     """
-    records = [[read_or_unfinished(folder / name) for name in trial.folders] for trial in trials]
+    records = [[read_or_unfinished(find_folder(folder, name)) for name in trial.folders] for trial in trials]
     base = next((runs for trial, runs in zip(trials, records, strict=True) if trial.kind == "base"), [])
     chance = _chance_loss(base)
     measured = [
-        [_losses(folder / name, record) for name, record in zip(trial.folders, runs, strict=True)]
+        [_losses(find_folder(folder, name), record) for name, record in zip(trial.folders, runs, strict=True)]
         for trial, runs in zip(trials, records, strict=True)
     ]
     samples = [
         [
-            _ranked_by(losses, folder / name, record, chance=chance)
+            _ranked_by(losses, find_folder(folder, name), record, chance=chance)
             for name, record, losses in zip(trial.folders, runs, found, strict=True)
         ]
         for trial, runs, found in zip(trials, records, measured, strict=True)

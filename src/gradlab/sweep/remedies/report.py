@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
+from gradlab.config.run_name import find_folder
 from gradlab.sweep.remedies.outcomes import Outcome, read_outcomes
 from gradlab.sweep.remedies.plan import read_plan
 from gradlab.sweep.remedies.table import HEADINGS, NOTE, line, write_tables
@@ -52,7 +53,8 @@ def _draw(folder: Path, source: Path, outcomes: Sequence[Outcome]) -> Drawing | 
     """Draw the gradient flow of the unchanged net and of each remedy and pair; None if nothing was recorded."""
     lines = []
     for item in outcomes:
-        runs = [source / name for name in item.trial.folders if (source / name / "gradients.csv").exists()]
+        places = [find_folder(source, name) for name in item.trial.folders]
+        runs = [place for place in places if (place / "gradients.csv").exists()]
         flow = read_flow(runs) if item.trial.kind != "random" else None
         if flow is not None and flow.places.size > 1:
             lines.append(Line(item.trial.name, flow, base=item.trial.kind == "base"))
