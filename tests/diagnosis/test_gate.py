@@ -23,6 +23,18 @@ def test_a_ratio_outside_its_limits_does_not_pass(ratio):
     assert len(Gate(min_gradient_ratio=0.01, max_gradient_ratio=100.0).reasons(**record(ratio=ratio))) == 1
 
 
+def test_what_was_not_seen_does_not_pass_a_gate_on_the_flow():
+    unseen = record(ratio=None, verdict="shallow") | {"hidden_layers": 20}
+    strict = Gate(fail_on=["vanishing", "diverged"])
+    (reason,) = strict.reasons(**unseen)
+    assert reason.startswith("the gradient flow was not seen: layer 1 or 20, the last hidden one, was not recorded")
+    assert Gate(fail_on=["diverged", "dead_units"]).reasons(**unseen) == []
+    assert strict.reasons(**record(ratio=None, verdict="shallow"), hidden_layers=0) == [], "there is nothing to see"
+    over_time = record(ratio=None)
+    over_time["metrics"]["time_gradient_ratio_final"] = 1.0
+    assert strict.reasons(**over_time, hidden_layers=2) == []
+
+
 def test_a_limit_holds_over_time_too():
     found = record()
     found["metrics"]["time_gradient_ratio_final"] = 1e-14

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 from pydantic import AllowInfNan
 
 from gradlab.diagnosis.causes import FAULTS
+from gradlab.diagnosis.flow import FLOW
 from gradlab.diagnosis.verdict import VerdictRecord
 
 RATIOS = {"gradient ratio": "gradient_ratio_final", "gradient ratio over time": "time_gradient_ratio_final"}
+_ON_FLOW = {*FLOW} - {"healthy", "shallow"}
 _STATUS = "diverged"  # both a status and a verdict, but reported once
 
 
@@ -48,15 +50,24 @@ class Gate:
                 f"fail_on has unknown verdicts {', '.join(unknown)}; known are {', '.join(sorted(FAULTS))}"
             )
 
-    def reasons(self, *, status: str, metrics: Mapping[str, Any], verdicts: Sequence[VerdictRecord]) -> list[str]:
+    def reasons(
+        self,
+        *,
+        status: str,
+        metrics: Mapping[str, Any],
+        verdicts: Sequence[VerdictRecord],
+        hidden_layers: int | None = None,
+    ) -> list[str]:
         """Return the reasons why a run does not pass, one sentence each; empty if it passes.
 
-        A limited figure that was not measured, or is nan, does not pass.
+        A limited figure that was not measured, or is nan, does not pass. Nor does a net whose first or last hidden
+        layer was not recorded pass a gate that forbids verdicts on the gradient flow.
 
         Args:
             status: How the run ended.
             metrics: Its metrics as in run.json, where infinities and nan may be strings.
             verdicts: Its verdicts as in run.json.
+            hidden_layers: Number of its hidden layers; None if unknown.
         """
         reasons = []
         if self.min_gradient_ratio > 0 or self.max_gradient_ratio < inf:
@@ -77,6 +88,11 @@ class Gate:
         last = [verdict for verdict in verdicts if verdict["when"] == "final"]
         if set(self.fail_on) - {_STATUS} and not last:
             reasons.append("no gradient was recorded (probe.every=0, or a range test), so there is nothing to judge")
+        elif hidden_layers and _ON_FLOW & {*self.fail_on} and all(metrics.get(key) is None for key in RATIOS.values()):
+            reasons.append(
+                f"the gradient flow was not seen: layer 1 or {hidden_layers}, the last hidden one, was not recorded "
+                "(probe.layers leaves it out, or it has no gradient)"
+            )
         reported = {_STATUS} if status == _STATUS else set()
         reasons += [verdict["sentence"] for verdict in last if verdict["name"] in set(self.fail_on) - reported]
         return reasons

@@ -69,7 +69,12 @@ def pass_gate(cfg: DictConfig, record: RunRecord, gate: Gate, folder: Path, *, a
         GateError: The run is alone and does not pass.
     """
     metrics = record.get("metrics", {})
-    record["gate"] = gate.reasons(status=record["status"], metrics=metrics, verdicts=record.get("verdicts", []))
+    record["gate"] = gate.reasons(
+        status=record["status"],
+        metrics=metrics,
+        verdicts=record.get("verdicts", []),
+        hidden_layers=record.get("hidden_layers"),
+    )
     write_run(folder, record)
     if alone and gate.junit:
         write_junit(Path(gate.junit), {folder.name: record})
