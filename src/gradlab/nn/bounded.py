@@ -13,6 +13,8 @@ from gradlab.nn.mlp import LinearModel
 class BoundedLinear(LinearModel):
     """One linear map, without bias, whose weights are projected to [-bound, bound] after every update.
 
+    The recorded update is that of the optimizer, before the projection; the recorded weights are those after it.
+
     For problems posed on a bounded set, such as those of online convex optimization.
 
     Args:
