@@ -207,3 +207,23 @@ def test_the_readme_s_lines_run(tmp_path):
     assert done.returncode == 0, done.stderr
     assert rows(tmp_path / "outputs" / "mine").step.unique().tolist() == [0, 10, 20]
     assert json.loads((tmp_path / "outputs" / "mine" / "run.json").read_text())["status"] == "completed"
+
+
+def test_a_loop_that_never_calls_step_is_warned_of(tmp_path):
+    with pytest.warns(UserWarning, match=r"probe\.step\(\) was never called"), gradlab.watch(small(), to=tmp_path):
+        pass
+    (line,) = json.loads((tmp_path / "run.json").read_text())["warnings"]
+    assert "nothing was recorded" in line
+
+
+def test_a_cell_that_is_executed_again_may_overwrite_its_run(tmp_path):
+    for steps in (5, 3):
+        with gradlab.watch(model := small(), every=1, to=tmp_path, overwrite=True) as probe:
+            train(model, probe, steps=steps)
+    assert json.loads((tmp_path / "run.json").read_text())["steps"] == 3
+    assert sorted(set(rows(tmp_path).step)) == [0, 1, 2]
+
+
+def test_only_public_names_are_listed():
+    assert dir(gradlab) == sorted(gradlab.__all__)
+    assert "Any" not in dir(gradlab)

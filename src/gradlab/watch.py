@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from gradlab import CallableModule
 from gradlab.artifacts.environment import describe_environment
-from gradlab.artifacts.record import RunRecord, describe_error, write_run
+from gradlab.artifacts.record import RunRecord, clear_run, describe_error, write_run
 from gradlab.compat.torch_private import is_compiled
 from gradlab.diagnosis.thresholds import Thresholds
 from gradlab.errors import GradlabError
@@ -35,6 +36,7 @@ def watch(
     full_every: int = 10,
     layers: Sequence[str] = ("*",),
     scaler: Any = None,
+    overwrite: bool = False,
 ) -> "Watch":
     """Record the gradient flow through a model in a training loop of your own.
 
@@ -58,9 +60,11 @@ def watch(
         layers: Patterns of layer names (as in a shell) to record.
         scaler: The ``torch.amp.GradScaler`` of float16 training, by whose scale recorded gradients are divided; call
             ``probe.step()`` after ``scaler.update()``.
+        overwrite: Whether to replace a run in the folder, such as that of a notebook's cell which is executed again.
 
     Raises:
-        GradlabError: The folder holds a run, the model cannot be recorded, no layer matches, or an interval is below 1.
+        GradlabError: The folder holds a run and ``overwrite`` is false, the model cannot be recorded, no layer matches,
+            or an interval is below 1.
     """
     folder = Path(to)
     if not isinstance(model, nn.Module):
@@ -70,8 +74,9 @@ def watch(
     if every < 1 or full_every < 1:
         raise GradlabError(f"watch: every and full_every must be at least 1, got {every} and {full_every}")
     existing = next((name for name in ("run.json", "gradients.csv") if (folder / name).exists()), None)
-    if existing is not None:
-        raise GradlabError(f"watch: {folder} holds a run already ({existing}); give another folder or delete it")
+    if existing is not None and not overwrite:
+        hint = "give another folder, or overwrite=True"
+        raise GradlabError(f"watch: {folder} holds a run already ({existing}); {hint}")
     try:
         probe = Probe(model, every=every, full_every=full_every, last=-1, layers=layers)
     except ValueError as error:
@@ -101,6 +106,7 @@ class Watch:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
+        clear_run(self._folder, stale=True)
         self._history = History(self._folder)
         self._started = time.monotonic()
         self._quiet.__enter__()
@@ -155,7 +161,7 @@ class Watch:
             "fingerprint": None,
             "seed": None,
             "environment": describe_environment(device=str(parameter.device), threads=torch.get_num_threads()),
-            "warnings": [],
+            "warnings": self._forgotten(error),
             "model": type(self._model).__name__,
             "steps": self._step,
             "seconds": time.monotonic() - self._started,
@@ -171,6 +177,14 @@ class Watch:
         if isinstance(error, Exception):
             record["error"] = describe_error(error)
         write_run(self._folder, record)
+
+    def _forgotten(self, error: BaseException | None) -> list[str]:
+        """Return the warning for a loop that never called `step`, after issuing it."""
+        if self._step or error is not None:
+            return []
+        line = "probe.step() was never called, so nothing was recorded; call it after each optimizer.step()"
+        warnings.warn(f"gradlab.watch: {line}", stacklevel=3)
+        return [line]
 
     def _begin(self) -> None:
         self._stop_reading_scale()

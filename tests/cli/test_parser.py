@@ -149,3 +149,31 @@ def test_help_imports_nothing_heavy(command):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-m", "train.steps=\u00e9"], "cannot read 'train.steps=\u00e9'"),
+        (["-m", "objective=[1,2"], "cannot read 'objective=[1,2'"),
+        (["-m", "train.steps=1", "fig\\ure=true"], "cannot read 'fig\\ure=true'"),
+        (["-m", "seed=abc,1"], "got abc,1"),
+        (["-m", "train.steps=[],3"], "got [],3"),
+    ],
+)
+def test_what_a_sweep_cannot_read_is_named(call, arguments, line):
+    code, _, err = call("gradlab", *arguments, "hydra.sweep.dir=s")
+    assert code == 1
+    assert line in err
+    assert "ChoiceSweep" not in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_junit_file_that_is_no_text_is_refused_in_a_line(call, alone):
+    flags = [] if alone else ["-m", "hydra.sweep.dir=s", "figures=false"]
+    code, _, err = call("gradlab", *flags, "gate.junit=5", "train=smoke")
+    assert code == 1
+    assert "gate.junit must be" in err
+    assert "Traceback" not in err
+    assert "TypeError" not in err

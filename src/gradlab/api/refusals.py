@@ -45,7 +45,10 @@ def explain(error: Exception, *, overrides: Sequence[str], dirs: Sequence[Path])
         return unknown_option(one_of_many[1], one_of_many[2], groups(dirs).get(one_of_many[1], ()))
     if "appears more than once in the final defaults list" in str(error):
         return f"{brief(error)}; choose another option by GROUP=OPTION, without +"
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException as unreadable:  # in a sweep Hydra wraps its own, or refuses another override first
+        return _unreadable(unreadable)
     return _wrong_type(error, parsed) or unknown_key(parsed, dirs) or brief(error)
 
 
@@ -101,7 +104,8 @@ def _unreadable(error: OverrideParseException) -> str:
 
 def _wrong_type(error: Exception, overrides: Iterable[Override]) -> str | None:
     key = getattr(error.__cause__, "full_key", None)
-    values = [item.value() for item in overrides if item.key_or_group == key]
+    texts = [item.input_line or "" for item in overrides if item.key_or_group == key]
+    values = [text.partition("=")[2] for text in texts]  # as written: a sweep's values would be an object of Hydra's
     types = [allowed(item) for path, item in settings() if path == key]
     return f"{key} must be {types[0]}, got {values[-1]}" if values and types else None
 

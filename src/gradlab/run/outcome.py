@@ -40,7 +40,7 @@ def record_failure(
         with suppress(OSError):  # the first error must be raised, not one of writing it down
             if opening.records_failure():
                 _write_failure(folder, record, traceback.format_exc())
-        if cfg.gate.junit and not brief:
+        if cfg.gate.junit and isinstance(cfg.gate.junit, str) and not brief:  # the error may be about the path itself
             with suppress(OSError):
                 write_junit(Path(cfg.gate.junit), {folder.name: record})
         raise

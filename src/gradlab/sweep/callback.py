@@ -81,7 +81,8 @@ class Sweep(Callback):
                 print_line(f"gradlab: {name} failed: {record.get('error', '')}", to_stderr=True)
             elif reasons := record.get("gate"):
                 print_line(f"gradlab: {name} does not pass its gate: {'; '.join(reasons)}", to_stderr=True)
-        if junit := OmegaConf.select(config, "gate.junit"):
+        junit = OmegaConf.select(config, "gate.junit")
+        if junit and isinstance(junit, str):  # the runs refuse anything else
             from gradlab.artifacts.junit import write_junit
 
             write_junit(Path(junit), records)
