@@ -250,5 +250,6 @@ def test_every_remedy_of_a_recurrent_net_is_tried(tmp_path, monkeypatch):
     net = ("model=rnn", "model.width=4", "data=adding", "data.length=4", "data.test_samples=8")
     code, rows = sweep_and_read(monkeypatch, tmp_path, net)
     failed = [row["remedy"] for row in rows if "failed" in row["status"]]
-    assert (code, failed) in ((0, []), (1, ["range_test"])), "four numbers of noise may tell a range test nothing"
+    assert code == 0
+    assert failed in ([], ["range_test"]), "four numbers of noise may tell a range test nothing"
     assert {"lstm", "gru", "layer_norm", "irnn"} <= {row["remedy"] for row in rows}

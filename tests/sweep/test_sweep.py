@@ -5,7 +5,7 @@ import pytest
 from hydra.core.utils import JobReturn
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from tests.support.made_up import make_sweep
+from tests.support.made_up import make_study, make_sweep
 
 from gradlab.artifacts.lock import holding
 from gradlab.config.run_name import DIGITS, MAX_LENGTH, earlier_name, find_folder, run_name
@@ -44,6 +44,22 @@ def test_a_sweep_without_failures_ends_quietly(tmp_path, capsys):
     record(tmp_path, "b", status="diverged")
     finish(tmp_path)
     assert capsys.readouterr() == (f"1 completed, 1 diverged, 0 failed: {tmp_path}\n", "")
+
+
+def test_a_remedy_that_fails_is_a_result_and_the_config_as_it_is_is_not(tmp_path, capsys):
+    trials = make_study(tmp_path, losses={"as it is": (2.0, 2.2), "good": (0.1, 0.2)})
+
+    def fail(name):
+        content = json.loads((tmp_path / name / "run.json").read_text()) | {"status": "failed", "error": "why"}
+        (tmp_path / name / "run.json").write_text(json.dumps(content))
+
+    fail(trials[1].folders[0])
+    finish(tmp_path)
+    assert f"gradlab: {trials[1].folders[0]} failed: why\n" in capsys.readouterr().err
+    fail(trials[0].folders[0])
+    with pytest.raises(SystemExit) as end:
+        finish(tmp_path)
+    assert end.value.code == 1
 
 
 def test_failed_and_lost_runs_are_named_and_exit_with_1(tmp_path, capsys):

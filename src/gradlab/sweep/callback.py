@@ -4,7 +4,7 @@ Hydra imports this module for every command, even `--cfg job`, so slow imports a
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ class Sweep(Callback):
         """Write tables, figures and report, and print the number of runs with each status.
 
         Raises:
-            Ending: A run failed (exit code 1), or did not pass its gate (exit code 3).
+            Ending: A run failed (exit code 1), in a remedies sweep one of the config as it is; or a run did
+                not pass its gate (exit code 3).
         """
         folder = Path(config.hydra.sweep.dir)
         _summarize(folder)
@@ -86,10 +87,27 @@ class Sweep(Callback):
             from gradlab.artifacts.junit import write_junit
 
             write_junit(Path(junit), records)
-        if counts["failed"]:
+        failed = {name for name, record in records.items() if record["status"] == "failed"}
+        if failed and not only_remedies(folder, failed):
             raise Ending(GradlabError(f"{counts['failed']} of {len(records)} runs failed: {folder}"), printed=True)
         if rejected := sum(bool(record.get("gate")) for record in records.values()):
             raise Ending(GateError(f"{rejected} of {len(records)} runs do not pass the gate: {folder}"), printed=True)
+
+
+def only_remedies(folder: Path, failed: Collection[str]) -> bool:
+    """Whether the failed runs are all of remedies in a remedies sweep: that a remedy fails is one of its results.
+
+    Args:
+        folder: The sweep's folder.
+        failed: Names of the failed runs.
+    """
+    from gradlab.sweep.remedies.plan import read_plan
+
+    try:
+        trials = read_plan(folder)
+    except (OSError, ValueError):
+        return False
+    return {*failed} <= {name for trial in trials if trial.kind != "base" for name in trial.folders}
 
 
 def note_folder(config: DictConfig, key: str) -> None:
