@@ -92,6 +92,8 @@ def test_a_good_config_passes():
         ({"optimizer": {"lr": "abc"}}, "optimizer.lr must be a positive finite number or auto, got abc"),
         ({"optimizer": {"lr": 0}}, "optimizer.lr must be a positive finite number or auto, got 0"),
         ({"optimizer": {"lr": -0.1}}, "optimizer.lr must be a positive finite number or auto, got -0.1"),
+        ({"optimizer": {"lr": 1e308}}, "optimizer.lr must be at most 3.4e+38, float32's largest number, got 1e+308"),
+        ({"optimizer": {"weight_decay": 1e300}}, "optimizer.weight_decay must be at most 3.4e+38, float32's largest"),
         ({"optimizer": {"lr": math.nan}}, "optimizer.lr must be a positive finite number or auto, got nan"),
         ({"optimizer": {"lr": math.inf}}, "optimizer.lr must be a positive finite number or auto, got inf"),
         ({"optimizer": {"lr": True}}, "optimizer.lr must be a positive finite number or auto, got True"),

@@ -39,7 +39,7 @@ def test_every_setting_has_a_meaning_and_a_default():
         ({"train__batch_size": -1}, "train.batch_size must be an integer of at least 1, got -1"),
         ({"train__device": "gpu"}, "train.device must be one of auto, cpu, cuda, got gpu"),
         ({"train__dtype": "float16"}, "train.dtype must be one of float32, float64, got float16"),
-        ({"train__threads": 0}, "train.threads must be an integer of at least 1, got 0"),
+        ({"train__threads": 0}, "train.threads must be an integer of at least 1 and at most 1024, got 0"),
         ({"probe__every": -1}, "probe.every must be an integer of at least 0, got -1"),
         ({"probe__full_every": 0}, "probe.full_every must be an integer of at least 1, got 0"),
         ({"train__stepz": 5}, "unknown key train.stepz; did you mean train.steps?"),

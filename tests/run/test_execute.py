@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from math import isinf
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from gradlab.artifacts.record import read_run
 from gradlab.artifacts.tables import METRICS, Table
 from gradlab.errors import GradlabError, short
 from gradlab.run.assemble import assemble
+from gradlab.run.console import how_to_resume
 from gradlab.run.execute import execute
 from gradlab.view.digest import Detail, digest
 from gradlab.view.figures import figure_of
@@ -231,6 +233,23 @@ def test_an_unused_group_is_a_warning(run):
     ]
 
 
+def test_more_threads_than_cores_are_a_warning(run, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    done = run("train.steps=1", "train.threads=2", "model.depth=1", "model.width=4")
+    warnings = json.loads((done.folder / "run.json").read_text())["warnings"]
+    assert warnings == ["train.threads=2: this machine has 1 cores; more threads only wait"]
+
+
+def test_what_an_interrupted_run_says_names_what_goes_on():
+    folder = Path("a b")
+    assert how_to_resume(folder, 3, saved=True, brief=False) == (
+        "interrupted after 3 steps: a b; gradlab 'train.resume=a b' resumes it, gradlab-report 'a b' draws it as it is"
+    )
+    assert "cannot be resumed" in how_to_resume(folder, 3, saved=False, brief=False)
+    in_sweep = how_to_resume(Path("s/x"), 3, saved=True, brief=True)
+    assert in_sweep.endswith("; the same command with hydra.sweep.dir=s resumes the sweep")
+
+
 def test_ctrl_c_keeps_what_was_recorded(tmp_path):
     command = [sys.executable, "-m", "gradlab.cli", "train.steps=1000000", "hydra.run.dir=out", "figures=false"]
     metrics = tmp_path / "out" / "metrics.csv"
@@ -241,8 +260,11 @@ def test_ctrl_c_keeps_what_was_recorded(tmp_path):
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
     assert process.returncode == 130, stderr
-    assert stderr.strip().splitlines()[-1] == "gradlab: interrupted"
     record = json.loads((tmp_path / "out" / "run.json").read_text())
+    folder = tmp_path / "out"
+    said = f"gradlab: interrupted after {record['steps']} steps: {folder}; gradlab train.resume={folder} resumes it, "
+    assert stderr.strip().splitlines()[-1] == f"{said}gradlab-report {folder} draws it as it is"
+    assert stderr.count("interrupted") == 1
     assert record["status"] == "interrupted"
     assert 0 < record["steps"] < 1000000
     assert record["steps"] - pd.read_csv(metrics).step.iloc[-1] <= 11

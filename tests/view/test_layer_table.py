@@ -1,4 +1,7 @@
+import io
+
 import pytest
+from rich.console import Console
 
 from gradlab.view.layer_table import layer_table
 
@@ -34,6 +37,23 @@ def test_unmeasured_cells_are_empty_and_zero_and_nan_are_said(write_run):
     table = columns(layer_table(write_run(hidden=3, gradient=lambda step, depth: cells.get(depth, 1.0), update="")))
     assert table[3] == ["0", "nan", "", "1"]
     assert table[5] == [""] * 4
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_numbers_are_never_cut(write_run, width):
+    """At 80 columns they were: `0.00…`; the layers' names break instead."""
+    run = write_run(hidden=120, gradient=lambda step, depth: 1.2345e-105 * 1.1**depth, update=1.2345e-7)
+    table = layer_table(run)
+    names = [f"blocks.{index}.branch.parametrizations.affine" for index in range(table.row_count)]
+    table.columns[1]._cells = names
+    console = Console(width=width, file=io.StringIO())
+    console.print(table)
+    text = console.file.getvalue()
+    assert "…" not in text
+    for column in (0, *range(2, 6)):
+        for cell in table.columns[column].cells:
+            assert f" {cell} " in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_an_empty_run_has_an_empty_table(write_run):

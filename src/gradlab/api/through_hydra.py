@@ -107,6 +107,13 @@ def import_from_here() -> None:
         sys.path.append(str(Path.cwd()))
 
 
+def interruption(error: BaseException | None) -> str:
+    """Return what an interrupted run says of itself; empty where Ctrl-C came from elsewhere."""
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return str(error or "")
+    return interruption(error.__cause__ if error.__suppress_context__ else error.__context__)
+
+
 def is_interrupt(error: BaseException | None) -> bool:
     """Whether an error is Ctrl-C or caused by it: OmegaConf raises an error of its own when it is interrupted."""
     if error is None or isinstance(error, KeyboardInterrupt):

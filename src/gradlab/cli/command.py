@@ -115,7 +115,7 @@ def one_line_errors() -> Iterator[None]:
         if WANTS_TRACEBACK and isinstance(error, Exception):
             raise
         if through_hydra.is_interrupt(error):
-            _leave("interrupted", exit_code=INTERRUPTED)
+            _leave(through_hydra.interruption(error) or "interrupted", exit_code=INTERRUPTED)
         _leave(through_hydra.describe(error, folder=_folder()), exit_code=getattr(error, "exit_code", 1))
 
 

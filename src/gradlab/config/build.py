@@ -22,6 +22,7 @@ from gradlab.errors import GradlabError, one_line
 from gradlab.probe.columns import FIGURES
 
 PART_GROUPS = ("activation", "initializer", "recurrent_initializer", "normalization", "residual")
+LARGEST = 3.4028234663852886e38  # of float32
 AUTO = "auto"  # the optimizer.lr that a range test finds
 
 
@@ -141,6 +142,9 @@ def _check_learning_rate(optimizer: Mapping[str, Any]) -> None:
     lr = optimizer.get("lr", 1.0)
     if lr != AUTO and (isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf):
         raise GradlabError(f"optimizer.lr must be a positive finite number or auto, got {lr}")
+    for key, value in optimizer.items():  # torch multiplies float32 tensors by them
+        if isinstance(value, int | float) and math.isfinite(value) and abs(value) > LARGEST:
+            raise GradlabError(f"optimizer.{key} must be at most {LARGEST:.3g}, float32's largest number, got {value}")
 
 
 def _blamed(error: BaseException, where: str, keys: Iterable[str]) -> str:

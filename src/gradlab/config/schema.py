@@ -15,6 +15,7 @@ from omegaconf import MISSING, OmegaConf
 from gradlab.config.keys import closest_key, key_paths
 from gradlab.errors import GradlabError, did_you_mean
 
+MOST_THREADS = 1024  # torch starts each, whatever the machine has
 OBJECTIVES = (
     "train_loss",
     "eval_loss",
@@ -51,7 +52,7 @@ class Train:
     tf32: bool = setting(False, "let CUDA use TF32 for products of float32")
     compile: bool = setting(False, "train with torch.compile; recorded steps take a second pass to measure")
     accumulate: int = setting(1, "mini-batches per optimizer step, whose gradients are averaged", minimum=1)
-    threads: int = setting(1, "CPU threads; another number may change the last digits", minimum=1)
+    threads: int = setting(1, "CPU threads; another number may change the last digits", minimum=1, maximum=MOST_THREADS)
     eval_every: int = setting(100, "steps between evaluations on the test set; 0: never", minimum=0)
     decay_biases: bool = setting(
         True, "apply optimizer.weight_decay to biases and normalizations too, not to weights only"

@@ -1,6 +1,7 @@
 """Console output of a run: a progress bar or plain lines, and a summary at the end."""
 
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from gradlab.theory.sentences import in_words
 from gradlab.view.layer_table import layer_table
 
 _LINES = 10  # number of progress lines in a whole run, without a terminal
+_NARROWEST = 80  # columns that the table of layers needs; a narrower terminal breaks its lines
 _CAPTIONED = (
     "activation", "initializer", "recurrent_initializer", "normalization", "residual",
     "data", "clipping", "lr_scheduler", "optimizer",
@@ -90,6 +92,7 @@ def summarize(
         say("; ".join([end, *(verdict["sentence"] for verdict in shown), folder.name]))
         return
     console = _Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console.width = max(console.width, _NARROWEST)
     if verdicts:  # none if nothing was recorded
         console.print(layer_table(folder))
     for verdict in _flow_verdicts(verdicts):
@@ -107,6 +110,24 @@ def summarize(
     for line in _explain(cause):
         console.print(visible(line))
     console.print(visible(str(folder)))
+
+
+def how_to_resume(folder: Path, step: int, *, saved: bool, brief: bool) -> str:
+    """Return what an interrupted run prints: where it stopped, and the command that resumes it.
+
+    Args:
+        folder: The run's folder.
+        step: Number of steps done.
+        saved: Whether it has written a checkpoint.
+        brief: Whether the run is part of a sweep.
+    """
+    line = f"interrupted after {step} steps: {folder}"
+    if brief:
+        return f"{line}; the same command with hydra.sweep.dir={shlex.quote(str(folder.parent))} resumes the sweep"
+    if not saved:
+        return f"{line}; without a checkpoint (train.checkpoint=false) it cannot be resumed"
+    resume, quoted = (shlex.quote(text) for text in (f"train.resume={folder}", str(folder)))
+    return f"{line}; gradlab {resume} resumes it, gradlab-report {quoted} draws it as it is"
 
 
 def announce_rate(folder: Path, result: RangeRecord, *, brief: bool = False) -> None:

@@ -174,8 +174,7 @@ def _train(
         session.history.close()
     session.end(warnings=following.warnings)
     if loop.status == "interrupted":
-        console.say(f"interrupted after {loop.step} steps: {folder}")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(console.how_to_resume(folder, loop.step, saved=cfg.train.checkpoint, brief=brief))
 
 
 def _follow(session: Session, following: Following, *, brief: bool) -> None:

@@ -1,5 +1,6 @@
 """Check of a config before its run, and search for an earlier run in the folder; nothing is written."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -45,8 +46,13 @@ def prepare(
         "status": "failed",
         "fingerprint": fingerprint,
         "seed": cfg.seed,
-        "warnings": build.unused_groups(cfg, overrides),
+        "warnings": [*build.unused_groups(cfg, overrides), *_more_threads_than_cores(cfg.train.threads)],
     }
     return Start(
         record=finished or begun, config=config, choices=choices, gate=gate, finished=finished is not None, saved=saved
     )
+
+
+def _more_threads_than_cores(threads: int) -> list[str]:
+    cores = os.cpu_count() or threads
+    return [f"train.threads={threads}: this machine has {cores} cores; more threads only wait"] * (threads > cores)

@@ -31,11 +31,11 @@ def layer_table(run_dir: Path) -> Table:
     step = f"Layers at step {layers.steps[-1]}" if layers.steps.size else "No layers were recorded"
     table = Table(title=step, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("depth", justify="right")
-    table.add_column("layer", no_wrap=True)
-    whole = f"/ layer {layers.depths[layers.hidden - 1]}" if layers.hidden else "/ last hidden"
-    norm = "gradient norm" if layers.gradient == DZ else f"{GRADIENTS[layers.gradient]} norm"
-    for name in ("activation std", norm, whole, "update ratio"):
-        table.add_column(name, justify="right")
+    table.add_column("layer", overflow="fold")  # the only column that may break, so that no number is cut
+    whole = f"/ layer\n{layers.depths[layers.hidden - 1]}" if layers.hidden else "/ last\nhidden"
+    norm = "gradient\nnorm" if layers.gradient == DZ else f"{GRADIENTS[layers.gradient]}\nnorm"
+    for name in ("activation\nstd", norm, whole, "update\nratio"):
+        table.add_column(name, justify="right", no_wrap=True)
     if layers.steps.size:
         for layer in _chosen(layers):
             table.add_row(*_row(layers, layer))
