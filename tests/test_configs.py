@@ -1,11 +1,13 @@
 """Every option of every group composes, fits its target, builds and trains one step."""
 
+import json
 from importlib.util import find_spec
 
 import pytest
 
 from gradlab.config import build
 from gradlab.config.paths import CONFIGS
+from gradlab.diagnosis.verdict import root_cause
 from gradlab.run.assemble import assemble
 from tests.support.running import compose_config
 
@@ -35,6 +37,29 @@ def test_every_option_trains_a_step(group, option):
     (metrics,) = list(assemble(cfg).run())
     assert metrics["train_loss"] > 0
     assert metrics["grad_norm"] > 0
+
+
+def _ends_well_or_says_why(done):
+    """A run that diverged names its root cause and what to do about it; none fails."""
+    record = json.loads((done.folder / "run.json").read_text())
+    assert record["status"] in ("completed", "diverged")
+    if record["status"] == "diverged":
+        cause = root_cause(record["verdicts"])
+        assert cause is not None
+        assert cause["sentence"]
+        assert cause["remedies"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("group", "option"), [_case(*item) for item in OPTIONS if item[1] not in ELSEWHERE])
+def test_every_option_alone_at_the_defaults_ends_well_or_says_why(run, group, option):
+    _ends_well_or_says_why(run(f"{group}={option}"))
+
+
+@pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "residual"])
+def test_every_residual_alone_at_the_default_sizes_ends_well_or_says_why(run, option):
+    """In few steps: of all groups this one diverges most often at the default rate."""
+    _ends_well_or_says_why(run(f"residual={option}", "train.steps=30", "train.eval_every=0"))
 
 
 PART_OPTIONS = [item for item in OPTIONS if item[0] in ("activation", "initializer", "normalization", "residual")]
