@@ -175,6 +175,7 @@ def test_the_state_of_the_session_is_restored(tmp_path):
     torch.manual_seed(3)
     expected = torch.random.fork_rng, torch.get_rng_state()
     threads = torch.get_num_threads()
+    config = HydraConfig.instance().cfg  # of a command that another test ran in this process; else None
     try:
         with initialize_config_dir(str(CONFIGS), **INITIALIZE_OPTIONS):
             mine = GlobalHydra.instance().hydra
@@ -183,7 +184,7 @@ def test_the_state_of_the_session_is_restored(tmp_path):
                 gradlab.run("depth=3")
             assert GlobalHydra.instance().hydra is mine
             assert compose("config", overrides=["seed=5"]).seed == 5
-        assert not HydraConfig.initialized()
+        assert HydraConfig.instance().cfg is config
         assert (list(root.handlers), root.level, list(sys.argv), list(sys.path), dict(os.environ)) == before
         assert torch.equal(torch.get_rng_state(), expected[1])
         assert torch.get_num_threads() == threads
