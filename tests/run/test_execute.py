@@ -84,7 +84,7 @@ def test_a_skip_that_carries_the_gradient_is_healthy(run, residual):
     share = short(ratio, digits=2)
     assert f"layer 1 receives {share} of layer 20's gradient (dL/dh, x " in verdict["sentence"]
     shown = dict(zip(("norm", "share"), list(layer_table(done.folder).columns)[3:5], strict=True))
-    assert shown["norm"].header == "dL/dh norm"
+    assert shown["norm"].header == "dL/dh\nnorm"
     assert short(float(next(iter(shown["share"].cells))), digits=2) == share
     flow = figure_of(done.folder, "gradient_flow", caption="c")
     assert f"layer 1 is {share} " in " ".join(flow.texts[0].get_text().split())
@@ -207,7 +207,7 @@ def test_sources_of_foreign_targets_are_kept(tmp_path, monkeypatch):
 def test_non_finite_numbers_in_run_json_are_words(tmp_path):
     write_json(tmp_path / "run.json", {"a": float("nan"), "b": [float("-inf"), 1.5], "c": None})
     record = read_run(tmp_path)
-    assert record == {"a": "nan", "b": ["-inf", 1.5], "c": None}
+    assert record == {"a": "nan", "b": ["-inf", 1.5], "c": None, "status": "unfinished"}
     assert isinf(float(record["b"][0]))
 
 

@@ -160,7 +160,9 @@ def put(folder, **record):
 
 
 def verdict(name, *, when="final", over="depth", column="preactivation_grad_norm", root_cause=False):
-    return {"name": name, "when": when, "over": over, "column": column, "root_cause": root_cause}
+    return {
+        "name": name, "when": when, "step": 0, "over": over, "column": column, "root_cause": root_cause, "sentence": name,
+    }  # fmt: skip
 
 
 def titles(folder):
