@@ -232,7 +232,7 @@ def test_all_cores_are_used_unless_a_launcher_is_named(named, launcher, monkeypa
 def test_the_sweep_from_the_command_line_to_the_table(tmp_path, monkeypatch, capsys):
     some = ("clip_norm", "adam", "lower_rate")
     monkeypatch.setattr(study, "applicable", lambda facts: [one for one in applicable(facts) if one.name in some])
-    net = ("model=linear", "data=linear_regression", "data.samples=8")
+    net = ("model=linear", "data=linear_regression", "data.samples=8", "optimizer=sgd")
     code, rows = sweep_and_read(monkeypatch, tmp_path, net)
     assert code == 0
     assert sorted(row["kind"] for row in rows) == ["base", "pair", "random", "single", "single", "single"]
