@@ -86,7 +86,7 @@ def test_command_line_and_call_reuse_the_runs_of_a_sweep(monkeypatch, capsys):
     assert "2 of 2 runs are complete already" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("launcher", ["parallel", "fused"])
+@pytest.mark.parametrize("launcher", [pytest.param("parallel", marks=pytest.mark.slow), "fused"])
 def test_a_sweep_under_another_launcher(launcher):
     extra = {"parallel": ["hydra.launcher.n_jobs=2"], "fused": ["hydra.launcher.n_jobs=1"]}[launcher]
     sweep = gradlab.sweep(*SMALL, "seed=0,1", f"hydra/launcher={launcher}", *extra, to="s")
