@@ -82,8 +82,8 @@ def test_recorded_gradients_do_not_know_the_scale():
 
 
 def test_float16_gradients_that_overflow_skip_the_step(run):
-    config = ("data=linear_regression", "data.slope=3000", "data.standardize_target=false", "optimizer=momentum", "model.depth=2", "probe=full", "train.steps=8",
-              "train.eval_every=0", "lr_scheduler=cosine")  # fmt: skip
+    data = ("data=linear_regression", "data.slope=3000", "data.standardize_target=false", "optimizer=momentum")
+    config = (*data, "model.depth=2", "probe=full", "train.steps=8", "train.eval_every=0", "lr_scheduler=cosine")
     done = run(*config, "train.autocast=fp16")
     record = json.loads((done.folder / "run.json").read_text())
     assert record["status"] == "completed"

@@ -160,9 +160,8 @@ def put(folder, **record):
 
 
 def verdict(name, *, when="final", over="depth", column="preactivation_grad_norm", root_cause=False):
-    return {
-        "name": name, "when": when, "step": 0, "over": over, "column": column, "root_cause": root_cause, "sentence": name,
-    }  # fmt: skip
+    judged = {"name": name, "sentence": name, "when": when, "step": 0}
+    return judged | {"over": over, "column": column, "root_cause": root_cause}
 
 
 def titles(folder):
