@@ -43,7 +43,7 @@ def test_only_missing_runs_are_launched_and_all_are_counted(sweep):
     assert [after[name] == before[name] for name in sorted(before)] == [False, True]
 
 
-@pytest.mark.parametrize("launcher", ["serial", "fused"])
+@pytest.mark.parametrize("launcher", ["serial", pytest.param("fused", marks=pytest.mark.slow)])
 def test_runs_that_another_process_is_doing_are_left_to_it(sweep, launcher):
     _, before = sweep()
     first, second = (Path("s") / name for name in sorted(before))
