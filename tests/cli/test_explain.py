@@ -132,3 +132,12 @@ def test_a_run_that_was_refused_for_a_missing_value_is_explained(tmp_path, comma
     (run / "run.json").write_text(json.dumps({"status": "failed", "error": "model.target is missing"}))
     assert command(run) == 0
     assert "failed, model.target is missing" in capsys.readouterr().out
+
+
+def test_a_log_of_another_program_needs_five_columns(command, tmp_path, capsys):
+    norms = [f"{step},{depth},layer.{depth},main,{0.4 ** (12 - depth)}" for step in (0, 100) for depth in range(1, 13)]
+    lines = ["step,depth_index,layer,role,preactivation_grad_norm", *norms, ""]
+    (tmp_path / "gradients.csv").write_text("\n".join(lines))
+    assert command(tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "gradients vanish: layer 1 receives 0.0001 of layer 11's gradient (x 0.4 per layer)" in printed

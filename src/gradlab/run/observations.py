@@ -88,11 +88,12 @@ def _at_one_step(
 ) -> Iterable[Observation]:
     inner = [row for row in rows if row["role"] == "main" and row["depth_index"] <= (hidden or 0)]
     # torch's recurrent kernels do not expose z: the ratio uses the first and the last layer that do.
-    exposed = [row for row in inner if row["preactivation_norm"] is not None]
-    main = [row for row in exposed if row["preactivation_grad_norm"] is not None]
+    # A log of another program may lack the column; then each layer with a gradient counts.
+    exposed = [row for row in inner if row.get("preactivation_norm", row[DZ]) is not None]
+    main = [row for row in exposed if row[DZ] is not None]
     whole = bool(main) and (inner[0]["depth_index"], inner[-1]["depth_index"]) == (1, hidden)
     # A branch whose weights start at zero passes no gradient, but its skip does, which only dL/dh includes.
-    skips = any(row["skip_grad_norm"] is not None for row in main)
+    skips = any(row.get("skip_grad_norm") is not None for row in main)
     column = DH if skips else DZ
     yield Observation(
         when=when,
