@@ -1,11 +1,10 @@
 """The report in a browser: it loads in silence, sorts, filters, and opens a run."""
 
 import json
-import re
-import shutil
 
 import pytest
-from tests.support.made_up import STUDY, make_run, make_study, make_sweep, write_config
+from tests.support.browser import assert_silent
+from tests.support.made_up import make_sweep
 
 from gradlab.run.draw import rebuild_run
 from gradlab.sweep.rebuild import rebuild
@@ -14,31 +13,10 @@ pytestmark = pytest.mark.browser
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: uv sync")
 from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
 
-BROWSER, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-
 OVERRIDES = [
     [f"activation={name}", f"model.depth={depth}", f"seed={seed}"]
     for name in ("relu", "sigmoid", "<b>bold</b>") for depth in (5, 20) for seed in (0, 1)
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    if not (BROWSER and DRIVER):
-        pytest.skip("no chromium with chromedriver: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    profile = tmp_path_factory.mktemp("profile")
-    for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                 "--disable-dev-shm-usage", "--window-size=1300,1000", f"--user-data-dir={profile}"):  # fmt: skip
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    # Some errors of a page, such as a ResizeObserver's, are events that the log lacks.
-    listen = "window.failures = []; addEventListener('error', event => failures.push(event.message));"
-    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": listen})
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +36,6 @@ def page(driver, sweep):
     driver.get((sweep / "report.html").as_uri())
     yield driver
     assert_silent(driver)
-
-
-def assert_silent(driver):
-    assert driver.get_log("browser") == [], "the console stays empty"
-    assert driver.execute_script("return window.failures") == []
 
 
 def column(page, name):
@@ -185,77 +158,6 @@ def test_the_page_of_one_run_shows_its_flow_at_once(driver, sweep):
         "Loss while training",
     } <= titles
     assert driver.find_element("css selector", "#figure-gradient_heatmap svg").get_attribute("aria-label")
-    assert_silent(driver)
-
-
-def a_sweep_of_one_run(folder):
-    rebuild(folder, make_sweep(folder, [["seed=1"]]))
-
-
-def a_sweep_of_failures(folder):
-    runs = make_sweep(folder, [["activation=relu"], ["activation=tanh"]], status=lambda number: "failed")
-    for run in runs:
-        (run / "gradients.csv").unlink()
-        (run / "metrics.csv").unlink()
-    rebuild(folder, runs)
-
-
-def remedies(folder):
-    trials = make_study(folder, losses={"as it is": (2.0, 2.2), "good": (0.1, 0.2), "bad": (float("nan"),) * 2})
-    runs = [folder / name for trial in trials for name in trial.folders]
-    failed = json.loads((runs[-1] / "run.json").read_text()) | {"status": "failed", "error": "it broke"}
-    (runs[-1] / "run.json").write_text(json.dumps(failed))
-    rebuild(folder, runs)
-
-
-def a_run_of_one_step(folder):
-    make_run(folder / "run", steps=(0,))
-    page_of(folder)
-
-
-def a_run_with_zeros_and_overflow(folder):
-    make_run(folder / "run", gradient=lambda step, depth: (0.0, float("inf"), 1.0)[depth % 3], loss=float("nan"))
-    page_of(folder)
-
-
-def a_range_test(folder):
-    run = make_run(folder / "run")
-    rates = [f"{number},{10.0 ** (number - 5)},{2 - number / 9},{2 - number / 9}" for number in range(6)]
-    (run / "lr_range.csv").write_text("\n".join(["step,lr,train_loss,smoothed_loss", *rates, ""]))
-    found = {"suggestion": 0.01, "lowest_at": 0.1, "blew_up_at": None}
-    (run / "run.json").write_text(json.dumps({"hidden_layers": 5, "lr_range": found}))
-    page_of(folder)
-
-
-def page_of(folder):
-    write_config(folder / "run", ["activation=relu"])
-    (folder / "report.html").write_bytes(rebuild_run(folder / "run", caption="c")[-1].read_bytes())
-
-
-@pytest.mark.parametrize(
-    "make",
-    [a_sweep_of_one_run, a_sweep_of_failures, remedies, a_run_of_one_step, a_run_with_zeros_and_overflow, a_range_test],
-    ids=lambda make: make.__name__,
-)
-def test_every_kind_of_page_opens_in_silence(driver, tmp_path, make):
-    make(tmp_path)
-    driver.get((tmp_path / "report.html").as_uri())
-    assert driver.find_elements("css selector", "main section")
-    for button in driver.find_elements("css selector", "#table tbody button")[:1]:
-        button.click()
-        assert driver.find_element("id", "dialog").is_displayed()
-    assert_silent(driver)
-
-
-def test_a_remedies_page_lists_its_runs_and_has_one_winner(driver, tmp_path):
-    remedies(tmp_path)
-    driver.get((tmp_path / "report.html").as_uri())
-    assert len(driver.find_elements("css selector", "#table tbody tr")) == 3 * len(STUDY.seeds)
-    assert driver.find_element("css selector", "#figure-remedy_flow svg").get_attribute("aria-label")
-    assert driver.find_element("css selector", "#remedies b").text.startswith("Best is good: ")
-    words = driver.find_element("css selector", "body").text.lower()
-    assert set(re.findall(r"best is (\w+)", words)) == {"good"}
-    assert "best:" not in words, "no second winner, by another measure"
     assert_silent(driver)
 
 
