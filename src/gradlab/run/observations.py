@@ -19,10 +19,9 @@ class Observation:
         axis: Depth or time.
         step: The recorded step; None if nothing was recorded.
         places: depth_index of each hidden layer, or each time step, in ascending order.
-        norms: Gradient norm at each place: of dL/dz, or of the recurrent state that carries the memory.
         whole: Whether the first and the last place were recorded, so that their ratio spans the whole axis.
-        received: Incoming gradient norm at each place. In a net with skips it is that of dL/dh, which a branch whose
-            weights are zero does not block.
+        received: Incoming gradient norm at each place: of dL/dz, or of the recurrent state that carries the memory. In
+            a net with skips it is that of dL/dh, which a branch whose weights are zero does not block.
         column: Name of the column that ``received`` comes from.
     """
 
@@ -30,7 +29,6 @@ class Observation:
     axis: Axis
     step: int | None
     places: list[int]
-    norms: list[float]
     whole: bool
     received: list[float]
     column: str
@@ -100,7 +98,6 @@ def _at_one_step(
         axis=DEPTH,
         step=rows[0]["step"] if rows else None,
         places=[row["depth_index"] for row in main],
-        norms=[row["preactivation_grad_norm"] for row in main],
         whole=whole and (main[0], main[-1]) == (exposed[0], exposed[-1]),
         received=[row[column] for row in main],
         column=column,
@@ -112,7 +109,6 @@ def _at_one_step(
             axis=TIME,
             step=states[0]["step"],
             places=places,
-            norms=norms,
             whole=True,
             received=norms,
             column=list(states[0])[-1],
