@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlab.errors import GradlabError
+from gradlab.errors import GradlabError, one_line
 
 IDENTICAL, ROUNDING, VALUE, NOTHING_SHARED = "identical", "rounding", "value", "nothing shared"
 KINDS = (IDENTICAL, ROUNDING, VALUE, NOTHING_SHARED)  # from the smallest to the largest difference
@@ -60,7 +60,7 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise GradlabError(f"{path}: {' '.join(str(error).split())}") from error
+        raise GradlabError(f"{path}: {one_line(error)}") from error
     keys = [name for name in _KEYS if name in table]
     table["occurrence"] = table.groupby(keys).cumcount() if keys else range(len(table))
     return table.set_index([*keys, "occurrence"])

@@ -16,6 +16,7 @@ from gradlab.artifacts.read import read_columns
 from gradlab.artifacts.record import UNFINISHED, read_run, unreadable
 from gradlab.diagnosis.flow import FLOW
 from gradlab.diagnosis.verdict import root_cause
+from gradlab.errors import one_line
 
 _NESTED = 3000  # brackets, dashes and question marks, each of which may open a level
 _BEST = {"eval_accuracy": max, "eval_loss": min, "train_loss": min}
@@ -134,7 +135,7 @@ def _load_yaml(path: Path) -> Any:
         flat = sum(map(content.count, "[{?-")) < _NESTED
         return yaml.load(content, getattr(yaml, "CSafeLoader", yaml.SafeLoader) if flat else yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path}: not YAML: {one_line(error)}") from error
 
 
 def _best(run: Path) -> dict[str, float]:
