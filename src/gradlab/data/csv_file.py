@@ -59,9 +59,7 @@ class CsvFile:
             raise ValueError(f"path: {self.path} is not UTF-8 text; save it as UTF-8") from error
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             raise ValueError(self._longer_row() or f"path: cannot read {self.path}: {one_line(error)}") from error
-        except pd.errors.EmptyDataError as error:
-            raise ValueError(f"path: cannot read {self.path}: {one_line(error)}") from error
-        except OSError as error:
+        except (pd.errors.EmptyDataError, OSError) as error:
             raise ValueError(f"path: cannot read {self.path}: {one_line(error)}") from error
         if not len(frame):
             raise ValueError(f"{self.path} has no rows, only the names of {len(names)} columns")

@@ -1,4 +1,4 @@
-"""Standardization of inputs to mean 0 and variance 1."""
+"""Standardization of inputs and targets to mean 0 and variance 1."""
 
 import torch
 from torch import Tensor
@@ -17,3 +17,16 @@ def standardized(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     constant = train.amax(0) == train.amin(0)
     divisor = torch.where(constant, torch.inf, std)
     return (train - mean) / divisor, (test - mean) / divisor
+
+
+def standardized_targets(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Standardize the targets of a regression as `standardized` does, and return their unit too.
+
+    Args:
+        train: Training targets [n, 1].
+        test: Test targets [m, 1].
+
+    Returns:
+        Both, and the length of 1 in the units of the targets; 1 if the training targets are constant.
+    """
+    return *standardized(train, test), float(train.std(correction=0)) or 1.0

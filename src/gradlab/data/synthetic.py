@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt
 
 from gradlab.data.dataset import Dataset
 from gradlab.data.seeds import generator
-from gradlab.data.standardized import standardized
+from gradlab.data.standardized import standardized_targets
 
 
 def gaussian(
@@ -77,8 +77,7 @@ def linear_regression(
     y = slope * x + intercept + noise * torch.randn(total, 1, generator=numbers)
     train, test, unit = y[:samples], y[samples:], 1.0
     if standardize_target:
-        unit = float(train.std(correction=0)) or 1.0
-        train, test = standardized(train, test)
+        train, test, unit = standardized_targets(train, test)
     return Dataset(
         train_inputs=scale * x[:samples],
         train_targets=train,

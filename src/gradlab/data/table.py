@@ -11,7 +11,7 @@ from gradlab.data.csv_file import CsvFile, Missing, settle_missing, stray_words
 from gradlab.data.dataset import Dataset
 from gradlab.data.images import Scale
 from gradlab.data.seeds import generator
-from gradlab.data.standardized import standardized
+from gradlab.data.standardized import standardized, standardized_targets
 from gradlab.errors import closest, did_you_mean
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def table(
     if standardize:
         train, test = standardized(train, test)
     if standardize_target and targets.is_floating_point():
-        unit = float(train_targets.std(correction=0)) or 1.0
-        train_targets, test_targets = standardized(train_targets, test_targets)
+        train_targets, test_targets, unit = standardized_targets(train_targets, test_targets)
     return Dataset(
         train_inputs=(scale * train).float(),
         train_targets=train_targets.float() if targets.is_floating_point() else train_targets,
