@@ -67,10 +67,9 @@ class Step:
 def step_of(network: Network, affine: Affine, signal: Array, batch: Batch) -> Step:
     """Return the forward step through normalization, activation and ``affine`` of a signal [samples, h, w]."""
     argument, slope = _normalized(network, signal, batch.varying)
-    varying = np.zeros_like(signal)
+    step = Step(affine, network.phi.moments(argument), slope, signal.shape, np.zeros_like(signal))
     if network.normalization == "batch":
-        return _batch_step(network, Step(affine, network.phi.moments(argument), slope, signal.shape, varying), batch)
-    step = Step(affine, network.phi.moments(argument), slope, signal.shape, varying)
+        return _batch_step(network, step, batch)
     return step if network.normalization == "none" or not affine.features else _feature_step(network, step, argument)
 
 
